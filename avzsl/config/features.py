@@ -1,0 +1,30 @@
+"""How features are extracted (config/features/NAME.yaml)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from avzsl.config.base import Section
+
+
+class WeightsConfig(Section):
+    """Which network weights; the identity of the weights is written into every output."""
+
+    random_seed: int | None = Field(None, description="seeded random weights: a demonstration, never a benchmark")
+    path: str | None = Field(None, description="checkpoint file of the published layout")
+    url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
+    sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
+
+
+class FeaturesConfig(Section):
+    """One feature set: an extractor module of `extractors` and its options."""
+
+    title: str = ""
+    extractor: str = Field("selavi", description="module of the extractors package")
+    windows: Literal["uniform", "as_released"] = "uniform"
+    weights: WeightsConfig
+    execution: Literal["exact", "fused", "bfloat16"] = Field("fused", description="how the networks are run")
+    batch_windows: int = Field(8, gt=0, description="windows in one forward pass")
+    time_limit_s: float = Field(600.0, gt=0, description="decoding time after which a clip ends as time_limit")

@@ -1,0 +1,70 @@
+"""Progress of long work: a bar on a terminal, plain lines with a rate elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+logger = logging.getLogger(__name__)
+
+# Seconds between plain lines: a log of a ten-hour job stays readable.
+PLAIN_INTERVAL = 10.0
+
+
+class Ticker:
+    """Counts finished items of a known total and says how fast it goes."""
+
+    def __init__(self, label: str, total: int, unit: str, bar: Progress | None) -> None:
+        self.label, self.total, self.unit, self.done = label, total, unit, 0
+        self._bar = bar
+        self._task = bar.add_task(label, total=total) if bar is not None else None
+        self._started = self._said = time.monotonic()
+
+    def advance(self, items: int = 1) -> None:
+        """Count `items` more as done."""
+        self.done += items
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, items)
+            return
+        now = time.monotonic()
+        if now - self._said >= PLAIN_INTERVAL and self.done < self.total:
+            self._said = now
+            self._say(now)
+
+    def _say(self, now: float) -> None:
+        seconds = max(now - self._started, 1e-9)
+        rate = self.done / seconds
+        left = (self.total - self.done) / rate if rate else float("inf")
+        ending = f", about {left:.0f} s left" if self.done < self.total else f" in {seconds:.1f} s"
+        logger.info("%s: %d of %d %s, %.1f/s%s", self.label, self.done, self.total, self.unit, rate, ending)
+
+    def finish(self) -> None:
+        """Say the final count where no bar shows it."""
+        if self._bar is None:
+            self._say(time.monotonic())
+
+
+@contextmanager
+def progress(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
+    """Yield a `Ticker` for `total` items; `label` says what is being done."""
+    if sys.stderr.isatty():
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        from rich.console import Console
+
+        with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
+            yield Ticker(label, total, unit, bar)
+    else:
+        ticker = Ticker(label, total, unit, None)
+        yield ticker
+        ticker.finish()

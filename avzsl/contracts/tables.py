@@ -1,0 +1,80 @@
+"""Read and write the Parquet tables of `schemas.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from avzsl.contracts.atomic import replacing
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.schemas import TableSchema
+
+
+def write_table(path: str | Path, frame: pd.DataFrame, schema: TableSchema) -> None:
+    """Write `frame` to `path` under `schema`; columns in schema order, missing nullable ones null.
+
+    Raises DataError if a required column is missing or holds nulls, a value has the wrong type,
+    an unknown column is present, or the key is not unique.
+    """
+    unknown = [c for c in frame.columns if c not in schema.columns]
+    if unknown:
+        raise DataError(path, f"columns {unknown} are not in the {schema.name} table")
+    frame = frame.reset_index(drop=True)
+    for column in schema.columns.values():
+        if column.name not in frame.columns:
+            if column.required:
+                raise DataError(path, f"column {column.name!r} of the {schema.name} table is missing")
+            frame[column.name] = None
+    try:
+        table = pa.Table.from_pandas(
+            frame[list(schema.columns)], schema=schema.arrow(), preserve_index=False, safe=True
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(path, f"does not fit the {schema.name} table: {error}") from error
+    _check(path, table, schema)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: str | Path, schema: TableSchema) -> pd.DataFrame:
+    """Read a table written by `write_table` and check it against `schema`.
+
+    Raises DataError that names the file if it is missing, unreadable or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(path, f"the {schema.name} table does not exist")
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(path, f"is not a readable Parquet file ({error}); delete it and run again") from error
+    missing = [name for name in schema.columns if name not in table.column_names]
+    if missing:
+        raise DataError(path, f"columns {missing} of the {schema.name} table are missing")
+    try:
+        table = table.select(list(schema.columns)).cast(schema.arrow())
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise DataError(path, f"does not fit the {schema.name} table: {error}") from error
+    _check(path, table, schema)
+    return table.to_pandas()
+
+
+def _check(path: str | Path, table: pa.Table, schema: TableSchema) -> None:
+    for column in schema.columns.values():
+        values = table.column(column.name)
+        if column.required and values.null_count:
+            raise DataError(path, f"column {column.name!r} holds {values.null_count} empty values")
+        if column.values is not None:
+            strange = sorted(set(values.drop_null().unique().to_pylist()) - set(column.values))
+            if strange:
+                raise DataError(path, f"column {column.name!r} holds {strange}; allowed: {list(column.values)}")
+    keys = table.select(list(schema.key)).to_pylist()
+    seen: set[tuple[object, ...]] = set()
+    for row in keys:
+        key = tuple(row.values())
+        if key in seen:
+            raise DataError(path, f"{dict(row)} appears twice; {list(schema.key)} must be unique")
+        seen.add(key)

@@ -1,0 +1,1 @@
+"""Clip -> windows -> per-second features -> averages."""

@@ -1,0 +1,1 @@
+"""Metadata -> clips -> seen/unseen subsets -> audit."""
