@@ -39,12 +39,14 @@ def find_published(dataset: str, features: str, method: str) -> Published | None
     `selavi-random` is compared with the paper's UCF-GZSL on SeLaVi features. That the weights, clips or split may
     differ is for the page to say, so that nobody takes the difference for a failed reproduction.
     """
-    for row in _table().itertuples(index=False):
+    for row in _table().to_dict("records"):
         if (
-            _plain(dataset).startswith(_plain(str(row.dataset)))
-            and _plain(features).startswith(_plain(str(row.features)))
-            and _plain(method) == _plain(str(row.method))
+            _plain(dataset).startswith(_plain(row["dataset"]))
+            and _plain(features).startswith(_plain(row["features"]))
+            and _plain(method) == _plain(row["method"])
         ):
-            values = [None if pd.isna(x) else float(x) for x in (row.seen, row.unseen, row.hm, row.zsl)]
-            return Published(*values, source=str(row.source))
+            seen, unseen, hm, zsl = (
+                None if pd.isna(row[key]) else float(row[key]) for key in ("seen", "unseen", "hm", "zsl")
+            )
+            return Published(seen, unseen, hm, zsl, str(row["source"]))
     return None

@@ -15,7 +15,16 @@ from safetensors import SafetensorError, safe_open
 from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, CLASSES, CLIPS, HISTORY, MEDIA, PREDICTIONS
+from avzsl.contracts.schemas import (
+    BENCHMARK_CLASSES,
+    BENCHMARK_CLIPS,
+    CLASSES,
+    CLIPS,
+    HISTORY,
+    MEDIA,
+    PREDICTIONS,
+    SPLIT_CLASSES,
+)
 from avzsl.contracts.tables import read_table
 
 
@@ -124,13 +133,17 @@ class BenchmarkFiles:
         return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
     @cached_property
+    def split_classes(self) -> pd.DataFrame:
+        return read_table(self.dataset_folder / "splits" / self.config.split / "classes.parquet", SPLIT_CLASSES)
+
+    @cached_property
     def audit(self) -> dict[str, Any]:
         return read_json(self.dataset_folder / "splits" / self.config.split / "audit.json")
 
     @cached_property
     def extractor(self) -> dict[str, Any]:
         """What made the features: name, windows, weights, random_weights, execution."""
-        return dict(read_header(self.pack).get("extractor") or {})
+        return dict(self.record.get("extractor") or {})
 
     @property
     def random_weights(self) -> bool:
@@ -138,9 +151,7 @@ class BenchmarkFiles:
 
     def runs(self, method: str) -> list[RunFiles]:
         """The configured seeds of one method, in the configuration's order."""
-        return [
-            RunFiles(self.folder / "runs" / method / f"seed-{seed}", method, seed) for seed in self.config.seeds
-        ]
+        return [RunFiles(self.folder / "runs" / method / f"seed-{seed}", method, seed) for seed in self.config.seeds]
 
 
 def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:

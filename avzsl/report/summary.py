@@ -18,7 +18,7 @@ from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import RUNS
 from avzsl.report.published import find_published
-from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks, read_header
+from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.report.statistics import METRICS, collect_hits, interval, resample, scores
 
 logger = logging.getLogger(__name__)
@@ -71,9 +71,7 @@ def summarise_benchmark(benchmark: BenchmarkFiles) -> Summary:
     return Summary(pd.DataFrame(runs, columns=list(RUNS.columns)), table, samples)
 
 
-def _run_row(
-    benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.ndarray], index: int
-) -> dict[str, Any]:
+def _run_row(benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.ndarray], index: int) -> dict[str, Any]:
     config = benchmark.config
     row: dict[str, Any] = {
         "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
@@ -103,9 +101,6 @@ def _table_row(
     predictions = runs[0].predictions
     tested = predictions.groupby("subset")["class_name"].nunique()
     unseen = int(tested.get("test_unseen", 0))
-    candidates = _candidates(runs[0], int(tested.sum()))
-    chance_all, chance_unseen = 100 / max(candidates, 1), 100 / max(unseen, 1)
-    chance = {"seen": chance_all, "unseen": chance_all, "hm": chance_all, "zsl": chance_unseen}
     published = find_published(config.dataset, config.features, method)
     row: dict[str, Any] = {
         "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
@@ -117,7 +112,7 @@ def _table_row(
         # Sample standard deviation; one seed has none.
         row[f"{metric}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
         row[f"{metric}_low"], row[f"{metric}_high"] = interval(samples[metric])
-        row[f"{metric}_chance"] = chance[metric]
+        row[f"{metric}_chance"] = benchmark.record["chance"][metric]
         row[f"{metric}_published"] = getattr(published, metric) if published else None
     row["published_source"] = published.source if published else None
     clips = benchmark.clips
@@ -132,12 +127,6 @@ def _table_row(
         "seconds": float(np.sum([run.record.get("seconds") or 0.0 for run in runs])),
     }
     return row
-
-
-def _candidates(run: RunFiles, tested: int) -> int:
-    """Number of classes a generalised prediction chooses among: all that have a distance."""
-    path = run.folder / "scores.safetensors"
-    return len(read_header(path)["class_names"]) if path.is_file() else tested
 
 
 def _weights(extractor: dict[str, Any]) -> str:
