@@ -121,6 +121,12 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
     return project
 
 
+def job_project(config: dict[str, Any]) -> Project:
+    """Return the project inside a job of the workflow, from the configuration that Snakemake hands over."""
+    values = dict(config)
+    return load_project(values.pop("configfile"), values)
+
+
 def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: tuple[Path, ...]) -> Benchmark:
     dataset = _find(folders, "datasets", body.dataset, DatasetConfig)
     split = body.split or next(iter(dataset.splits))
