@@ -1,12 +1,38 @@
 # Metadata -> clips and classes, in shards.
 
+
+def world_index(dataset):
+    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+
+
 # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
 # did not change keeps its checksum, and nothing after it runs again.
 for dataset in DATASETS:
 
+    if project.dataset(dataset).catalog.module == "demo":
+
+        # The demo's videos do not exist before they are rendered.
+        rule:
+            name:
+                f"world_{rule_name(dataset)}"
+            output:
+                world_index(dataset),
+            log:
+                f"{LOGS}/{dataset}/world.log",
+            params:
+                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+            threads: 2
+            resources:
+                mem_mb=2000,
+                runtime=30,
+            script:
+                "../scripts/world.py"
+
     rule:
         name:
             f"catalog_{rule_name(dataset)}"
+        input:
+            [world_index(dataset)] if project.dataset(dataset).catalog.module == "demo" else [],
         output:
             clips=f"{RESULTS}/{dataset}/catalog/clips.parquet",
             classes=f"{RESULTS}/{dataset}/catalog/classes.parquet",
