@@ -94,7 +94,7 @@ class Project:
         try:
             return Method(name, config, options, TrainingConfig.model_validate(training))
         except ValidationError as error:
-            raise ConfigError(_first_line(f"method {name}, training", error)) from error
+            raise ConfigError(first_line(f"method {name}, training", error)) from error
 
 
 def load_project(path: str | Path | None = None, values: dict[str, Any] | None = None) -> Project:
@@ -187,10 +187,10 @@ def _validate(path: Path, model: type[Model], values: Any) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_first_line(str(path), error)) from error
+        raise ConfigError(first_line(str(path), error)) from error
 
 
-def _first_line(where: str, error: ValidationError) -> str:
+def first_line(where: str, error: ValidationError) -> str:
     """Put the first of pydantic's findings on one line: file, key, what is wrong, what it got."""
     errors = error.errors(include_url=False)
     first = errors[0]

@@ -1,0 +1,161 @@
+"""What every catalogue shares: find the module, check its options, complete and write its tables.
+
+Nothing heavy is imported before it is needed: Snakemake calls `check_options` in every job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from avzsl.config.base import Section
+from avzsl.config.dataset import DatasetConfig
+from avzsl.config.load import first_line
+from avzsl.contracts.errors import AvzslError, ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class Catalog:
+    """A data set as its public metadata lists it.
+
+    `clips` holds the columns of the CLIPS schema and `classes` those of CLASSES; `build_catalog`
+    fills in `dataset`, `shard`, `phrase` and the numbers of clips. A class without any clip stays
+    in `classes`. `notes` are sentences for people: what was read, skipped or found odd.
+    """
+
+    clips: pd.DataFrame
+    classes: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+
+def check_options(name: str, dataset: DatasetConfig) -> None:
+    """Check the `catalog:` section of data set `name` without building anything.
+
+    Raises ConfigError, one line with file and key, for an unknown module or option or a wrong value.
+    """
+    _options(name, dataset)
+
+
+def build_catalog(name: str, dataset: DatasetConfig, cache: Path) -> Catalog:
+    """Build the catalogue of data set `name`; downloads go to the folder `cache`.
+
+    Clips come back sorted by clip_id and classes by class_name, with every column of the CLIPS and
+    CLASSES schemas, so that equal metadata gives equal tables in whatever order it was listed.
+
+    Raises ConfigError for wrong options, and AvzslError if the metadata cannot be had or is broken:
+    duplicate clip ids, clips of a class that the class list does not hold, phrases of unknown classes.
+    """
+    module, options = _options(name, dataset)
+    return complete(module.build(name, options, dataset, Path(cache)), name, dataset)
+
+
+def complete(catalog: Catalog, name: str, dataset: DatasetConfig) -> Catalog:
+    """Fill in the columns that follow from the others, sort, and check what must hold (see `build_catalog`)."""
+    import pandas as pd
+
+    from avzsl.contracts.hashing import shard_of
+    from avzsl.contracts.schemas import CLASSES, CLIPS
+
+    clips, classes = catalog.clips.copy(), catalog.classes.copy()
+    _check_unique(clips["clip_id"], name, "clip ids")
+    _check_unique(classes["class_name"], name, "class names")
+    unlisted = sorted(set(clips["class_name"].unique()) - set(classes["class_name"]))
+    if unlisted:
+        raise AvzslError(f"data set {name}: clips of classes that its class list does not hold: {_some(unlisted)}")
+    strangers = sorted(set(dataset.phrases) - set(classes["class_name"]))
+    if strangers:
+        raise ConfigError(f"datasets/{name}.yaml: phrases: the data set has no class {_some(strangers)}")
+
+    clips["dataset"] = name
+    if "shard" not in clips:
+        sources = clips["source_id"].unique()
+        clips["shard"] = clips["source_id"].map({source: shard_of(source, dataset.shards) for source in sources})
+    if "phrase" not in classes:
+        classes["phrase"] = None
+    named = classes["class_name"].map(dataset.phrases)
+    readable = classes["class_name"].map(readable_name)
+    classes["phrase"] = named.fillna(classes["phrase"]).fillna(readable)
+    classes["dataset"] = name
+    counts = clips["class_name"].value_counts()
+    classes["clips"] = classes["class_name"].map(counts).fillna(0).astype("int64")
+    for frame, schema in ((clips, CLIPS), (classes, CLASSES)):
+        for column in schema.columns:
+            if column not in frame:
+                frame[column] = None
+    return Catalog(
+        pd.DataFrame(clips[list(CLIPS.columns)]).sort_values("clip_id", ignore_index=True),
+        pd.DataFrame(classes[list(CLASSES.columns)]).sort_values("class_name", ignore_index=True),
+        list(catalog.notes),
+    )
+
+
+def write_catalog(catalog: Catalog, folder: Path, shards: int) -> None:
+    """Write `clips.parquet`, `classes.parquet`, `catalog.json` and `shards/SSSS.parquet` for every shard below `folder`.
+
+    A shard without a clip gets an empty table. Raises DataError if a table does not fit its schema.
+    """
+    from avzsl.contracts.atomic import write_json
+    from avzsl.contracts.schemas import CLASSES, CLIPS
+    from avzsl.contracts.tables import write_table
+
+    folder = Path(folder)
+    groups = dict(list(catalog.clips.groupby("shard", sort=True)))
+    for shard in range(shards):
+        write_table(folder / "shards" / f"{shard:04d}.parquet", groups.get(shard, catalog.clips.iloc[:0]), CLIPS)
+    write_table(folder / "clips.parquet", catalog.clips, CLIPS)
+    write_table(folder / "classes.parquet", catalog.classes, CLASSES)
+    facts: dict[str, Any] = {
+        "clips": len(catalog.clips),
+        "classes": len(catalog.classes),
+        "classes_without_clips": sorted(catalog.classes.loc[catalog.classes["clips"] == 0, "class_name"]),
+        "sources": int(catalog.clips["source_id"].nunique()),
+        "shards": shards,
+        "notes": catalog.notes,
+    }
+    write_json(folder / "catalog.json", facts)
+
+
+def readable_name(class_name: str) -> str:
+    """Return a class name as words: `ApplyEyeMakeup` and `apply_eye_makeup` are three words each."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", class_name.replace("_", " "))
+    return " ".join(words.split()) or class_name
+
+
+def modules() -> list[str]:
+    """Return the names of the catalogue modules."""
+    import splits.catalogs
+
+    return sorted(m.name for m in pkgutil.iter_modules(splits.catalogs.__path__) if m.name != "base")
+
+
+def _options(name: str, dataset: DatasetConfig) -> tuple[ModuleType, Section]:
+    where = f"datasets/{name}.yaml"
+    if dataset.catalog.module not in modules():
+        raise ConfigError(
+            f"{where}: catalog.module: there is no catalogue module {dataset.catalog.module!r}; known: {', '.join(modules())}"
+        )
+    module = importlib.import_module(f"splits.catalogs.{dataset.catalog.module}")
+    try:
+        return module, module.Options.model_validate(dataset.catalog.options)
+    except ValidationError as error:
+        raise ConfigError(first_line(f"{where}: catalog", error)) from error
+
+
+def _check_unique(values: pd.Series, name: str, what: str) -> None:
+    twice = values[values.duplicated()].unique()
+    if len(twice):
+        raise AvzslError(f"data set {name}: {what} must be unique; listed twice: {_some(list(twice))}")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(repr(n) for n in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
