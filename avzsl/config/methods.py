@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,13 +12,51 @@ Option = bool | int | float | str | None | list[Any]
 
 
 class TrainingConfig(Section):
-    """The optimisation both stages share (spec: AVCA section 4.2 and the released scripts)."""
+    """The two-stage protocol and its optimisation (AVCA section 4.2 and the released scripts).
+
+    The protocol's departures are options whose default, null, is what the preset takes; `under` fills them in.
+    """
 
     epochs: int = Field(50, gt=0)
     batches_per_epoch: int = Field(500, gt=0)
     batch_size: int = Field(256, gt=1)
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
+    patience: int = Field(3, ge=0, description="epochs without a better validation HM before the learning rate drops")
+    lr_factor: float = Field(0.1, gt=0, lt=1, description="what the learning rate is multiplied with when it drops")
+    stage2_schedule: Literal["replay", "plateau"] | None = Field(
+        None,
+        description="learning rate of stage 2: replay stage 1's (corrected), or drop on the HM over the validation set that stage 2 trains on (as_released)",
+    )
+    beta: Literal["reported", "mean"] | None = Field(
+        None,
+        description="calibration for the test: the best of the reported score (corrected), or the mean over the method's outputs (as_released)",
+    )
+    class_rows: Literal["aligned", "as_released"] | None = Field(
+        None,
+        description="class embeddings by name (corrected), or the released loaders' row order, which gives some classes another class's vector",
+    )
+    calibration: Literal["grid", "exact"] = Field(
+        "grid", description="choose beta from the paper's 16 values in [0, 3], or from all real values"
+    )
+    precision: Literal["float32", "bfloat16", "float64"] = Field(
+        "float32", description="arithmetic of the training steps; bfloat16 keeps float32 weights"
+    )
+    compile: bool = Field(False, description="compile the training loss: pays on a GPU, where it removes launch overhead")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="least time between two checkpoints of a run; 0: after every epoch"
+    )
+
+    def under(self, preset: Preset) -> TrainingConfig:
+        """Return a copy in which every option left to the preset has its value."""
+        corrected = preset == "corrected"
+        return self.model_copy(
+            update={
+                "stage2_schedule": self.stage2_schedule or ("replay" if corrected else "plateau"),
+                "beta": self.beta or ("reported" if corrected else "mean"),
+                "class_rows": self.class_rows or ("aligned" if corrected else "as_released"),
+            }
+        )
 
 
 class Overrides(Section):
@@ -32,13 +70,16 @@ class MethodConfig(Section):
     """One method: a module of `avzsl.methods`, with the default of every option it knows.
 
     The options here are the complete list: an override must name one of them.
-    Precedence, low to high: `options`, `presets[preset]`, `datasets[dataset]`, the data set's and the benchmark's own overrides.
+    Precedence, low to high: `options`, `presets[preset]`, `datasets[dataset]`, `datasets[dataset/features]`, the data set's
+    and the benchmark's own overrides.
     """
 
     title: str
-    module: str
+    module: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     source: str = Field(description="paper, section")
     options: dict[str, Option] = Field(default_factory=dict)
     training: TrainingConfig = TrainingConfig()
     presets: dict[Preset, Overrides] = Field(default_factory=dict)
-    datasets: dict[str, Overrides] = Field(default_factory=dict)
+    datasets: dict[str, Overrides] = Field(
+        default_factory=dict, description="by data set, or by data set and feature set as `ucf/vggish-c3d`"
+    )

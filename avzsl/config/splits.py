@@ -1,24 +1,91 @@
-"""How a seen/unseen split is made (specification of `splits.build`)."""
+"""How a seen/unseen split is made and checked (specification of `splits.build` and `splits.audit`)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avzsl.config.base import Section
+
+Role = Literal["train", "val_unseen", "test_unseen", "excluded"]
+Rule = Literal["exact", "word", "alias", "embedding"]
+
+
+class OverlapConfig(Section):
+    """When a class counts as one that a pre-training label set already holds."""
+
+    rules: tuple[Rule, ...] = Field(
+        ("exact", "word", "alias"), min_length=1, description="any of these is enough to make a class seen"
+    )
+    threshold: float = Field(0.8, gt=0, le=1, description="cosine above which `embedding` calls two names the same")
+    vectors: str | None = Field(None, description="word2vec/GloVe text file that the rule `embedding` needs")
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        description="label set -> local file, one label a line: one of your own, or in place of a download",
+    )
+
+    @model_validator(mode="after")
+    def _vectors_given(self) -> OverlapConfig:
+        if "embedding" in self.rules and self.vectors is None:
+            raise ValueError("the rule 'embedding' needs `vectors`")
+        return self
+
+
+class ListsConfig(Section):
+    """Published lists to import, or to take the historic population from."""
+
+    path: str | None = Field(None, description="folder, .zip or .tar(.gz) with the lists")
+    url: str | None = Field(None, description="archive to download when `path` is not given")
+    sha256: str | None = None
+    layout: Literal["avca", "cjme"] = Field(
+        "avca", description="avca: stage_*.csv and stage_*.txt; cjme: {trn,val,tst}/CLASS.txt"
+    )
 
 
 class SplitConfig(Section):
     """One split of a data set; the defaults are the ratios of the AVCA paper, section 4.1."""
 
-    flavour: Literal["random"] = Field("random", description="how clips are assigned to subsets")
+    flavour: Literal["random", "published", "imported", "source_disjoint"] = Field(
+        "random", description="how clips are assigned to subsets"
+    )
+    # Which classes are seen and unseen.
+    classes: str | None = Field(
+        None, description="class roles: a benchmark that avzsl knows, or a YAML file; default: drawn with the seed"
+    )
+    variant: str = Field("main", description="variant of the class roles; cls: without the dropped unseen classes")
+    force: dict[str, Role] = Field(default_factory=dict, description="classes whose role is given")
     avoid: tuple[str, ...] = Field(("kinetics400",), description="label sets that unseen classes must not overlap with")
+    overlap: OverlapConfig = Field(default_factory=OverlapConfig)
+    balance: Literal["none", "category"] = Field(
+        "none", description="category: draw the unseen classes evenly from the categories"
+    )
     val_unseen: float = Field(0.2, gt=0, lt=1, description="share of the classes that stage 1 has not seen")
     test_unseen: float = Field(0.2, gt=0, lt=1, description="share of the classes never trained on")
+    # Which clips go where.
     test_seen: float = Field(0.1, gt=0, lt=1, description="share of the seen clips held out for the test")
     val_seen: float = Field(0.1, gt=0, lt=1, description="share of the remaining seen clips held out for validation")
-    seed: int = 42
-    force: dict[str, Literal["train", "val_unseen", "test_unseen", "excluded"]] = Field(
-        default_factory=dict, description="classes whose role is given"
+    seed: int = Field(42, ge=0, lt=2**32)
+    filters: tuple[str, ...] | None = Field(
+        None, description="named filters of the benchmark's population; default: all for published, none elsewhere"
     )
+    lists: ListsConfig | None = Field(None, description="published lists, for `imported` and for historic populations")
+    # What is checked.
+    pretraining: dict[str, str] = Field(
+        default_factory=dict,
+        description="self-supervised pre-training set -> 'official:SUBSET' of this data set, or a file of YouTube ids",
+    )
+    gates: dict[str, float] = Field(
+        default_factory=lambda: {"class_disjointness": 0.0},
+        description="audit check -> largest count that passes; more fails the job",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SplitConfig:
+        if self.val_unseen + self.test_unseen >= 1:
+            raise ValueError("val_unseen + test_unseen must leave classes to train on")
+        if self.flavour == "published" and self.classes is None:
+            raise ValueError("the flavour 'published' needs `classes`: the benchmark whose recipe to follow")
+        if self.flavour == "imported" and self.lists is None:
+            raise ValueError("the flavour 'imported' needs `lists`")
+        return self

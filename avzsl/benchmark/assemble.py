@@ -1,0 +1,211 @@
+"""Join a split with what became of its clips, and refuse what cannot be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from avzsl.benchmark.embeddings import Embeddings, read_embeddings
+from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.atomic import write_json
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.schemas import (
+    BENCHMARK_CLASSES,
+    BENCHMARK_CLIPS,
+    CLASS_ROLES,
+    EXCLUDED,
+    FEATURES,
+    MEDIA,
+    SPLIT,
+    SPLIT_CLASSES,
+    SUBSETS,
+)
+from avzsl.contracts.tables import read_table, write_table
+
+# A few gigabytes of features are checked for NaN in slices, so that no second copy is made.
+SLICE = 8192
+
+
+def assemble(
+    split_folder: Path, pack: tuple[Path, Path], media: Sequence[Path], embeddings: Path, out: Path, name: str = ""
+) -> None:
+    """Write clips.parquet, classes.parquet and benchmark.json of one benchmark to the folder `out`.
+
+    `split_folder` holds split.parquet and classes.parquet; `pack` is (packed.safetensors, packed.parquet); `media` are
+    the media manifests of all shards (they say why a clip has no features); `embeddings` the class embeddings.
+    Every clip of the split keeps its row, with the stage where it was lost. A class without an embedding, or without
+    one usable clip, is excluded with its reason, and its clips with it.
+
+    Raises DataError, one sentence that names the file, if the split does not fit the features, features hold NaN or
+    infinity, arrays and manifest disagree, or a subset or role is left empty.
+    """
+    split = read_table(split_folder / "split.parquet", SPLIT)
+    roles = read_table(split_folder / "classes.parquet", SPLIT_CLASSES)
+    arrays_path, manifest_path = pack
+    manifest = read_table(manifest_path, FEATURES)
+    arrays, header = read_arrays(arrays_path)
+    vectors = read_embeddings(embeddings)
+    _check_pack(arrays_path, arrays, header, manifest)
+    _check_match(split_folder, split, roles, manifest, manifest_path)
+
+    clips = _join(split, manifest, media)
+    _check_finite(arrays_path, arrays, clips)
+    classes = _classes(roles, clips, vectors)
+    lost = dict(zip(classes["class_name"], classes["reason"], strict=True))
+    excluded = set(classes.loc[classes["role"] == EXCLUDED, "class_name"])
+    gone = clips["class_name"].isin(excluded) & clips["usable"]
+    clips.loc[gone, ["usable", "stage", "status"]] = [False, "class", "excluded"]
+    clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
+    counts = _counts(clips, split_folder, manifest_path)
+
+    seen = classes["role"].isin(("train", "val_unseen")).sum()
+    unseen = (classes["role"] == "test_unseen").sum()
+    if (classes["role"] == "train").sum() < 2:
+        raise DataError(split_folder, "fewer than two training classes have usable clips; nothing can be learnt")
+    write_table(out / "clips.parquet", clips, BENCHMARK_CLIPS)
+    write_table(out / "classes.parquet", classes, BENCHMARK_CLASSES)
+    summary: dict[str, Any] = {
+        "name": name,
+        "hashes": {
+            "features": sha256_file(arrays_path),
+            "split": sha256_file(split_folder / "split.parquet"),
+            "embeddings": sha256_file(embeddings),
+        },
+        "clips": counts,
+        "lost": {
+            f"{stage}: {status}": int(number)
+            for (stage, status), number in clips[~clips["usable"]].groupby(["stage", "status"]).size().items()
+        },
+        "classes": {
+            **{role: int((classes["role"] == role).sum()) for role in (*CLASS_ROLES, EXCLUDED)},
+            "excluded_reasons": {n: lost[n] for n in sorted(excluded)},
+        },
+        # Percent, for a guess that is uniform over the candidate classes; recall is averaged over classes.
+        "chance": {
+            "seen": 100.0 / (seen + unseen),
+            "unseen": 100.0 / (seen + unseen),
+            "hm": 100.0 / (seen + unseen),
+            "zsl": 100.0 / unseen,
+        },
+        "dims": {
+            "audio": int(arrays["audio"].shape[1]),
+            "visual": int(arrays["visual"].shape[1]),
+            "text": int(vectors.vectors.shape[1]),
+        },
+        "extractor": header.get("extractor"),
+        "embeddings": vectors.backend,
+    }
+    write_json(out / "benchmark.json", summary)
+
+
+def _check_pack(path: Path, arrays: dict[str, np.ndarray], header: dict[str, Any], manifest: pd.DataFrame) -> None:
+    for key in ("audio", "visual"):
+        if key not in arrays or arrays[key].ndim != 2:
+            raise DataError(path, f"holds no array {key!r} of shape (clips, dim); pack the features again")
+    ids = header.get("clip_ids", [])
+    if not len(arrays["audio"]) == len(arrays["visual"]) == len(ids):
+        raise DataError(
+            path, f"has {len(arrays['audio'])} audio rows, {len(arrays['visual'])} visual rows and {len(ids)} clip ids"
+        )
+    have = manifest[manifest["row"] >= 0]
+    named = have["row"].to_numpy()
+    if (named >= len(ids)).any() or [ids[row] for row in named] != have["clip_id"].tolist():
+        raise DataError(path, "its clip ids do not match the rows of its manifest; pack the features again")
+
+
+def _check_match(
+    folder: Path, split: pd.DataFrame, roles: pd.DataFrame, manifest: pd.DataFrame, manifest_path: Path
+) -> None:
+    strange = split.loc[~split["clip_id"].isin(manifest["clip_id"]), "clip_id"]
+    if len(strange):
+        raise DataError(
+            folder / "split.parquet",
+            f"{len(strange)} of {len(split)} clips, {strange.iloc[0]!r} first, are not in {manifest_path}: "
+            "split and features are of different catalogues; build both from the same one",
+        )
+    unknown = sorted(set(split["class_name"]) - set(roles["class_name"]))
+    if unknown:
+        raise DataError(folder / "classes.parquet", f"class {unknown[0]!r} of split.parquet has no role")
+
+
+def _join(split: pd.DataFrame, manifest: pd.DataFrame, media: Sequence[Path]) -> pd.DataFrame:
+    """Return BENCHMARK_CLIPS before classes are judged: the first stage that lost a clip speaks for it."""
+    clips = split.merge(manifest[["clip_id", "status", "reason", "row"]], on="clip_id", suffixes=("_split", ""))
+    clips["stage"] = None
+    failed = clips["status"] != "ok"
+    clips.loc[failed, "stage"] = "features"
+    if media:
+        fetched = pd.concat([read_table(path, MEDIA)[["clip_id", "status", "error"]] for path in media])
+        fetched = fetched[fetched["status"] != "ok"].set_index("clip_id")
+        unfetched = failed & clips["clip_id"].isin(fetched.index)
+        ids = clips.loc[unfetched, "clip_id"]
+        clips.loc[unfetched, "stage"] = "media"
+        clips.loc[unfetched, "status"] = ids.map(fetched["status"])
+        clips.loc[unfetched, "reason"] = ids.map(fetched["error"])
+    outside = clips["subset"] == EXCLUDED
+    clips.loc[outside, "stage"] = "split"
+    clips.loc[outside, "status"] = EXCLUDED
+    clips.loc[outside, "reason"] = clips.loc[outside, "reason_split"]
+    clips["usable"] = clips["stage"].isna()
+    clips.loc[clips["usable"], "reason"] = None
+    return clips[list(BENCHMARK_CLIPS.columns)]
+
+
+def _check_finite(path: Path, arrays: dict[str, np.ndarray], clips: pd.DataFrame) -> None:
+    usable = clips[clips["usable"]]
+    if (usable["row"] < 0).any():
+        clip = usable.loc[usable["row"] < 0, "clip_id"].iloc[0]
+        raise DataError(path, f"clip {clip!r} is marked ok but has no row; pack the features again")
+    rows = usable["row"].to_numpy()
+    for key in ("audio", "visual"):
+        for start in range(0, len(rows), SLICE):
+            part = rows[start : start + SLICE]
+            bad = np.flatnonzero(~np.isfinite(arrays[key][part]).all(1))
+            if len(bad):
+                clip = usable["clip_id"].iloc[start + bad[0]]
+                raise DataError(path, f"the {key} features of clip {clip!r} hold NaN or infinity; extract them again")
+
+
+def _classes(roles: pd.DataFrame, clips: pd.DataFrame, vectors: Embeddings) -> pd.DataFrame:
+    classes = roles[["class_name", "role", "reason"]].copy()
+    listed = clips[clips["subset"] != EXCLUDED].groupby("class_name").size()
+    usable = clips[clips["usable"]].groupby("class_name").size()
+    classes["listed"] = classes["class_name"].map(listed).fillna(0).astype(int)
+    classes["usable"] = classes["class_name"].map(usable).fillna(0).astype(int)
+    inside = classes["role"] != EXCLUDED
+    # The reason column is for exclusions only: why a class has its role stands in the split.
+    classes.loc[inside, "reason"] = None
+    unknown = inside & ~classes["class_name"].isin(vectors.names)
+    for index, name in classes.loc[unknown, "class_name"].items():
+        classes.loc[index, "reason"] = f"no class embedding: {vectors.missing.get(name, 'not in the embeddings file')}"
+    empty = inside & ~unknown & (classes["usable"] == 0)
+    classes.loc[empty, "reason"] = "no usable clip"
+    classes.loc[unknown | empty, "role"] = EXCLUDED
+    return classes
+
+
+def _counts(clips: pd.DataFrame, folder: Path, features: Path) -> dict[str, dict[str, int]]:
+    """Return listed and usable clips of each subset; raises DataError for an empty one."""
+    counts = {}
+    for subset in SUBSETS:
+        part = clips[clips["subset"] == subset]
+        counts[subset] = {"listed": len(part), "usable": int(part["usable"].sum())}
+        if not len(part):
+            raise DataError(
+                folder / "split.parquet",
+                f"subset {subset} holds no clip; give the data set more clips or classes, or change the ratios of its split",
+            )
+        if not counts[subset]["usable"]:
+            why = part["reason"].dropna()
+            raise DataError(
+                features,
+                f"none of the {len(part)} clips of subset {subset} is usable"
+                + (f" (the first: {why.iloc[0]})" if len(why) else ""),
+            )
+    part = clips[clips["subset"] == EXCLUDED]
+    return {**counts, EXCLUDED: {"listed": len(part), "usable": 0}}

@@ -1,0 +1,122 @@
+"""A benchmark as arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avzsl.benchmark.embeddings import read_embeddings
+from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, EXCLUDED, SUBSETS
+from avzsl.contracts.tables import read_table
+
+TRAIN_SUBSETS = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
+VALIDATION = ("val_seen", "val_unseen")
+TEST = ("test_seen", "test_unseen")
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Clips of one or more subsets: rows of the pack, labels as indices of `BenchmarkData.class_names`."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    clip_ids: tuple[str, ...]
+    subsets: tuple[str, ...]  # of each clip
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """Features, classes and subsets of one benchmark.
+
+    `audio` (clips, dim) and `visual` (clips, dim) float32 hold the whole pack, once; subsets point into it.
+    `vectors` (classes, dim) are the class embeddings in the order of `class_names`, which is sorted by name;
+    `roles` (classes,) the role of each. Classes that were excluded are not here.
+    """
+
+    class_names: tuple[str, ...]
+    roles: np.ndarray
+    vectors: np.ndarray
+    audio: np.ndarray
+    visual: np.ndarray
+    parts: dict[str, Subset]
+    summary: dict[str, Any]
+
+    def subset(self, *names: str) -> Subset:
+        """Return the clips of the named subsets together, in the order of the names."""
+        parts = [self.parts[name] for name in names]
+        return Subset(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            tuple(clip for part in parts for clip in part.clip_ids),
+            tuple(name for part in parts for name in part.subsets),
+        )
+
+    def candidates(self, stage: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the candidate classes of a stage's evaluation, ascending, and which of them are seen.
+
+        Stage 1 validates with training classes seen and val_unseen classes unseen; stage 2 is tested with both of
+        these seen and test_unseen classes unseen.
+        """
+        seen = self.roles == "train"
+        unseen = self.roles == "val_unseen"
+        if stage == 2:
+            seen, unseen = seen | unseen, self.roles == "test_unseen"
+        members = np.flatnonzero(seen | unseen)
+        return members, seen[members]
+
+    @cached_property
+    def chance(self) -> dict[str, float]:
+        return dict(self.summary["chance"])
+
+
+def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned") -> BenchmarkData:
+    """Read the benchmark that `assemble` wrote to `folder`, with its features and class embeddings.
+
+    `class_rows` is `aligned` (each class its own vector) or `as_released` (the row order of the released loaders).
+    Raises DataError if pack or embeddings are not the files that the benchmark was assembled from.
+    """
+    path = folder / "benchmark.json"
+    if not path.is_file():
+        raise DataError(path, "does not exist; assemble the benchmark first")
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    for key, file in (("features", pack), ("embeddings", embeddings)):
+        if not file.is_file():
+            raise DataError(file, "does not exist")
+        if sha256_file(file) != summary["hashes"][key]:
+            raise DataError(file, f"has changed since {folder} was assembled from it; assemble the benchmark again")
+    clips = read_table(folder / "clips.parquet", BENCHMARK_CLIPS)
+    classes = read_table(folder / "classes.parquet", BENCHMARK_CLASSES)
+    arrays, _ = read_arrays(pack)
+    classes = classes[classes["role"] != EXCLUDED].sort_values("class_name")
+    names = tuple(classes["class_name"])
+    index = {name: i for i, name in enumerate(names)}
+    usable = clips[clips["usable"]]
+    parts = {}
+    for subset in SUBSETS:
+        part = usable[usable["subset"] == subset]
+        parts[subset] = Subset(
+            part["row"].to_numpy(np.int64),
+            part["class_name"].map(index).to_numpy(np.int64),
+            tuple(part["clip_id"]),
+            (subset,) * len(part),
+        )
+    return BenchmarkData(
+        names,
+        classes["role"].to_numpy(str),
+        read_embeddings(embeddings).of(names, class_rows),
+        arrays["audio"],
+        arrays["visual"],
+        parts,
+        summary,
+    )

@@ -1,0 +1,77 @@
+"""Retrieval in the common space (CJME section 5): mean average precision, leave-one-out, averaged over classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avzsl.evaluation.calibration import BoolArray, FloatArray, IntArray, class_recall, harmonic_mean, mean_recall
+
+# Queries ranked at once: bounds memory at QUERIES x gallery distances.
+QUERIES = 256
+
+
+def _distances(queries: FloatArray, gallery: FloatArray) -> NDArray[np.float64]:
+    """Return Euclidean distances (Q, G), in float64 because the matrix-product form cancels."""
+    q, g = queries.astype(np.float64), gallery.astype(np.float64)
+    squared = (q**2).sum(1)[:, None] + (g**2).sum(1)[None] - 2 * q @ g.T
+    return np.sqrt(np.maximum(squared, 0))
+
+
+def average_precision(distances: FloatArray, relevant: BoolArray) -> FloatArray:
+    """Return the average precision of each query, (Q,): mean precision at the ranks of its relevant items.
+
+    `distances` (Q, G), infinite for items outside a query's gallery; `relevant` (Q, G). NaN without relevant items.
+    Ties are ranked by position.
+    """
+    order = np.argsort(distances, axis=1, kind="stable")
+    hits = np.take_along_axis(relevant, order, axis=1)
+    ranks = np.arange(1, distances.shape[1] + 1)
+    precision = np.cumsum(hits, axis=1) / ranks
+    with np.errstate(invalid="ignore"):
+        return (precision * hits).sum(1) / hits.sum(1)
+
+
+def _per_query(queries: list[FloatArray], gallery: list[FloatArray], query_labels: IntArray, labels: IntArray, leave_out: bool) -> FloatArray:
+    result = np.empty(len(query_labels))
+    for start in range(0, len(query_labels), QUERIES):
+        part = slice(start, start + QUERIES)
+        distances = np.sum([_distances(q[part], g) for q, g in zip(queries, gallery, strict=True)], axis=0)
+        relevant = query_labels[part, None] == labels[None]
+        if leave_out:
+            own = np.arange(len(distances))
+            distances[own, start + own] = np.inf
+            relevant[own, start + own] = False
+        result[part] = average_precision(distances, relevant)
+    return result
+
+
+def retrieve(
+    audio: FloatArray, visual: FloatArray, classes: FloatArray, labels: IntArray, seen: BoolArray
+) -> dict[str, dict[str, float | None]]:
+    """Return mAP in percent of every direction of the CJME paper: `seen`, `unseen` and `hm` each.
+
+    `audio`, `visual` (clips, dim) and `classes` (C, dim) lie in one space; `labels` (clips,) index classes; `seen`
+    (C,). The gallery is always all test clips, seen and unseen; a clip is never in its own gallery. `both` ranks by
+    the sum of both distances (eq. 6). The mean is first over a class's queries, then over classes.
+    """
+    present = np.unique(labels)
+    directions = {
+        "text_audio": _per_query([classes[present]], [audio], present, labels, False),
+        "text_visual": _per_query([classes[present]], [visual], present, labels, False),
+        "text_both": _per_query([classes[present]] * 2, [audio, visual], present, labels, False),
+        "audio_visual": _per_query([audio], [visual], labels, labels, True),
+        "visual_audio": _per_query([visual], [audio], labels, labels, True),
+    }
+    result: dict[str, dict[str, float | None]] = {}
+    for name, precision in directions.items():
+        owners = present if name.startswith("text") else labels
+        # A class with one clip has nothing left to find once its query is left out: no score, not a zero.
+        valid = ~np.isnan(precision)
+        by_class = class_recall(precision[valid], owners[valid], len(seen))
+        s, u = mean_recall(by_class, seen), mean_recall(by_class, ~seen)
+        result[name] = {
+            key: None if value is None else 100.0 * value
+            for key, value in (("seen", s), ("unseen", u), ("hm", harmonic_mean(s, u)))
+        }
+    return result

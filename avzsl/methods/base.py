@@ -1,0 +1,128 @@
+"""What a method is: a module that can be trained a step at a time and gives distances to classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from avzsl.config.methods import Option, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Dims:
+    """Widths of the audio features, the visual features and the class embeddings."""
+
+    audio: int
+    visual: int
+    text: int
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A batch of clips: `audio` (B, k_a), `visual` (B, k_v), `text` (B, k_w) their class's embedding, `labels` (B,).
+
+    A label is the row of the clip's class in the batch's `classes`.
+    """
+
+    audio: Tensor
+    visual: Tensor
+    text: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Positive clips, a negative clip of another class for each, and all training classes (C, k_w)."""
+
+    positive: Clips
+    negative: Clips
+    classes: Tensor
+
+
+class TrainingSet(Protocol):
+    """Where batches come from."""
+
+    classes: Tensor  # (C, k_w), embeddings of the training classes
+
+    def batches(self, count: int, size: int) -> Any:
+        """Yield `count` batches of `size` clips, classes drawn uniformly, clips uniformly within a class."""
+
+    def everything(self) -> Clips:
+        """Return all training clips once, for methods solved in closed form."""
+
+
+class Method(nn.Module):
+    """Base of all methods. A method module defines one subclass and names it `METHOD`.
+
+    A subclass takes (dims, options) and gives `loss` and `distances`; all else has a default. One that is not
+    trained by plain gradient steps overrides `epoch`.
+    """
+
+    # The output whose score is the method's result, and which validation selects by.
+    reported = "both"
+
+    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+        super().__init__()
+        self.dims = dims
+        self.options = dict(options)
+        # Replaced by a compiled version of `loss` where the configuration asks for it.
+        self.compiled_loss: Callable[[Batch], Tensor] | None = None
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the scalar training loss of one batch."""
+        raise NotImplementedError
+
+    def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Return, for each output of the method, the distance of every clip to every class, (N, C).
+
+        `audio` (N, k_a), `visual` (N, k_v) and `classes` (C, k_w) are inputs; called in evaluation mode. The
+        dictionary holds `reported`; the released protocol averages beta over all of its entries.
+        """
+        raise NotImplementedError
+
+    def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Return learnt embeddings in one common space, `audio`, `visual` (N, D) and `classes` (C, D), if there are any."""
+        return {}
+
+    def trained(self) -> list[nn.Parameter]:
+        """Return the parameters that the optimiser moves."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def optimisers(self, training: TrainingConfig) -> dict[str, torch.optim.Optimizer]:
+        """Return the optimisers by name; all follow the protocol's learning rate."""
+        parameters = self.trained()
+        if not parameters:
+            return {}
+        # Fused: one kernel for all parameters; the same arithmetic as the plain loop over them.
+        adam = torch.optim.Adam(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
+        return {"adam": adam}
+
+    def step(self, batch: Batch, optimisers: dict[str, torch.optim.Optimizer], remaining: int) -> Tensor:
+        """Take one optimisation step and return its loss, detached; nothing in here waits for the device.
+
+        `remaining` counts the steps of this epoch that come after this one.
+        """
+        optimiser = optimisers["adam"]
+        optimiser.zero_grad(set_to_none=True)
+        loss = (self.compiled_loss or self.loss)(batch)
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+    def epoch(
+        self, data: TrainingSet, optimisers: dict[str, torch.optim.Optimizer], training: TrainingConfig
+    ) -> Tensor:
+        """Train for one epoch and return the mean loss as a scalar tensor."""
+        self.train()
+        count = training.batches_per_epoch
+        total = torch.zeros((), device=data.classes.device, dtype=data.classes.dtype)
+        for number, batch in enumerate(data.batches(count, training.batch_size)):
+            with torch.autocast(
+                data.classes.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"
+            ):
+                total += self.step(batch, optimisers, count - 1 - number)
+        return total / count

@@ -1,0 +1,134 @@
+"""The two-stage protocol (AVCA section 4.2): choose on validation, train the final model, test once.
+
+Stage 1 trains on `train` and, after every epoch, scores val_seen + val_unseen; the epoch with the highest HM and its
+beta are kept. Stage 2 trains a new model from the same seed on train + val_seen + val_unseen for that many epochs.
+Later epochs of stage 2 would never be used, so they are not run: the released code runs all fifty, with the same result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from avzsl.benchmark.data import TRAIN_SUBSETS
+from avzsl.config.methods import TrainingConfig
+from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.progress import Ticker
+from avzsl.methods import Method
+from avzsl.training import checkpoint
+from avzsl.training.evaluate import validate
+from avzsl.training.sampling import BalancedSet, DeviceData
+
+
+@dataclass
+class Progress:
+    """What both stages have done so far; plain values only, so that a checkpoint holds it."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    epoch: int = 0  # selected, 1-based; 0: none yet
+    best: float = 0.0
+    beta: float = 0.0
+
+    def lr_of(self, epoch: int) -> float:
+        """Return stage 1's learning rate in an epoch."""
+        return next(row["lr"] for row in self.history if row["stage"] == 1 and row["epoch"] == epoch)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what to train, on what, and where its checkpoint is."""
+
+    make: Callable[[], Method]
+    source: DeviceData
+    training: TrainingConfig  # with the preset filled in
+    seed: int
+    checkpoint: Path
+    fingerprint: str
+
+
+def train(job: Job, ticker: Ticker) -> tuple[Method, Progress]:
+    """Run both stages and return the final model and the history; continues from the checkpoint if there is one."""
+    saved = checkpoint.restore(job.checkpoint, job.fingerprint, job.source.device)
+    progress = Progress(**saved["progress"]) if saved else Progress()
+    if saved:
+        ticker.advance(len(progress.history))
+    if saved is None or saved["stage"] == 1:
+        _stage(job, 1, job.training.epochs, progress, saved, ticker)
+        for row in progress.history:
+            row["selected"] = row["epoch"] == progress.epoch
+        ticker.total = job.training.epochs + progress.epoch
+        saved = None
+    method = _stage(job, 2, progress.epoch, progress, saved, ticker)
+    return method, progress
+
+
+def _stage(
+    job: Job, stage: int, epochs: int, progress: Progress, saved: dict[str, Any] | None, ticker: Ticker
+) -> Method:
+    training, source = job.training, job.source
+    torch.manual_seed(job.seed)
+    method = job.make().to(source.device, source.vectors.dtype)
+    data = BalancedSet(source, source.data.subset(*TRAIN_SUBSETS[stage]), job.seed)
+    optimisers = method.optimisers(training)
+    # Only the scheduler's state is used; a method without gradient steps has no optimiser to drive.
+    dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=training.lr)
+    scheduler = ReduceLROnPlateau(dummy, mode="max", factor=training.lr_factor, patience=training.patience)
+    if training.compile:
+        method.compiled_loss = torch.compile(method.loss)
+    first = 1
+    if saved is not None:
+        method.load_state_dict(saved["model"])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(saved["optimisers"][name])
+        scheduler.load_state_dict(saved["scheduler"])
+        dummy.param_groups[0]["lr"] = saved["lr"]
+        checkpoint.set_random_state(saved["random"], source.device, data.generator)
+        first = saved["epoch"] + 1
+    # Stage 2's own validation score drives its schedule as released; under replay nobody looks at it.
+    scored = stage == 1 or training.stage2_schedule == "plateau"
+    written = time.monotonic()
+    for epoch in range(first, epochs + 1):
+        started = time.monotonic()
+        lr = progress.lr_of(epoch) if stage == 2 and training.stage2_schedule == "replay" else dummy.param_groups[0]["lr"]
+        for optimiser in optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+        loss = float(method.epoch(data, optimisers, training))
+        if not np.isfinite(loss):
+            raise AvzslError(f"training diverged: loss {loss} in stage {stage}, epoch {epoch}; lower training.lr")
+        row: dict[str, Any] = {"stage": stage, "epoch": epoch, "lr": lr, "loss": loss, "selected": stage == 2 and epoch == epochs}
+        if scored:
+            scores, beta = validate(method, source, training.calibration, str(training.beta))
+            hm = scores.hm or 0.0
+            row |= {"seen": scores.seen, "unseen": scores.unseen, "hm": hm, "zsl": scores.zsl, "beta": scores.beta}
+            scheduler.step(hm)
+            # The first of equal epochs wins, except that nothing yet (0) is replaced by any later epoch.
+            if stage == 1 and (hm > progress.best or not progress.best):
+                progress.epoch, progress.best, progress.beta = epoch, hm, beta
+        row["seconds"] = time.monotonic() - started
+        progress.history.append(row)
+        ticker.advance()
+        if epoch < epochs and time.monotonic() - written >= training.checkpoint_seconds:
+            checkpoint.save(
+                job.checkpoint,
+                job.fingerprint,
+                {
+                    "stage": stage,
+                    "epoch": epoch,
+                    "progress": vars(progress),
+                    "model": method.state_dict(),
+                    "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+                    "scheduler": scheduler.state_dict(),
+                    "lr": dummy.param_groups[0]["lr"],
+                    "random": checkpoint.random_state(source.device, data.generator),
+                },
+            )
+            written = time.monotonic()
+    return method

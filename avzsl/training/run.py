@@ -1,0 +1,178 @@
+"""One run: a method, a benchmark, a seed; from files to files."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import avzsl
+from avzsl.benchmark import BenchmarkData, Subset, load
+from avzsl.benchmark.data import TEST
+from avzsl.config.load import Benchmark, Method
+from avzsl.contracts.arrays import write_arrays
+from avzsl.contracts.atomic import write_json
+from avzsl.contracts.hashing import sha256_value
+from avzsl.contracts.progress import progress
+from avzsl.contracts.schemas import HISTORY, PREDICTIONS
+from avzsl.contracts.tables import write_table
+from avzsl.evaluation import Calibration
+from avzsl.evaluation.retrieval import retrieve
+from avzsl.methods import Dims, build
+from avzsl.training.evaluate import columns, distances, embeddings
+from avzsl.training.protocol import Job, train
+from avzsl.training.sampling import DeviceData
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    folder: Path,
+    pack: Path,
+    vectors: Path,
+    method: Method,
+    benchmark: Benchmark,
+    seed: int,
+    out: Path,
+    device: str = "auto",
+    threads: int = 1,
+) -> None:
+    """Train `method` in two stages with `seed` and write its run to the folder `out`.
+
+    `folder` is what `avzsl.benchmark.assemble` wrote, `pack` the packed features, `vectors` the class embeddings.
+    Writes history.parquet, predictions.parquet, scores.safetensors, model.safetensors and, last, run.json. A run that
+    was stopped continues from `out`/checkpoint.pt to the identical result on the same machine.
+    Raises DataError for bad input and ConfigError for a wrong option, both before training starts.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(threads)
+    place = _device(device)
+    training = method.training.under(benchmark.preset)
+    data = load(folder, pack, vectors, str(training.class_rows))
+    config = {"method": method.name, "options": method.options, "training": training.model_dump(), "preset": benchmark.preset}
+    dims = Dims(data.audio.shape[1], data.visual.shape[1], data.vectors.shape[1])
+    config_hash = sha256_value(config)
+    unimportant = {"checkpoint_seconds": None}
+    fingerprint = sha256_value(
+        [config | {"training": config["training"] | unimportant}, data.summary["hashes"], seed, torch.__version__, str(place)]  # type: ignore[operator]
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    saved = out / "checkpoint.pt"
+    devices = [place] if place.type == "cuda" else []
+    with torch.random.fork_rng(devices), progress(f"{method.name} seed {seed}", 2 * training.epochs, "epochs") as ticker:
+        source = DeviceData(data, place, training.precision)
+        job = Job(lambda: build(method.config.module, dims, method.options), source, training, seed, saved, fingerprint)
+        model, done = train(job, ticker)
+        subset, (members, seen) = data.subset(*TEST), data.candidates(2)
+        by_output = distances(model, source, subset, members)
+        points = embeddings(model, source, subset, members)
+    matrix = by_output[model.reported].astype(np.float32)
+    calibration = Calibration(matrix, columns(subset.labels, members), seen)
+    scores = calibration.at(done.beta)
+
+    history = pd.DataFrame(done.history)
+    write_table(out / "history.parquet", history, HISTORY)
+    _write_predictions(out, data, subset, calibration, members, done.beta)
+    names = [data.class_names[c] for c in members]
+    header = {"clip_ids": list(subset.clip_ids), "class_names": names, "seen": seen.astype(int).tolist()}
+    write_arrays(out / "scores.safetensors", {"distances": matrix, **points}, header)
+    state = {key: value.cpu().numpy() for key, value in model.state_dict().items()}
+    write_arrays(out / "model.safetensors", state, {"config": config, "dims": asdict(dims)})
+    recall = calibration.recall(done.beta)
+    row: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "dataset": benchmark.dataset,
+        "split": benchmark.split,
+        "features": benchmark.features,
+        "preset": benchmark.preset,
+        "method": method.name,
+        "seed": seed,
+        **{key: _percent(getattr(scores, key)) for key in ("seen", "unseen", "hm", "zsl")},
+        "beta": done.beta,
+        "epoch": done.epoch,
+        "seconds": time.monotonic() - started,
+        "title": method.config.title,
+        "config": config,
+        "config_hash": config_hash,
+        "hashes": data.summary["hashes"],
+        "extractor": data.summary["extractor"],
+        "embeddings": data.summary["embeddings"],
+        "chance": data.chance,
+        "clips": data.summary["clips"],
+        "per_class": {n: _percent(float(r)) for n, r in zip(names, recall, strict=True)},
+        "classes_without_test_clips": [names[c] for c in calibration.empty],
+        "best_beta_on_test": _oracle(calibration),
+        "retrieval": _retrieval(points, calibration, seen),
+        "outputs": {
+            key: {k: _percent(v) for k, v in asdict(Calibration(d, calibration.labels, seen).at(done.beta)).items() if k != "beta"}
+            for key, d in by_output.items()
+            if key != model.reported
+        },
+        "versions": _versions(),
+        "hardware": {"device": _device_name(place), "machine": platform.machine(), "threads": threads},
+    }
+    write_json(out / "run.json", row)
+    saved.unlink(missing_ok=True)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        logger.warning("no GPU was found; training on the CPU")
+    return torch.device("cpu")
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None or np.isnan(share) else 100.0 * share
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "numpy", "pandas")
+    return {
+        "avzsl": avzsl.__version__,
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _oracle(calibration: Calibration) -> dict[str, float | None]:
+    """What calibration could have given at best: over all beta, chosen on the test clips. Never a result."""
+    best = calibration.best_exact()
+    return {"hm": _percent(best.hm), "beta": best.beta, "ausuc": calibration.area()}
+
+
+def _retrieval(points: dict[str, np.ndarray], calibration: Calibration, seen: np.ndarray) -> dict[str, Any]:
+    if not points:
+        return {}
+    return retrieve(points["audio"], points["visual"], points["classes"], calibration.labels, seen)
+
+
+def _write_predictions(
+    out: Path, data: BenchmarkData, subset: Subset, calibration: Calibration, members: np.ndarray, beta: float
+) -> None:
+    names = np.asarray(data.class_names, dtype=object)
+    unseen = np.asarray([name == "test_unseen" for name in subset.subsets])
+    among_unseen = names[members[calibration.predict_unseen()]]
+    frame = pd.DataFrame(
+        {
+            "clip_id": subset.clip_ids,
+            "class_name": names[subset.labels],
+            "subset": subset.subsets,
+            "predicted": names[members[calibration.predict(beta)]],
+            "predicted_zsl": np.where(unseen, among_unseen, None),
+        }
+    )
+    write_table(out / "predictions.parquet", frame, PREDICTIONS)

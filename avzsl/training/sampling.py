@@ -1,0 +1,83 @@
+"""Features on the device, and balanced batches drawn from them without a Python loop over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avzsl.benchmark import BenchmarkData, Subset
+from avzsl.contracts.errors import DataError
+from avzsl.methods import Batch, Clips
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+class DeviceData:
+    """A benchmark's features and class embeddings as tensors on one device; every subset indexes into them."""
+
+    def __init__(self, data: BenchmarkData, device: torch.device, precision: str) -> None:
+        kind = DTYPES[precision]
+        self.data, self.device = data, device
+        # On the CPU these share memory with the arrays that were read.
+        self.audio = torch.from_numpy(data.audio).to(device, kind)
+        self.visual = torch.from_numpy(data.visual).to(device, kind)
+        self.vectors = torch.from_numpy(data.vectors).to(device, kind)
+
+
+class BalancedSet:
+    """Training clips, drawn with replacement: classes uniform, clips uniform in their class.
+
+    The released sampler weighs a clip by 1 / (classes x clips of its class), which is the same distribution. The
+    negative of a clip is uniform over the other classes, then over that class's clips. The papers describe neither.
+    Raises DataError if there are fewer than two classes.
+    """
+
+    def __init__(self, source: DeviceData, subset: Subset, seed: int) -> None:
+        order = np.argsort(subset.labels, kind="stable")
+        present, counts = np.unique(subset.labels, return_counts=True)
+        if len(present) < 2:
+            raise DataError(Path("training set"), "needs clips of at least two classes to draw negatives from")
+        device = source.device
+        self.source = source
+        self.rows = torch.from_numpy(subset.rows[order]).to(device)
+        # Position of each class's first clip in `rows`, and its number of clips.
+        self.counts = torch.from_numpy(counts).to(device)
+        self.starts = torch.cumsum(self.counts, 0) - self.counts
+        self.classes = source.vectors[torch.from_numpy(present).to(device)]
+        self.labels = torch.repeat_interleave(torch.arange(len(present), device=device), self.counts)
+        self.generator = torch.Generator(device)
+        self.generator.manual_seed(seed)
+
+    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return positions in `rows` of positive and negative clips, each of `shape`."""
+        classes, device, generator = len(self.counts), self.source.device, self.generator
+        positive = torch.randint(classes, shape, device=device, generator=generator)
+        # One of the other classes: a number below classes - 1, moved up by one from the positive class on.
+        negative = torch.randint(classes - 1, shape, device=device, generator=generator)
+        negative += negative >= positive
+        return self._within(positive), self._within(negative)
+
+    def _within(self, classes: Tensor) -> Tensor:
+        count = self.counts[classes]
+        # float64 keeps every clip of a large class reachable; the minimum guards against rounding up to 1.
+        share = torch.rand(classes.shape, device=classes.device, generator=self.generator, dtype=torch.float64)
+        return self.starts[classes] + torch.minimum((share * count).long(), count - 1)
+
+    def clips(self, positions: Tensor) -> Clips:
+        """Return the clips at positions (B,) of `rows`."""
+        rows, labels = self.rows[positions], self.labels[positions]
+        return Clips(self.source.audio[rows], self.source.visual[rows], self.classes[labels], labels)
+
+    def everything(self) -> Clips:
+        """Return all training clips, ordered by class."""
+        return self.clips(torch.arange(len(self.rows), device=self.rows.device))
+
+    def batches(self, count: int, size: int) -> Iterator[Batch]:
+        """Yield `count` batches of `size` clips with a negative each; all indices are drawn at once, on the device."""
+        positive, negative = self.draw((count, size))
+        for p, n in zip(positive, negative, strict=True):
+            yield Batch(self.clips(p), self.clips(n), self.classes)

@@ -1,0 +1,1 @@
+"""Facts that the split stage needs: class roles of the published benchmarks, aliases of labels."""

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from avzsl.benchmark import assemble, load
+from avzsl.benchmark.synthetic import SyntheticFiles, small, write
+from avzsl.config.load import SHIPPED, Benchmark, Method, _load
+from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
+from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.schemas import HISTORY, PREDICTIONS
+from avzsl.contracts.tables import read_table
+from avzsl.training import run
+from avzsl.training.protocol import _stage
+
+QUICK = TrainingConfig(epochs=4, batches_per_epoch=12, batch_size=32, checkpoint_seconds=1000)
+
+
+def method(name: str, preset: str = "corrected", **training: object) -> Method:
+    config = _load(SHIPPED / "methods" / f"{name}.yaml", MethodConfig, 0)
+    options = dict(config.options)
+    options.update(config.presets.get(preset, Overrides()).options)  # type: ignore[call-overload]
+    return Method(name, config, options, QUICK.model_copy(update=training))
+
+
+def benchmark(preset: str = "corrected") -> Benchmark:
+    return Benchmark("toy", "toy", "default", "synthetic", preset, ("avca",), (0,), Overrides())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
+    folder = tmp_path_factory.mktemp("toy")
+    counts, vectors = small()
+    files = write(folder / "in", counts, vectors, noise=0.3)
+    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
+    return folder / "benchmark", files
+
+
+def go(toy: tuple[Path, SyntheticFiles], out: Path, what: Method, seed: int = 0, preset: str = "corrected") -> dict:
+    folder, files = toy
+    run(folder, files.pack[0], files.embeddings, what, benchmark(preset), seed, out, device="cpu", threads=1)
+    return json.loads((out / "run.json").read_text())
+
+
+@pytest.mark.parametrize("preset", ["corrected", "as_released"])
+@pytest.mark.parametrize("name", ["avca", "cjme"])
+def test_a_run_learns_and_writes_everything(toy, tmp_path, name, preset):
+    row = go(toy, tmp_path, method(name, preset, epochs=8, batches_per_epoch=25), preset=preset)
+    assert row["zsl"] > 1.8 * row["chance"]["zsl"]
+    assert row["hm"] > row["chance"]["hm"]
+    history = read_table(tmp_path / "history.parquet", HISTORY)
+    assert list(history["stage"]) == [1] * 8 + [2] * row["epoch"]
+    assert history.loc[history["stage"] == 1, "selected"].sum() == 1
+    predictions = read_table(tmp_path / "predictions.parquet", PREDICTIONS)
+    arrays, header = read_arrays(tmp_path / "scores.safetensors")
+    assert list(predictions["clip_id"]) == header["clip_ids"]
+    assert arrays["distances"].shape == (len(predictions), len(header["class_names"]))
+    assert not (tmp_path / "checkpoint.pt").exists()
+    # S, U and ZSL once more, by plain pandas.
+    per_class = (predictions["predicted"] == predictions["class_name"]).groupby(predictions["class_name"]).mean()
+    seen = dict(zip(header["class_names"], header["seen"], strict=True))
+    assert row["seen"] == pytest.approx(100 * per_class[[c for c in per_class.index if seen[c]]].mean())
+    assert row["unseen"] == pytest.approx(100 * per_class[[c for c in per_class.index if not seen[c]]].mean())
+    unseen = predictions.dropna(subset=["predicted_zsl"])
+    zsl = (unseen["predicted_zsl"] == unseen["class_name"]).groupby(unseen["class_name"]).mean().mean()
+    assert row["zsl"] == pytest.approx(100 * zsl)
+
+
+def test_same_seed_same_result_and_another_seed_another(toy, tmp_path):
+    for out, seed in (("a", 0), ("b", 0), ("c", 1)):
+        go(toy, tmp_path / out, method("avca"), seed)
+    a, b, c = (read_arrays(tmp_path / out / "scores.safetensors")[0]["distances"] for out in "abc")
+    assert np.array_equal(a, b)
+    assert not np.allclose(a, c)
+
+
+@pytest.mark.parametrize("name,preset", [("avca", "as_released"), ("cjme", "corrected")])
+@pytest.mark.parametrize("stop", [1, 3, 4, 5])
+def test_a_stopped_run_continues_to_the_identical_result(toy, tmp_path, monkeypatch, name, preset, stop):
+    what = method(name, preset, checkpoint_seconds=0.0)
+    whole = go(toy, tmp_path / "whole", what, preset=preset)
+    if whole["epoch"] + 4 <= stop:
+        pytest.skip("the run is shorter than where it should be stopped")
+    calls = 0
+    kind = type(_make(name))
+    original = kind.epoch
+
+    def failing(self, *args):
+        nonlocal calls
+        calls += 1
+        if calls > stop:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(kind, "epoch", failing)
+    with pytest.raises(KeyboardInterrupt):
+        go(toy, tmp_path / "cut", what, preset=preset)
+    monkeypatch.setattr(kind, "epoch", original)
+    assert not (tmp_path / "cut" / "run.json").exists()
+    resumed = go(toy, tmp_path / "cut", what, preset=preset)
+    for key in ("seen", "unseen", "hm", "zsl", "beta", "epoch", "per_class"):
+        assert resumed[key] == whole[key]
+    for file in ("scores.safetensors", "model.safetensors"):
+        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def _make(name: str) -> torch.nn.Module:
+    from avzsl.methods import Dims, build
+
+    what = method(name)
+    return build(what.config.module, Dims(8, 8, 8), what.options)
+
+
+def test_a_checkpoint_of_another_configuration_is_not_used(toy, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    first = go(toy, tmp_path, method("cjme"))
+    assert first["epoch"] >= 1
+
+
+def test_tiny_subsets_and_single_clips_run(tmp_path):
+    counts, vectors = small((3, 1, 2), clips=1)
+    files = write(tmp_path / "in", counts, vectors)
+    assemble(files.split, files.pack, [], files.embeddings, tmp_path / "benchmark")
+    row = go((tmp_path / "benchmark", files), tmp_path / "run", method("avca", epochs=2, batches_per_epoch=3))
+    assert 0 <= row["hm"] <= 100
+    row = go((tmp_path / "benchmark", files), tmp_path / "run2", method("cjme", epochs=2, batches_per_epoch=3))
+    assert 0 <= row["zsl"] <= 100
