@@ -37,7 +37,7 @@ class ClassEmbeddings:
         return self.vectors[[index[name] for name in wanted]]
 
 
-def write_embeddings(path: str | Path, embeddings: ClassEmbeddings) -> None:
+def write_embeddings(embeddings: ClassEmbeddings, path: str | Path) -> None:
     """Write class embeddings to one safetensors file (docs/architecture.md, Arrays)."""
     header = {
         "class_names": list(embeddings.class_names),

@@ -120,7 +120,7 @@ def test_the_demo_words_are_the_published_rows() -> None:
 
 def test_embeddings_survive_the_disk(tmp_path: Path) -> None:
     made = embed_classes(classes(a="ball", b="bell", c="qqq"), EmbeddingsConfig(table="demo", unknown="skip"))
-    write_embeddings(tmp_path / "e.safetensors", made)
+    write_embeddings(made, tmp_path / "e.safetensors")
     back = read_embeddings(tmp_path / "e.safetensors")
     np.testing.assert_array_equal(back.vectors, made.vectors)
     assert (back.class_names, back.phrases, back.backend, back.missing) == (
@@ -129,7 +129,7 @@ def test_embeddings_survive_the_disk(tmp_path: Path) -> None:
         made.backend,
         made.missing,
     )
-    write_embeddings(tmp_path / "bad.safetensors", ClassEmbeddings(("a",), made.vectors, ("a",), {}))
+    write_embeddings(ClassEmbeddings(("a",), made.vectors, ("a",), {}), tmp_path / "bad.safetensors")
     with pytest.raises(DataError, match="1 class names for 2 vectors"):
         read_embeddings(tmp_path / "bad.safetensors")
 
