@@ -110,7 +110,9 @@ def main() -> int:
     parser.add_argument("--done", action="store_true", help="also measure a dry run that finds nothing to do")
     options = parser.parse_args()
     missed = False
-    print(f"{'clips':>9} {'shards':>6} {'jobs':>6}  {'':13} {'CPU s':>6} {'peak MB':>8} {'wall s':>7}  goal", flush=True)
+    print(
+        f"{'clips':>9} {'shards':>6} {'jobs':>6}  {'':13} {'CPU s':>6} {'peak MB':>8} {'wall s':>7}  goal", flush=True
+    )
     for clips in options.clips:
         for what, shards, cost in measure(clips, options.done):
             verdict = ""
