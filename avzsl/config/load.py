@@ -72,7 +72,10 @@ class Project:
         layers = [
             (f"presets.{benchmark.preset}", config.presets.get(benchmark.preset)),
             (f"datasets.{benchmark.dataset}", config.datasets.get(benchmark.dataset)),
-            (f"datasets.{benchmark.dataset}/{benchmark.features}", config.datasets.get(f"{benchmark.dataset}/{benchmark.features}")),
+            (
+                f"datasets.{benchmark.dataset}/{benchmark.features}",
+                config.datasets.get(f"{benchmark.dataset}/{benchmark.features}"),
+            ),
             (f"methods of data set {benchmark.dataset}", self.dataset(benchmark.dataset).methods),
             (f"benchmarks.{benchmark.name}.overrides", benchmark.overrides),
         ]
@@ -120,6 +123,12 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
             project.method(method, benchmark)
         _check_options_used(project, benchmark)
     return project
+
+
+def job_project(config: dict[str, Any]) -> Project:
+    """Return the project inside a job of the workflow, from the configuration that Snakemake hands over."""
+    values = dict(config)
+    return load_project(values.pop("configfile"), values)
 
 
 def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: tuple[Path, ...]) -> Benchmark:

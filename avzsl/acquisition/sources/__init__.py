@@ -1,0 +1,1 @@
+"""One module a kind of source; `build.py` makes them from the configuration."""

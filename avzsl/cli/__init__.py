@@ -1,0 +1,46 @@
+"""The `avzsl` command: what a user asks outside the workflow. One module a sub-command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import pkgutil
+import sys
+
+from avzsl import __version__
+from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.jobs import setup_logging
+
+EPILOG = """\
+The benchmark itself is built by Snakemake:
+  snakemake --cores all                          everything the configuration names, the demo by default
+  snakemake --cores all --config benchmarks=NAME the benchmark of config/datasets/NAME.yaml
+  snakemake -n                                   what would be done, and why
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one sub-command; return the exit status (1: a sentence was printed, 2: unusable arguments)."""
+    parser = argparse.ArgumentParser(
+        prog="avzsl", description=importlib.import_module("avzsl").__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"avzsl {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Each module of this package is a sub-command with an `add_parser` of its own; adding one changes nothing here.
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        importlib.import_module(f"{__name__}.{module.name}").add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    setup_logging()
+    try:
+        return int(options.run(options))
+    except AvzslError as error:
+        logging.getLogger("avzsl").error("avzsl %s: %s", options.command, error)
+        return 1
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,30 @@
+"""`avzsl results`: the results table on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from avzsl.config.load import load_project
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "results",
+        help="print the results table of finished runs",
+        description="Print the table of every finished run: S, U, HM and ZSL with their spread over seeds, chance beside them.",
+    )
+    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table."""
+    from avzsl.report import summarise, terminal_table
+
+    project = load_project(options.config)
+    sys.stdout.write(terminal_table(summarise(project, Path(project.config.results))))
+    return 0

@@ -1,0 +1,104 @@
+"""What every job of the workflow and every command does around its work: logs, errors, locks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.leftovers import at_work
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def job(log: str | Path | None, label: str = "") -> Iterator[None]:
+    """Log to standard error and to the file `log`; end with one line, not a traceback, on an AvzslError.
+
+    `label` stands before every line on standard error, where jobs that run side by side mix.
+    Exits with status 1 on an AvzslError. Any other exception is a bug: it is logged and passed on.
+    """
+    setup_logging(log, label)
+    try:
+        with at_work():
+            yield
+    except AvzslError as error:
+        logger.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        logger.exception("unexpected error; please report it with this log")
+        raise
+
+
+def setup_logging(log: str | Path | None = None, label: str = "", level: int = logging.INFO) -> None:
+    """Send log records to standard error and, with times, to the file `log`."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(logging.Formatter(f"[{label}] %(message)s" if label else "%(message)s"))
+    root.addHandler(screen)
+    if log:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(file)
+    for noisy in ("numba", "matplotlib", "urllib3", "fsspec"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def hold_lock(path: str | Path, problem: str) -> TextIO:
+    """Take an exclusive lock on `path` until the returned file is closed or the process ends.
+
+    The kernel releases it with the process, also after `kill -9`, so a stale lock cannot exist.
+    On a file system that knows no locks there is none, and a warning says so.
+    Raises AvzslError naming the holder if another process has it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = path.open("a+", encoding="utf-8")
+    try:
+        _lock_soon(stream)
+    except BlockingIOError as error:
+        stream.seek(0)
+        holder = stream.read().strip() or "unknown"
+        stream.close()
+        raise AvzslError(f"{path}: {problem} (process {holder}); wait for it or stop it") from error
+    except OSError as error:
+        logger.warning("%s: this file system has no locks (%s); do not start a second run here", path, error)
+    stream.truncate(0)
+    stream.write(f"{os.getpid()} on {socket.gethostname()}")
+    stream.flush()
+    return stream
+
+
+def _lock_soon(stream: TextIO) -> None:
+    """Take the lock; raise BlockingIOError if it is still held after a moment (`holder` looks that long at most)."""
+    for _ in range(5):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.1)
+    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def holder(path: str | Path) -> str | None:
+    """Return who holds the lock on `path` ("process on host"), or None if nobody does."""
+    try:
+        with Path(path).open("r", encoding="utf-8") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return stream.read().strip() or "unknown"
+    except OSError:
+        pass
+    return None

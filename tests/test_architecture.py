@@ -1,0 +1,82 @@
+"""The house's own rules: imports go down only, light modules stay light, both dependency lists agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+FLOOR = {"avzsl.contracts", "avzsl.config"}
+# What each package may import of ours; docs/architecture.md shows the same table.
+MAY_IMPORT = {
+    "avzsl/contracts": {"avzsl.contracts"},
+    "avzsl/config": FLOOR,
+    "splits": FLOOR | {"splits"},
+    "extractors": FLOOR | {"extractors"},
+    "avzsl/demo": FLOOR | {"avzsl.demo"},
+    "avzsl/acquisition": FLOOR | {"avzsl.acquisition"},
+    "avzsl/embeddings": FLOOR | {"avzsl.embeddings"},
+    "avzsl/benchmark": FLOOR | {"avzsl.benchmark"},
+    "avzsl/evaluation": FLOOR | {"avzsl.evaluation"},
+    "avzsl/methods": FLOOR | {"avzsl.evaluation", "avzsl.methods"},
+    "avzsl/training": FLOOR | {"avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
+    "avzsl/report": FLOOR | {"avzsl.evaluation", "avzsl.report"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {n for n in names if n.split(".")[0] in {"avzsl", "splits", "extractors"} and n != "avzsl"}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_go_down_only(package: str) -> None:
+    allowed = MAY_IMPORT[package]
+    if package == "splits":  # the demo's catalogue lists the world that avzsl.demo renders
+        allowed = allowed | {"avzsl.demo"}
+    for path in (ROOT / package).rglob("*.py"):
+        for name in imported(path):
+            assert any(name == a or name.startswith(f"{a}.") for a in allowed), f"{path}: imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module", ["splits", "splits.catalogs", "avzsl.config.load", "avzsl.report", "avzsl.benchmark", "avzsl.cli"]
+)
+def test_light_modules_import_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_environment_yml_holds_the_pins_of_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    [pip] = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert sorted(d for d in pip if not d.startswith("-e")) == sorted(project["dependencies"])
+
+
+def test_the_eight_named_packages_are_dependencies() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split(r"[=<>]", d)[0] for d in project["dependencies"]}
+    assert {"torch", "torchvision", "torchaudio", "av", "yt-dlp", "pandas", "librosa", "snakemake"} <= names
+
+
+def test_modules_can_be_read_in_one_go() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in ("avzsl", "splits", "extractors", "workflow")
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long

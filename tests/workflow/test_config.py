@@ -1,0 +1,51 @@
+"""A mistake in the configuration is one readable line before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import Run, write_config
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"benchmarks": {"demo": {"dataset": "demo", "sedes": [1]}}}, "benchmarks.demo.sedes: unknown key"),
+        ({"benchmarks": {"b": {"dataset": "nowhere"}}}, "there is no datasets/nowhere.yaml"),
+        ({"benchmarks": "demo", "preset": "best"}, "preset: must be 'as_released' or 'corrected', got 'best'"),
+        ({"benchmarks": "demo", "methods": ["avcaa"]}, "there is no methods/avcaa.yaml"),
+        ({"benchmarks": {"demo": {"dataset": "demo", "split": "x"}}}, "has no split 'x'"),
+        ({"benchmarks": {"demo": {"dataset": "demo", "overrides": {"training": {"lr": -1}}}}}, "lr"),
+        ({"benchmarks": {"demo": {"dataset": "demo", "overrides": {"options": {"magic": 1}}}}}, "magic: no method"),
+        ({}, "benchmarks"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, run: Run, config: dict, says: str) -> None:
+    write_config(tmp_path, "config.yaml", config)
+    result = run("-n", check=False)
+    assert result.returncode == 1
+    [line] = [line for line in (result.stdout + result.stderr).splitlines() if says in line]
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_bad_ratio_of_a_data_set_names_file_and_key(tmp_path: Path, run: Run) -> None:
+    write_config(tmp_path, "config.yaml", {"benchmarks": "mine"})
+    dataset = {
+        "catalog": {"module": "folder", "root": "videos"},
+        "embeddings": {"table": "demo"},
+        "splits": {"default": {"test_seen": 1.5}},
+    }
+    path = write_config(tmp_path, "datasets/mine.yaml", dataset)
+    result = run("-n", check=False)
+    assert f"{path}: splits.default.test_seen: must be less than 1, got 1.5" in result.stderr
+
+
+def test_an_unknown_key_of_a_catalogue_names_file_and_key(tmp_path: Path, run: Run) -> None:
+    write_config(tmp_path, "config.yaml", {"benchmarks": "mine"})
+    write_config(tmp_path, "datasets/mine.yaml", {"catalog": {"module": "folder", "rot": "x"}, "embeddings": {"table": "demo"}})
+    result = run("-n", check=False)
+    assert result.returncode == 1
+    assert "catalog.rot" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr

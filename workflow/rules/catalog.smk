@@ -1,0 +1,74 @@
+# Metadata -> clips and classes, in shards.
+
+
+def world_index(dataset):
+    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+
+
+# One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
+# did not change keeps its checksum, and nothing after it runs again.
+for dataset in DATASETS:
+
+    if project.dataset(dataset).catalog.module == "demo":
+
+        # The demo's videos do not exist before they are rendered.
+        rule:
+            name:
+                f"world_{rule_name(dataset)}"
+            output:
+                world_index(dataset),
+            log:
+                f"{LOGS}/{dataset}/world.log",
+            params:
+                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+            threads: 2
+            resources:
+                mem_mb=2000,
+                runtime=30,
+            script:
+                "../scripts/world.py"
+
+    rule:
+        name:
+            f"catalog_{rule_name(dataset)}"
+        input:
+            [world_index(dataset)] if project.dataset(dataset).catalog.module == "demo" else [],
+        output:
+            clips=f"{RESULTS}/{dataset}/catalog/clips.parquet",
+            classes=f"{RESULTS}/{dataset}/catalog/classes.parquet",
+            notes=f"{RESULTS}/{dataset}/catalog/catalog.json",
+            shards=[
+                f"{RESULTS}/{dataset}/catalog/shards/{shard}.parquet"
+                for shard in shards_of(dataset)
+            ],
+        log:
+            f"{LOGS}/{dataset}/catalog.log",
+        params:
+            dataset=dataset,
+            catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+            phrases=project.dataset(dataset).phrases,
+            cache=f"{DATA}/{dataset}/metadata",
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+            network=1,
+        script:
+            "../scripts/catalog.py"
+
+
+rule embeddings:
+    input:
+        classes=f"{RESULTS}/{{dataset}}/catalog/classes.parquet",
+    output:
+        f"{RESULTS}/{{dataset}}/embeddings.safetensors",
+    log:
+        f"{LOGS}/{{dataset}}/embeddings.log",
+    params:
+        embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(mode="json"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/embeddings.py"

@@ -1,0 +1,48 @@
+# Media -> per-window features a shard, then the averages of the whole data set.
+
+
+rule features:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+    output:
+        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.safetensors",
+        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.log",
+    benchmark:
+        f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
+    params:
+        settings=lambda w: project.features(w.features).model_dump(mode="json"),
+        cache=f"{DATA}/weights",
+    threads: 4
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=gpus,
+    script:
+        "../scripts/features.py"
+
+
+rule pack:
+    input:
+        arrays=lambda w: expand(rules.features.output.arrays, shard=shards_of(w.dataset), allow_missing=True),
+        manifests=lambda w: expand(rules.features.output.manifest, shard=shards_of(w.dataset), allow_missing=True),
+    output:
+        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.safetensors",
+        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    script:
+        "../scripts/pack.py"
+
+
+rule all_features:
+    input:
+        [
+            f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}/packed.safetensors"
+            for benchmark in project.benchmarks.values()
+        ],

@@ -1,0 +1,22 @@
+# Clips -> media files and a manifest row for every clip.
+
+
+rule media:
+    input:
+        clips=f"{RESULTS}/{{dataset}}/catalog/shards/{{shard}}.parquet",
+    output:
+        manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/media/{{shard}}.log",
+    params:
+        sources=lambda w: [s.model_dump(mode="json") for s in project.dataset(w.dataset).sources],
+        media=lambda w: project.dataset(w.dataset).media.model_dump(mode="json"),
+        folder=f"{DATA}/{{dataset}}/media/{{shard}}",
+        state=f"{DATA}/state",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+        network=1,
+    script:
+        "../scripts/media.py"

@@ -1,0 +1,79 @@
+# Runs -> tables and the page.
+
+
+def runs_of(name):
+    benchmark = project.benchmarks[name]
+    return [
+        f"{RESULTS}/benchmarks/{name}/runs/{method}/seed-{seed}/run.json"
+        for method in benchmark.methods
+        for seed in benchmark.seeds
+    ]
+
+
+def settings_of(names):
+    """Return the part of the configuration that tables and page show."""
+    return {name: str(project.benchmarks[name]) for name in names}
+
+
+rule results:
+    input:
+        [run for name in BENCHMARKS for run in runs_of(name)],
+    output:
+        benchmark=f"{RESULTS}/benchmark.csv",
+        runs=f"{RESULTS}/runs.csv",
+        table=f"{RESULTS}/benchmark.txt",
+    log:
+        f"{LOGS}/results.log",
+    params:
+        settings=settings_of(BENCHMARKS),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/results.py"
+
+
+rule report:
+    input:
+        rules.results.output,
+        [f"{RESULTS}/{project.benchmarks[name].dataset}/splits/{project.benchmarks[name].split}/audit.json" for name in BENCHMARKS],
+    output:
+        report(
+            f"{RESULTS}/report/index.html",
+            category="Benchmark",
+            caption="../report/page.rst",
+        ),
+    log:
+        f"{LOGS}/report.log",
+    params:
+        settings=settings_of(BENCHMARKS),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/report.py"
+
+
+# A target for each benchmark: `snakemake --cores all benchmark_demo`.
+for name in BENCHMARKS:
+
+    rule:
+        name:
+            f"benchmark_{rule_name(name)}"
+        input:
+            runs_of(name),
+        output:
+            f"{RESULTS}/benchmarks/{name}/results.csv",
+        log:
+            f"{LOGS}/benchmarks/{name}/results.log",
+        params:
+            benchmark=name,
+            settings=settings_of([name]),
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        script:
+            "../scripts/results.py"

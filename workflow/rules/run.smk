@@ -1,0 +1,40 @@
+# A method trained and evaluated with one seed on one benchmark.
+
+
+def method_settings(wildcards):
+    """Return what a run depends on, so that a changed option runs that method again and no other."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    method = project.method(wildcards.method, benchmark)
+    return {
+        "preset": benchmark.preset,
+        "module": method.config.module,
+        "options": method.options,
+        "training": method.training.model_dump(mode="json"),
+    }
+
+
+rule run:
+    input:
+        unpack(benchmark_parts),
+        clips=rules.benchmark.output.clips,
+        classes=rules.benchmark.output.classes,
+        summary=rules.benchmark.output.summary,
+    output:
+        run=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/run.json",
+        history=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/history.parquet",
+        predictions=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/predictions.parquet",
+        scores=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/scores.safetensors",
+        model=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/model.safetensors",
+    log:
+        f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.log",
+    benchmark:
+        f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.benchmark.tsv"
+    params:
+        settings=method_settings,
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=gpus,
+    script:
+        "../scripts/run.py"

@@ -1,0 +1,28 @@
+# Clips and classes -> seen/unseen subsets, and their audit. No video is needed.
+
+
+rule split:
+    input:
+        clips=f"{RESULTS}/{{dataset}}/catalog/clips.parquet",
+        classes=f"{RESULTS}/{{dataset}}/catalog/classes.parquet",
+    output:
+        clips=f"{RESULTS}/{{dataset}}/splits/{{split}}/split.parquet",
+        classes=f"{RESULTS}/{{dataset}}/splits/{{split}}/classes.parquet",
+        audit=f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.json",
+        page=f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.md",
+    log:
+        f"{LOGS}/{{dataset}}/splits/{{split}}.log",
+    params:
+        settings=lambda w: project.dataset(w.dataset).splits[w.split].model_dump(mode="json"),
+        cache=f"{DATA}/{{dataset}}/metadata",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/split.py"
+
+
+rule splits:
+    input:
+        [f"{RESULTS}/{dataset}/splits/{split}/split.parquet" for dataset in DATASETS for split in project.dataset(dataset).splits],

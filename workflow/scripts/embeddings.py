@@ -1,0 +1,12 @@
+"""Turn the phrases of a data set's classes into vectors."""
+
+from avzsl.contracts.jobs import job
+
+with job(snakemake.log[0], f"embeddings {snakemake.wildcards.dataset}"):
+    from avzsl.config.embeddings import EmbeddingsConfig
+    from avzsl.contracts.schemas import CLASSES
+    from avzsl.contracts.tables import read_table
+    from avzsl.embeddings import embed_classes, write_embeddings
+
+    settings = EmbeddingsConfig.model_validate(snakemake.params.embeddings)
+    write_embeddings(embed_classes(read_table(snakemake.input.classes, CLASSES), settings), snakemake.output[0])

@@ -1,0 +1,11 @@
+"""Average the windows of every clip and put all shards of a data set into one file."""
+
+from pathlib import Path
+
+from avzsl.contracts.jobs import job
+
+with job(snakemake.log[0], f"pack {snakemake.wildcards.dataset}"):
+    from extractors import pack
+
+    shards = [(Path(a), Path(m)) for a, m in zip(snakemake.input.arrays, snakemake.input.manifests, strict=True)]
+    pack(shards, Path(snakemake.output.arrays), Path(snakemake.output.manifest))

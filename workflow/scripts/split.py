@@ -1,0 +1,19 @@
+"""Assign the clips of a data set to seen and unseen subsets, and audit the result."""
+
+from pathlib import Path
+
+from avzsl.contracts.jobs import job
+
+with job(snakemake.log[0], f"split {snakemake.wildcards.dataset}/{snakemake.wildcards.split}"):
+    from avzsl.config.splits import SplitConfig
+    from avzsl.contracts.schemas import CLASSES, CLIPS
+    from avzsl.contracts.tables import read_table
+    from splits import audit_split, build_split, write_audit, write_split
+
+    settings = SplitConfig.model_validate(snakemake.params.settings)
+    clips = read_table(snakemake.input.clips, CLIPS)
+    classes = read_table(snakemake.input.classes, CLASSES)
+    split = build_split(clips, classes, settings, Path(snakemake.params.cache))
+    folder = Path(snakemake.output.clips).parent
+    write_split(split, folder)
+    write_audit(audit_split(split, clips, classes, settings), folder)
