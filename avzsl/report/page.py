@@ -24,7 +24,7 @@ from avzsl.report.funnel import STAGES, class_table, funnel, reasons, split_pict
 from avzsl.report.gallery import gallery, leaning_table
 from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
-from avzsl.report.summary import summarise
+from avzsl.report.summary import collect
 from avzsl.report.training import trade_off_figures, training_figures
 from avzsl.report.views import embedding_views
 
@@ -49,7 +49,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     page's own policy, and data for the figures is JSON in which '<' cannot occur.
     Raises DataError that names the file when a stage's output is missing or unreadable.
     """
-    summary = summarise(project, results)
+    summary = collect(project, Path(results))
     figures: dict[str, Any] = {}
     benchmarks = []
     book = ClipBook(Path(out))
