@@ -104,7 +104,7 @@ def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
         "random_weights": benchmark.random_weights,
         "embeddings": flatten(record.get("embeddings") or {}),
         "hashes": flatten(record.get("hashes") or {}),
-        "versions": [("avzsl", __version__), *flatten(first.get("versions") or {})],
+        "versions": flatten({"avzsl": __version__} | (first.get("versions") or {})),
         "hardware": flatten(first.get("hardware") or {}),
         "costs": [
             {"method": run.method, "seed": run.seed, "stages": run.history.groupby("stage")["seconds"].sum().to_dict(), "seconds": run.record.get("seconds"), "epoch": run.record.get("epoch"), "beta": run.record.get("beta")}

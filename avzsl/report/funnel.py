@@ -139,7 +139,7 @@ def category_figure(benchmark: BenchmarkFiles) -> Figure | None:
     ]  # fmt: skip
     return Figure(
         f"categories-{benchmark.name}", "Categories", "Classes of each category by their role in the split.", data,
-        {"barmode": "stack", "xaxis": axis("classes"), "yaxis": {"autorange": "reversed", "type": "category"}},
+        {"barmode": "stack", "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}, "xaxis": axis("classes"), "yaxis": {"autorange": "reversed", "type": "category"}},
         height=170 + 24 * len(names), width=900, header=["category", *roles],
         rows=[[name, *(int(counts.loc[name, role]) for role in roles)] for name in names],
     )  # fmt: skip
