@@ -118,7 +118,7 @@ def class_overlap(classes: pd.DataFrame, split: SplitConfig, cache: Path | None)
     """Return the overlap of the classes with the label sets that the split avoids (`find_overlap`)."""
     if not split.avoid:
         return pd.DataFrame(columns=OVERLAP)
-    label_sets = {name: load_labels(name, split.overlap.files) for name in split.avoid}
+    label_sets = {name: load_labels(name, split.overlap.files, cache) for name in split.avoid}
     return find_overlap(classes, label_sets, split.overlap)
 
 

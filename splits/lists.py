@@ -106,10 +106,11 @@ def _names(path: Path, files: Files, ending: str) -> list[str]:
 
 
 def _cjme(path: Path, files: Files, within: str) -> Lists:
+    # The released archive keeps the class lists in a folder beside that of the clip lists.
     lists = Lists(f"{path}/{within}".rstrip("/"))
     unseen = set()
     for file in ("seen_class.txt", "unseen_class.txt"):
-        member = files.find(f"{within}/{file}".lstrip("/"))
+        member = files.find(file)
         if member is None:
             raise DataError(path, f"holds no {file}")
         names = re.findall(r"'([^']+)'", files.text(member))
@@ -120,7 +121,7 @@ def _cjme(path: Path, files: Files, within: str) -> Lists:
     kinds = {"trn": ("train", None), "val": ("val_seen", "val_unseen"), "tst": ("test_seen", "test_unseen")}
     for member in sorted(files.names):
         found = re.search(r"(?:^|/)(trn|val|tst)/([^/]+)\.txt$", member)
-        if found is None or not member.startswith(within):
+        if found is None or within not in member or found[2].startswith("."):
             continue
         subset = kinds[found[1]][found[2] in unseen]
         _cjme_lines(f"{path}/{member}", files.text(member), lists.clips.setdefault(subset or "excluded", {}), found[2])
