@@ -39,7 +39,7 @@ def read_lists(config: ListsConfig, variant: str, cache: Path | None) -> Lists:
     return _cjme(path, files, config.within) if config.layout == "cjme" else _avca(path, files, config.within, variant)
 
 
-def read_ids(config: ListsConfig, variant: str, cache: Path | None) -> set[str]:
+def read_ids(config: ListsConfig, cache: Path | None) -> set[str]:
     """Return the clip ids of all lists, or those of a plain text file of one id a line."""
     path, files = _open(config, cache)
     if path.is_file() and path.suffix in {".txt", ".tsv", ".csv"}:
@@ -48,7 +48,8 @@ def read_ids(config: ListsConfig, variant: str, cache: Path | None) -> set[str]:
         if not found:
             raise DataError(path, "holds no clip id")
         return found
-    lists = read_lists(config, variant, cache)
+    # A variant drops classes, not clips: its clip lists are those of the main one.
+    lists = read_lists(config, "main", cache)
     return {clip_id for clips in lists.clips.values() for clip_id in clips}
 
 
