@@ -6,7 +6,9 @@ def benchmark_parts(wildcards):
     folder = f"{RESULTS}/{benchmark.dataset}"
     pack = f"{folder}/features/{benchmark.features}/packed"
     return {
-        "media": [f"{folder}/media/{shard}.parquet" for shard in shards_of(benchmark.dataset)],
+        "media": [
+            f"{folder}/media/{shard}.parquet" for shard in shards_of(benchmark.dataset)
+        ],
         "split": f"{folder}/splits/{benchmark.split}/split.parquet",
         "split_classes": f"{folder}/splits/{benchmark.split}/classes.parquet",
         "arrays": f"{pack}.safetensors",
@@ -24,6 +26,8 @@ rule benchmark:
         summary=f"{RESULTS}/benchmarks/{{benchmark}}/benchmark.json",
     log:
         f"{LOGS}/benchmarks/{{benchmark}}/benchmark.log",
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=4000,

@@ -46,7 +46,9 @@ DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values(
 # when the process dies in whatever way, so that no lock ever waits for a human (profiles/default: nolock).
 if workflow.is_main_process and not workflow.dryrun:
     try:
-        run_lock = hold_lock(Path(RESULTS) / ".lock", "another run is writing to this results folder")
+        run_lock = hold_lock(
+            Path(RESULTS) / ".lock", "another run is writing to this results folder"
+        )
         settle()
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
@@ -55,7 +57,11 @@ if workflow.is_main_process and not workflow.dryrun:
 def gpus(wildcards):
     """GPUs of a job that runs networks: one where the configuration or this machine has any."""
     device = project.config.device
-    return 1 if device == "cuda" or (device == "auto" and Path("/dev/nvidia0").exists()) else 0
+    return (
+        1
+        if device == "cuda" or (device == "auto" and Path("/dev/nvidia0").exists())
+        else 0
+    )
 
 
 def rule_name(name):

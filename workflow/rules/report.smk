@@ -24,12 +24,14 @@ rule results:
         table=f"{RESULTS}/benchmark.txt",
     log:
         f"{LOGS}/results.log",
-    params:
-        settings=settings_of(BENCHMARKS),
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of(BENCHMARKS),
     script:
         "../scripts/results.py"
 
@@ -37,7 +39,10 @@ rule results:
 rule report:
     input:
         rules.results.output,
-        [f"{RESULTS}/{project.benchmarks[name].dataset}/splits/{project.benchmarks[name].split}/audit.json" for name in BENCHMARKS],
+        [
+            f"{RESULTS}/{project.benchmarks[name].dataset}/splits/{project.benchmarks[name].split}/audit.json"
+            for name in BENCHMARKS
+        ],
     output:
         report(
             f"{RESULTS}/report/index.html",
@@ -46,12 +51,14 @@ rule report:
         ),
     log:
         f"{LOGS}/report.log",
-    params:
-        settings=settings_of(BENCHMARKS),
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=settings_of(BENCHMARKS),
     script:
         "../scripts/report.py"
 
@@ -68,12 +75,14 @@ for name in BENCHMARKS:
             f"{RESULTS}/benchmarks/{name}/results.csv",
         log:
             f"{LOGS}/benchmarks/{name}/results.log",
-        params:
-            benchmark=name,
-            settings=settings_of([name]),
+        conda:
+            "avzsl"
         threads: 1
         resources:
             mem_mb=4000,
             runtime=30,
+        params:
+            benchmark=name,
+            settings=settings_of([name]),
         script:
             "../scripts/results.py"

@@ -29,12 +29,14 @@ rule run:
         f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.log",
     benchmark:
         f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.benchmark.tsv"
-    params:
-        settings=method_settings,
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=gpus,
+    params:
+        settings=method_settings,
     script:
         "../scripts/run.py"
