@@ -59,7 +59,9 @@ def assemble(
     lost = dict(zip(classes["class_name"], classes["reason"], strict=True))
     excluded = set(classes.loc[classes["role"] == EXCLUDED, "class_name"])
     gone = clips["class_name"].isin(excluded) & clips["usable"]
-    clips.loc[gone, ["usable", "stage", "status"]] = [False, "class", "excluded"]
+    clips.loc[gone, "usable"] = False
+    clips.loc[gone, "stage"] = "class"
+    clips.loc[gone, "status"] = EXCLUDED
     clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
     counts = _counts(clips, split_folder, manifest_path)
 
@@ -69,6 +71,7 @@ def assemble(
         raise DataError(split_folder, "fewer than two training classes have usable clips; nothing can be learnt")
     write_table(out / "clips.parquet", clips, BENCHMARK_CLIPS)
     write_table(out / "classes.parquet", classes, BENCHMARK_CLASSES)
+    lost_at = clips["stage"].astype(str) + ": " + clips["status"].astype(str)
     summary: dict[str, Any] = {
         "name": name,
         "hashes": {
@@ -77,10 +80,7 @@ def assemble(
             "embeddings": sha256_file(embeddings),
         },
         "clips": counts,
-        "lost": {
-            f"{stage}: {status}": int(number)
-            for (stage, status), number in clips[~clips["usable"]].groupby(["stage", "status"]).size().items()
-        },
+        "lost": (lost_at[~clips["usable"]].value_counts().sort_index().to_dict()),
         "classes": {
             **{role: int((classes["role"] == role).sum()) for role in (*CLASS_ROLES, EXCLUDED)},
             "excluded_reasons": {n: lost[n] for n in sorted(excluded)},

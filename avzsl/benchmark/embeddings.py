@@ -69,5 +69,10 @@ def read_embeddings(path: str | Path) -> Embeddings:
     if isinstance(phrases, list):
         phrases = dict(zip(names, phrases, strict=True))
     return Embeddings(
-        path, tuple(names), phrases, vectors.astype(np.float32), dict(header.get("missing") or {}), header.get("backend")
+        path,
+        tuple(names),
+        phrases,
+        vectors.astype(np.float32),
+        dict(header.get("missing") or {}),
+        header.get("backend"),
     )

@@ -17,7 +17,13 @@ from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.schemas import FEATURES, SPLIT, SPLIT_CLASSES
 from avzsl.contracts.tables import write_table
 
-ROLE_OF = {"train": "train", "val_seen": "train", "test_seen": "train", "val_unseen": "val_unseen", "test_unseen": "test_unseen"}
+ROLE_OF = {
+    "train": "train",
+    "val_seen": "train",
+    "test_seen": "train",
+    "val_unseen": "val_unseen",
+    "test_unseen": "test_unseen",
+}
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,22 @@ def write(
         {"vectors": np.stack([vectors[name] for name in names]).astype(np.float32)},
         {"class_names": names, "phrases": dict(phrases or {}), "backend": {"name": "synthetic"}, "missing": {}},
     )
-    return SyntheticFiles(folder, (folder / "packed.safetensors", folder / "packed.parquet"), folder / "embeddings.safetensors")
+    return SyntheticFiles(
+        folder, (folder / "packed.safetensors", folder / "packed.parquet"), folder / "embeddings.safetensors"
+    )
 
 
-def small(classes: Sequence[int] = (8, 4, 4), clips: int = 8, dim: int = 16, seed: int = 0) -> tuple[dict[str, dict[str, int]], dict[str, np.ndarray]]:
-    """Return counts and vectors of a small benchmark: `classes` of role train, val_unseen and test_unseen."""
+def small(
+    classes: Sequence[int] = (8, 4, 4), clips: int = 8, dim: int = 16, seed: int = 0
+) -> tuple[dict[str, dict[str, int]], dict[str, np.ndarray]]:
+    """Return counts and vectors of a small benchmark: `classes` of role train, val_unseen and test_unseen.
+
+    A class is a pair of words and its vector their normalised sum; the unseen classes recombine words of others.
+    """
     rng = np.random.default_rng(seed)
+    side = int(np.ceil(np.sqrt(sum(classes))))
+    words = rng.standard_normal((2, side, dim))
+    pairs = rng.permutation(side**2)[: sum(classes)]
     names = [f"class {i:03d}" for i in range(sum(classes))]
     train, unseen = names[: classes[0]], names[classes[0] :]
     val, test = unseen[: classes[1]], unseen[classes[1] :]
@@ -98,6 +114,6 @@ def small(classes: Sequence[int] = (8, 4, 4), clips: int = 8, dim: int = 16, see
         "test_seen": dict.fromkeys([*train, *val], max(1, clips // 4)),
         "test_unseen": dict.fromkeys(test, clips),
     }
-    vectors = rng.standard_normal((len(names), dim))
+    vectors = words[0, pairs % side] + words[1, pairs // side]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return counts, dict(zip(names, vectors, strict=True))

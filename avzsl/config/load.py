@@ -72,7 +72,10 @@ class Project:
         layers = [
             (f"presets.{benchmark.preset}", config.presets.get(benchmark.preset)),
             (f"datasets.{benchmark.dataset}", config.datasets.get(benchmark.dataset)),
-            (f"datasets.{benchmark.dataset}/{benchmark.features}", config.datasets.get(f"{benchmark.dataset}/{benchmark.features}")),
+            (
+                f"datasets.{benchmark.dataset}/{benchmark.features}",
+                config.datasets.get(f"{benchmark.dataset}/{benchmark.features}"),
+            ),
             (f"methods of data set {benchmark.dataset}", self.dataset(benchmark.dataset).methods),
             (f"benchmarks.{benchmark.name}.overrides", benchmark.overrides),
         ]

@@ -42,7 +42,9 @@ class TrainingConfig(Section):
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         "float32", description="arithmetic of the training steps; bfloat16 keeps float32 weights"
     )
-    compile: bool = Field(False, description="compile the training loss: pays on a GPU, where it removes launch overhead")
+    compile: bool = Field(
+        False, description="compile the training loss: pays on a GPU, where it removes launch overhead"
+    )
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="least time between two checkpoints of a run; 0: after every epoch"
     )

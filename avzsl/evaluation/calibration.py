@@ -42,7 +42,7 @@ def harmonic_mean(seen: float | None, unseen: float | None) -> float | None:
     return 2 * seen * unseen / (seen + unseen + EPSILON)
 
 
-def class_recall(correct: BoolArray, labels: IntArray, classes: int) -> FloatArray:
+def class_recall(correct: BoolArray | FloatArray, labels: IntArray, classes: int) -> FloatArray:
     """Return the share of correct clips of each class, (classes,), NaN for a class without clips."""
     total = np.bincount(labels, minlength=classes)
     right = np.bincount(labels, weights=correct, minlength=classes)

@@ -32,7 +32,9 @@ def average_precision(distances: FloatArray, relevant: BoolArray) -> FloatArray:
         return (precision * hits).sum(1) / hits.sum(1)
 
 
-def _per_query(queries: list[FloatArray], gallery: list[FloatArray], query_labels: IntArray, labels: IntArray, leave_out: bool) -> FloatArray:
+def _per_query(
+    queries: list[FloatArray], gallery: list[FloatArray], query_labels: IntArray, labels: IntArray, leave_out: bool
+) -> FloatArray:
     result = np.empty(len(query_labels))
     for start in range(0, len(query_labels), QUERIES):
         part = slice(start, start + QUERIES)

@@ -24,4 +24,3 @@ def build(module: str, dims: Dims, options: Mapping[str, Option]) -> Method:
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ConfigError(f"method module {module!r}: avzsl/methods/{module}.py defines no METHOD")
     return kind(dims, options)
-

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Clips, Dims, Method
@@ -22,7 +22,7 @@ from avzsl.methods.options import choose, number
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.
 HIDDEN, WIDTH, ATTENTION_HIDDEN, SPACE = 512, 300, 64, 64
 HEADS = 3
-# Statistics passes of steps whose weight in the running statistics is below this at the epoch's end are not run.
+# Statistics passes whose weight in the running statistics is below this at the end of the epoch are not run.
 NEGLIGIBLE = 1e-18
 
 
@@ -54,7 +54,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.second(self.dropout(F.gelu(self.first(x)))))
+        return self.dropout(self.second(self.dropout(functional.gelu(self.first(x)))))
 
 
 class CrossAttention(nn.Module):
@@ -107,8 +107,8 @@ class AVCA(Method):
         self.D = layer(SPACE, dims.text, r_dec)
         self.A_proj, self.V_proj = encoder(WIDTH, SPACE, r_proj), encoder(WIDTH, SPACE, r_proj)
         self.A_rec, self.V_rec = layer(SPACE, WIDTH, r_dec), layer(SPACE, WIDTH, r_dec)
-        # A pass moves a running mean by the momentum, at least once a step; older steps than this no longer count.
-        self._statistics_steps = math.ceil(math.log(NEGLIGIBLE) / math.log1p(-min(0.1, momentum)))
+        # Every running mean moves at least three times in a step with these passes; older steps no longer count.
+        self._statistics_steps = math.ceil(math.log(NEGLIGIBLE) / (3 * math.log1p(-min(0.1, max(momentum, 1e-3)))))
         self._statistics = bool(options["statistics_passes"])
         # Whether this step's statistics passes still count at the end of the epoch.
         self.passes = self._statistics
@@ -155,7 +155,7 @@ class AVCA(Method):
         def t(anchor: str, positive: str, negative: str) -> Tensor:
             return triplet(x[anchor], x[positive], x[negative], self.margin).mean()
 
-        d = F.mse_loss
+        d = functional.mse_loss
         terms: dict[str, Tensor] = {}
         if self.options["loss_base"]:  # l_t, eq. 5
             terms["lt_1"] = t("theta_a", "theta_w", "theta_a_neg")
@@ -168,8 +168,14 @@ class AVCA(Method):
         if self.options["loss_composite"]:  # l_ct, eq. 8
             terms["lct_a"], terms["lct_v"] = t("rho_w", "rho_a", "rho_a_neg"), t("rho_w", "rho_v", "rho_v_neg")
         if self.options["loss_word"]:  # l_w, eq. 9
-            terms["lw_ta"], terms["lw_tv"] = t("theta_w", "theta_a", "theta_a_neg"), t("theta_w", "theta_v", "theta_v_neg")
-            terms["lw_at"], terms["lw_vt"] = t("theta_a", "theta_w", "theta_w_neg"), t("theta_v", "theta_w", "theta_w_neg")
+            terms["lw_ta"], terms["lw_tv"] = (
+                t("theta_w", "theta_a", "theta_a_neg"),
+                t("theta_w", "theta_v", "theta_v_neg"),
+            )
+            terms["lw_at"], terms["lw_vt"] = (
+                t("theta_a", "theta_w", "theta_w_neg"),
+                t("theta_v", "theta_w", "theta_w_neg"),
+            )
         if self.options["loss_regularisation"]:  # l_r, eq. 10; nothing is detached
             terms["lr_phi_v"], terms["lr_phi_a"] = d(x["phi_v_rec"], x["phi_v"]), d(x["phi_a_rec"], x["phi_a"])
             terms["lr_theta_v"], terms["lr_theta_a"] = d(x["theta_v"], x["theta_w"]), d(x["theta_a"], x["theta_w"])

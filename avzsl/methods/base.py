@@ -109,7 +109,7 @@ class Method(nn.Module):
         optimiser = optimisers["adam"]
         optimiser.zero_grad(set_to_none=True)
         loss = (self.compiled_loss or self.loss)(batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         return loss.detach()
 
@@ -121,8 +121,6 @@ class Method(nn.Module):
         count = training.batches_per_epoch
         total = torch.zeros((), device=data.classes.device, dtype=data.classes.dtype)
         for number, batch in enumerate(data.batches(count, training.batch_size)):
-            with torch.autocast(
-                data.classes.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"
-            ):
+            with torch.autocast(data.classes.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
                 total += self.step(batch, optimisers, count - 1 - number)
         return total / count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> nn.Sequential:
@@ -20,7 +20,7 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -
     The norm is Euclidean, with 1e-6 added to every coordinate of the difference; the papers do not say so, PyTorch's
     triplet loss, which the released code uses, does.
     """
-    return F.triplet_margin_loss(anchor, positive, negative, margin=margin, reduction="none")
+    return functional.triplet_margin_loss(anchor, positive, negative, margin=margin, reduction="none")
 
 
 def pairwise(points: Tensor, classes: Tensor) -> Tensor:

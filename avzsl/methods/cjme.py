@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
@@ -31,7 +31,7 @@ class CJME(Method):
         dropout, hidden, dim = number(options, "dropout"), whole(options, "hidden"), whole(options, "dim")
         self.margin, self.xi = number(options, "margin"), number(options, "entropy_threshold")
         self.per_sample = choose(options, "weighting", ("per_sample", "broadcast")) == "per_sample"
-        self.squared_norm = choose(options, "cross_modal_loss", ("squared_norm", "mean")) == "squared_norm"
+        self.cross_modal_weight = number(options, "cross_modal_weight")
         self.inverse = choose(options, "class_probabilities", ("inverse_distance", "softmax_dot")) == "inverse_distance"
         self.cross_entropy = choose(options, "attention_loss", ("cross_entropy", "squared_error")) == "cross_entropy"
         self.hard = choose(options, "selection", ("undecided_both", "hard")) == "hard"
@@ -105,18 +105,17 @@ class CJME(Method):
         else:
             # A (B, 1) alpha against (B,) losses makes a B x B matrix, whose mean is the product of the means.
             triplets = (1 - alpha).mean() * l_ta.mean() + alpha.mean() * l_tv.mean()
-        squares = (x["a_p"] - x["v_p"]).square()
-        cross_modal = squares.sum(1).mean() if self.squared_norm else squares.mean()
+        cross_modal = self.cross_modal_weight * (x["a_p"] - x["v_p"]).square().sum(1).mean()  # eq. 3
         if self.cross_entropy:
             # Written out, since the library's version refuses probabilities under autocast; alpha is a sigmoid's output.
             a, target = alpha.clamp(1e-7, 1 - 1e-7), x["supervision"]
             attention = -(target * a.log() + (1 - target) * (1 - a).log()).mean()
         else:
-            attention = F.mse_loss(alpha, x["supervision"])
+            attention = functional.mse_loss(alpha, x["supervision"])
         return {"triplets": triplets, "cross_modal": cross_modal, "attention": attention}
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the attention objective of section 3, lambda = gamma = 1 (the paper gives no values)."""
+        """Return the attention objective of section 3, with gamma = 1 and lambda the option `cross_modal_weight`."""
         return torch.stack(list(self.terms(self.intermediates(batch)).values())).sum()
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:

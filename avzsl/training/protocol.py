@@ -96,14 +96,24 @@ def _stage(
     written = time.monotonic()
     for epoch in range(first, epochs + 1):
         started = time.monotonic()
-        lr = progress.lr_of(epoch) if stage == 2 and training.stage2_schedule == "replay" else dummy.param_groups[0]["lr"]
+        lr = (
+            progress.lr_of(epoch)
+            if stage == 2 and training.stage2_schedule == "replay"
+            else dummy.param_groups[0]["lr"]
+        )
         for optimiser in optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = lr
         loss = float(method.epoch(data, optimisers, training))
         if not np.isfinite(loss):
             raise AvzslError(f"training diverged: loss {loss} in stage {stage}, epoch {epoch}; lower training.lr")
-        row: dict[str, Any] = {"stage": stage, "epoch": epoch, "lr": lr, "loss": loss, "selected": stage == 2 and epoch == epochs}
+        row: dict[str, Any] = {
+            "stage": stage,
+            "epoch": epoch,
+            "lr": lr,
+            "loss": loss,
+            "selected": stage == 2 and epoch == epochs,
+        }
         if scored:
             scores, beta = validate(method, source, training.calibration, str(training.beta))
             hm = scores.hm or 0.0

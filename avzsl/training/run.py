@@ -57,17 +57,23 @@ def run(
     place = _device(device)
     training = method.training.under(benchmark.preset)
     data = load(folder, pack, vectors, str(training.class_rows))
-    config = {"method": method.name, "options": method.options, "training": training.model_dump(), "preset": benchmark.preset}
+    config: dict[str, Any] = {
+        "method": method.name,
+        "options": method.options,
+        "training": training.model_dump(),
+        "preset": benchmark.preset,
+    }
     dims = Dims(data.audio.shape[1], data.visual.shape[1], data.vectors.shape[1])
-    config_hash = sha256_value(config)
-    unimportant = {"checkpoint_seconds": None}
-    fingerprint = sha256_value(
-        [config | {"training": config["training"] | unimportant}, data.summary["hashes"], seed, torch.__version__, str(place)]  # type: ignore[operator]
-    )
+    # How often checkpoints are written changes no result.
+    decisive = {**config, "training": training.model_dump(exclude={"checkpoint_seconds"})}
+    fingerprint = sha256_value([decisive, data.summary["hashes"], seed, torch.__version__, str(place)])
     out.mkdir(parents=True, exist_ok=True)
     saved = out / "checkpoint.pt"
     devices = [place] if place.type == "cuda" else []
-    with torch.random.fork_rng(devices), progress(f"{method.name} seed {seed}", 2 * training.epochs, "epochs") as ticker:
+    with (
+        torch.random.fork_rng(devices),
+        progress(f"{method.name} seed {seed}", 2 * training.epochs, "epochs") as ticker,
+    ):
         source = DeviceData(data, place, training.precision)
         job = Job(lambda: build(method.config.module, dims, method.options), source, training, seed, saved, fingerprint)
         model, done = train(job, ticker)
@@ -101,7 +107,7 @@ def run(
         "seconds": time.monotonic() - started,
         "title": method.config.title,
         "config": config,
-        "config_hash": config_hash,
+        "config_hash": sha256_value(decisive),
         "hashes": data.summary["hashes"],
         "extractor": data.summary["extractor"],
         "embeddings": data.summary["embeddings"],
@@ -112,7 +118,11 @@ def run(
         "best_beta_on_test": _oracle(calibration),
         "retrieval": _retrieval(points, calibration, seen),
         "outputs": {
-            key: {k: _percent(v) for k, v in asdict(Calibration(d, calibration.labels, seen).at(done.beta)).items() if k != "beta"}
+            key: {
+                k: _percent(v)
+                for k, v in asdict(Calibration(d, calibration.labels, seen).at(done.beta)).items()
+                if k != "beta"
+            }
             for key, d in by_output.items()
             if key != model.reported
         },

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from avzsl.benchmark import assemble, load
+from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.config.load import SHIPPED, Benchmark, Method, _load
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
@@ -17,8 +15,8 @@ from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.training import run
-from avzsl.training.protocol import _stage
 
+torch.set_num_threads(1)
 QUICK = TrainingConfig(epochs=4, batches_per_epoch=12, batch_size=32, checkpoint_seconds=1000)
 
 
@@ -36,8 +34,8 @@ def benchmark(preset: str = "corrected") -> Benchmark:
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
     folder = tmp_path_factory.mktemp("toy")
-    counts, vectors = small()
-    files = write(folder / "in", counts, vectors, noise=0.3)
+    counts, vectors = small((15, 5, 5), dim=50)
+    files = write(folder / "in", counts, vectors, noise=0.3, dims=(48, 40))
     assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
     return folder / "benchmark", files
 
