@@ -24,7 +24,11 @@ class FeaturesConfig(Section):
     title: str = ""
     extractor: str = Field("selavi", description="module of the extractors package")
     windows: Literal["uniform", "as_released"] = "uniform"
+    antialias: bool = Field(False, description="uniform windows: antialias when frames are made smaller")
     weights: WeightsConfig
-    execution: Literal["exact", "fused", "bfloat16"] = Field("fused", description="how the networks are run")
-    batch_windows: int = Field(8, gt=0, description="windows in one forward pass")
+    execution: Literal["exact", "fused", "bfloat16", "half"] = Field("fused", description="how the networks are run")
+    tf32: bool = Field(
+        False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
+    )
+    batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
     time_limit_s: float = Field(600.0, gt=0, description="decoding time after which a clip ends as time_limit")

@@ -91,6 +91,7 @@ FEATURE_STATUS = (
     "time_limit",
     "decoder_crash",  # the decoding process died on this clip
     "too_large",
+    "unsupported",  # readable, but the window plan needs what its container does not state
 )
 
 CLIPS = TableSchema(

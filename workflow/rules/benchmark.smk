@@ -6,7 +6,7 @@ def benchmark_parts(wildcards):
     folder = f"{RESULTS}/{benchmark.dataset}"
     pack = f"{folder}/features/{benchmark.features}/packed"
     return {
-        "catalog": f"{folder}/catalog/clips.parquet",
+        "media": [f"{folder}/media/{shard}.parquet" for shard in shards_of(benchmark.dataset)],
         "split": f"{folder}/splits/{benchmark.split}/split.parquet",
         "split_classes": f"{folder}/splits/{benchmark.split}/classes.parquet",
         "arrays": f"{pack}.safetensors",

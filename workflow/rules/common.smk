@@ -1,8 +1,7 @@
 # Configuration and paths. This file is read again in every job: nothing heavy is imported here.
 
+import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
@@ -30,7 +29,7 @@ def checked_project():
         for name in {benchmark.dataset for benchmark in project.benchmarks.values()}:
             check_options(name, project.dataset(name))
     except AvzslError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"avzsl: {error}")
     return project
 
 
@@ -48,7 +47,7 @@ if workflow.is_main_process and not workflow.dryrun:
     try:
         run_lock = hold_lock(Path(RESULTS) / ".lock", "another run is writing to this results folder")
     except AvzslError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"avzsl: {error}")
 
 
 def gpus(wildcards):

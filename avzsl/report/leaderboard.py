@@ -1,0 +1,98 @@
+"""The leaderboard: every benchmark and method, its intervals, and which differences can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from avzsl.report.statistics import METRICS, RESAMPLES, Comparison, compare
+from avzsl.report.summary import SHORT, Summary
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one row."""
+
+    metric: str
+    mean: float | None
+    std: float | None
+    low: float
+    high: float
+    chance: float
+    published: float | None
+    best: bool
+    beaten: tuple[Comparison, ...]  # comparisons with every other method of the benchmark
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.published is None or self.mean is None else self.mean - self.published
+
+    @property
+    def mark(self) -> str:
+        """A dagger where the best method beats every other one significantly."""
+        return "†" if self.best and self.beaten and all(c.significant for c in self.beaten) else ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One benchmark and method."""
+
+    values: dict[str, Any]
+    cells: tuple[Cell, ...]
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.values['benchmark']}-{self.values['method']}"
+
+
+def leaderboard(summary: Summary) -> list[Row]:
+    """Return the rows of the leaderboard in the configuration's order."""
+    rows = []
+    for benchmark, group in summary.table.groupby("benchmark", sort=False):
+        best = {metric: group[f"{metric}_mean"].idxmax() for metric in METRICS}
+        methods = list(group["method"])
+        for index, values in group.iterrows():
+            cells = []
+            for metric in METRICS:
+                others = tuple(
+                    compare(
+                        values["method"], summary.samples[str(benchmark), values["method"]],
+                        other, summary.samples[str(benchmark), other], metric,
+                    )
+                    for other in methods
+                    if other != values["method"]
+                )  # fmt: skip
+                cells.append(
+                    Cell(
+                        metric, _number(values[f"{metric}_mean"]), _number(values[f"{metric}_std"]),
+                        values[f"{metric}_low"], values[f"{metric}_high"], values[f"{metric}_chance"],
+                        _number(values[f"{metric}_published"]), index == best[metric], others,
+                    )
+                )  # fmt: skip
+            rows.append(Row({str(k): v for k, v in values.items()}, tuple(cells)))
+    return rows
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def how_tested() -> str:
+    """Say how intervals and marks are made, for the page's explanation."""
+    return (
+        f"Intervals: 95 % of {RESAMPLES} bootstrap resamples of the test clips, drawn inside each class and averaged over seeds. "
+        "Differences: the same draws of clips for both methods, training seeds drawn again for each; a difference is called "
+        "significant when 95 % of the resampled differences lie on one side of zero by that interval. "
+        "Many comparisons are made: read a single mark with care."
+    )
+
+
+METRIC_NAMES = {
+    "seen": "mean per-class accuracy on seen classes, all classes being candidates",
+    "unseen": "mean per-class accuracy on unseen classes, all classes being candidates",
+    "hm": "harmonic mean of S and U",
+    "zsl": "mean per-class accuracy on unseen classes, only unseen classes being candidates",
+}
+COLUMNS = [(metric, SHORT[metric], METRIC_NAMES[metric]) for metric in METRICS]

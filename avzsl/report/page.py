@@ -1,0 +1,94 @@
+"""The page: every section of every benchmark in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+import logging
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from avzsl import __version__
+from avzsl.config.load import Project
+from avzsl.contracts.atomic import write_text
+from avzsl.report.classes import class_accuracy, confusion_figure, swallowers
+from avzsl.report.facts import facts
+from avzsl.report.figures import Figure
+from avzsl.report.funnel import STAGES, class_table, funnel, reasons, split_picture, subset_table
+from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard
+from avzsl.report.results import BenchmarkFiles, open_benchmarks
+from avzsl.report.summary import summarise
+from avzsl.report.training import trade_off_figures, training_figures
+
+logger = logging.getLogger(__name__)
+
+# Sections of every benchmark: the first part of their ids, and their title in the navigation.
+NAV = (("clips", "Clips"), ("split", "Split"), ("curves", "Curves"), ("classes", "Classes"), ("facts", "Facts"))
+
+
+def build(project: Project, results: Path, out: Path) -> None:
+    """Write the report of all configured benchmarks to `out`, one HTML file that makes no request.
+
+    Every text from data (class names, file names, reasons) is escaped, scripts run only if their hash is in the
+    page's own policy, and data for the figures is JSON in which '<' cannot occur.
+    Raises DataError that names the file when a stage's output is missing or unreadable.
+    """
+    summary = summarise(project, results)
+    figures: dict[str, Any] = {}
+    benchmarks = []
+    for benchmark in open_benchmarks(project, Path(results)):
+        section = _section(project, benchmark)
+        figures |= {figure.id: figure.spec for group in section["figures"].values() for figure in group}
+        benchmarks.append(section)
+    script = _asset("report.js")
+    plotly = _plotly()
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("avzsl.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
+    page = environment.get_template("index.html.j2").render(
+        version=__version__, rows=leaderboard(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
+        nav=NAV, stages=STAGES, data={"figures": figures}, style=Markup(_asset("report.css")),
+        script=Markup(script), plotly=Markup(plotly), script_hashes=[_hash(plotly), _hash(script)],
+        random=[b["name"] for b in benchmarks if b["random_weights"]],
+    )  # fmt: skip
+    write_text(out, page)
+    logger.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
+
+
+def _section(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
+    methods = benchmark.config.methods
+    confusion = [figure for method in methods if (figure := confusion_figure(benchmark, method)) is not None]
+    figures: dict[str, list[Figure]] = {
+        "training": training_figures(benchmark),
+        "trade_off": trade_off_figures(benchmark),
+        "confusion": confusion,
+    }
+    dataset = project.dataset(benchmark.config.dataset)
+    return {
+        "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
+        "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
+        "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
+        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit,
+        "accuracy": class_accuracy(benchmark), "swallowers": {m: swallowers(benchmark, m) for m in methods},
+        "facts": facts(project, benchmark),
+    }  # fmt: skip
+
+
+def _asset(name: str) -> str:
+    return (importlib.resources.files("avzsl.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """Return plotly.js as the Python package carries it."""
+    return (importlib.resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """Return a script's source expression of the content security policy."""
+    return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode() + "'"

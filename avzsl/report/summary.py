@@ -1,0 +1,177 @@
+"""From runs to tables: one row a run, one row a benchmark and method, and the same on the terminal."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from avzsl.config.load import Project
+from avzsl.contracts.atomic import write_text
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.schemas import RUNS
+from avzsl.report.published import find_published
+from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
+from avzsl.report.statistics import METRICS, collect_hits, interval, resample, scores
+
+logger = logging.getLogger(__name__)
+
+SHORT = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The tables of a whole results folder, in percent."""
+
+    runs: pd.DataFrame  # RUNS
+    table: pd.DataFrame  # one row a benchmark and method: the columns of benchmark.csv
+    # (benchmark, method) -> bootstrap samples of each metric, (resamples, seeds)
+    samples: dict[tuple[str, str], dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
+
+
+def summarise(project: Project, results: Path) -> Summary:
+    """Read all configured runs; write `runs.csv`, `benchmark.csv` and each benchmark's `results.csv`.
+
+    Every score is recomputed from the run's predictions. Raises DataError that names the file when a run is missing
+    or was tested on other clips than its siblings.
+    """
+    summaries = [summarise_benchmark(benchmark) for benchmark in open_benchmarks(project, Path(results))]
+    summary = Summary(
+        pd.concat([s.runs for s in summaries], ignore_index=True),
+        pd.concat([s.table for s in summaries], ignore_index=True),
+        {key: value for s in summaries for key, value in s.samples.items()},
+    )
+    _write_csv(Path(results) / "runs.csv", summary.runs)
+    _write_csv(Path(results) / "benchmark.csv", summary.table)
+    return summary
+
+
+def summarise_benchmark(benchmark: BenchmarkFiles) -> Summary:
+    """Summarise one benchmark and write its `results.csv`."""
+    runs, rows, samples = [], [], {}
+    for method in benchmark.config.methods:
+        of_method = benchmark.runs(method)
+        try:
+            hits = collect_hits([run.predictions for run in of_method])
+        except ValueError as error:
+            raise DataError(of_method[0].folder.parent, f"{error}; delete the older of them and run again") from error
+        by_seed = scores(hits)
+        samples[benchmark.name, method] = resample(hits)
+        runs += [_run_row(benchmark, run, by_seed, index) for index, run in enumerate(of_method)]
+        rows.append(_table_row(benchmark, method, by_seed, samples[benchmark.name, method], of_method))
+    table = pd.DataFrame(rows)
+    _write_csv(benchmark.folder / "results.csv", table)
+    return Summary(pd.DataFrame(runs, columns=list(RUNS.columns)), table, samples)
+
+
+def _run_row(benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.ndarray], index: int) -> dict[str, Any]:
+    config = benchmark.config
+    row: dict[str, Any] = {
+        "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
+        "preset": config.preset, "method": run.method, "seed": run.seed,
+    }  # fmt: skip
+    row |= {metric: float(by_seed[metric][index]) for metric in METRICS}
+    row |= {key: run.record.get(key) for key in ("beta", "epoch", "seconds")}
+    stated = run.record.get("metrics") or {}
+    for metric in METRICS:
+        value = stated.get(metric)
+        if isinstance(value, int | float) and not math.isclose(value, row[metric], abs_tol=0.01):
+            logger.warning(
+                "%s: says %s %.2f, its predictions give %.2f; the tables show the latter",
+                run.folder / "run.json", SHORT[metric], value, row[metric],
+            )  # fmt: skip
+    return row
+
+
+def _table_row(
+    benchmark: BenchmarkFiles,
+    method: str,
+    by_seed: dict[str, np.ndarray],
+    samples: dict[str, np.ndarray],
+    runs: list[RunFiles],
+) -> dict[str, Any]:
+    config = benchmark.config
+    predictions = runs[0].predictions
+    tested = predictions.groupby("subset")["class_name"].nunique()
+    unseen = int(tested.get("test_unseen", 0))
+    published = find_published(config.dataset, config.features, method)
+    row: dict[str, Any] = {
+        "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
+        "preset": config.preset, "method": method, "seeds": len(config.seeds),
+    }  # fmt: skip
+    for metric in METRICS:
+        values = by_seed[metric]
+        row[f"{metric}_mean"] = float(values.mean())
+        # Sample standard deviation; one seed has none.
+        row[f"{metric}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
+        row[f"{metric}_low"], row[f"{metric}_high"] = interval(samples[metric])
+        row[f"{metric}_chance"] = benchmark.record["chance"][metric]
+        row[f"{metric}_published"] = getattr(published, metric) if published else None
+    row["published_source"] = published.source if published else None
+    clips = benchmark.clips
+    row |= {
+        "clips_listed": len(clips),
+        "clips_used": int(clips["usable"].sum()),
+        "clips_tested": len(predictions),
+        "classes_seen": int(tested.get("test_seen", 0)),
+        "classes_unseen": unseen,
+        "weights": _weights(benchmark.extractor),
+        "random_weights": benchmark.random_weights,
+        "seconds": float(np.sum([run.record.get("seconds") or 0.0 for run in runs])),
+    }
+    return row
+
+
+def _weights(extractor: dict[str, Any]) -> str:
+    weights = extractor.get("weights")
+    if isinstance(weights, dict):
+        return ", ".join(f"{key} {value}" for key, value in sorted(weights.items()) if value is not None)
+    return str(weights or "unknown")
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    # repr-exact floats would differ in the last digit between machines; six digits are beyond any meaning.
+    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def spread(row: Any, metric: str) -> str:
+    """Format mean and standard deviation of one metric for people."""
+    mean, std = row[f"{metric}_mean"], row[f"{metric}_std"]
+    if mean is None or pd.isna(mean):
+        return "–"
+    return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+
+
+def terminal_table(summary: Summary) -> Table:
+    """Return the results as a rich table: mean and spread over seeds, chance below each benchmark's rows."""
+    table = Table(
+        title="Mean per-class accuracy in percent, mean ± standard deviation over seeds", title_justify="left"
+    )
+    for name in ("benchmark", "method", *SHORT.values(), "seeds", "clips used"):
+        table.add_column(name, justify="left" if name in ("benchmark", "method") else "right")
+    for benchmark, rows in summary.table.groupby("benchmark", sort=False):
+        for position, (_, row) in enumerate(rows.iterrows()):
+            table.add_row(
+                escape(str(benchmark)) if position == 0 else "",
+                escape(row["method"]),
+                *(spread(row, metric) for metric in METRICS),
+                str(row["seeds"]),
+                f"{row['clips_used']} of {row['clips_listed']}",
+            )
+        first = rows.iloc[0]
+        chance = (f"{first[f'{metric}_chance']:.2f}" for metric in METRICS)
+        table.add_row("", "chance", *chance, "", "", style="dim", end_section=True)
+    random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
+    if len(random):
+        names = escape(", ".join(random))
+        table.caption = f"RANDOM WEIGHTS: the features of {names} come from untrained networks. They show that the pipeline works, nothing else."
+        table.caption_style = "bold red"
+        table.caption_justify = "left"
+    return table

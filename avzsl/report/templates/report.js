@@ -1,0 +1,241 @@
+"use strict";
+(function () {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const root = document.documentElement;
+  const all = (selector, from) => Array.from((from || document).querySelectorAll(selector));
+
+  // ---- theme -------------------------------------------------------------------------------------------------
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const palettes = {
+    light: ["#0072B2", "#D55E00", "#009E73", "#AA4499", "#B07D00", "#3A9BD9", "#6B4C9A", "#555555"],
+    dark: ["#56B4E9", "#FF9A4D", "#2FC79A", "#E39BCB", "#F0E442", "#8FB8FF", "#C9A0FF", "#C8C8C8"],
+  };
+  function colours() {
+    const night = dark();
+    const named = night
+      ? { fg: "#e6e9ec", muted: "#a3adb8", grid: "#353d46", good: "#2FC79A", bad: "#FF9A8F" }
+      : { fg: "#1c2126", muted: "#59636e", grid: "#dfe4e8", good: "#009E73", bad: "#B3261E" };
+    palettes[night ? "dark" : "light"].forEach((value, index) => { named["c" + index] = value; });
+    return named;
+  }
+  // Colours in a figure are names; everything else is copied as it is.
+  function resolve(value, named, key) {
+    if (Array.isArray(value)) return value.map((item) => resolve(item, named, key));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, resolve(v, named, k)]));
+    }
+    return typeof value === "string" && key === "color" && value in named ? named[value] : value;
+  }
+
+  // ---- figures: drawn when they come near the window ---------------------------------------------------------
+  const drawn = new Set();
+  function draw(node) {
+    const figure = data.figures[node.dataset.figure];
+    const named = colours();
+    const axisStyle = { gridcolor: named.grid, zerolinecolor: named.grid, linecolor: named.grid, automargin: true };
+    const layout = resolve(figure.layout, named, "");
+    const narrow = node.clientWidth < 480;
+    const merged = Object.assign(
+      {
+        height: figure.height, margin: { l: 56, r: 12, t: 30, b: narrow ? 110 : 84 }, paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)", font: { color: named.fg, size: narrow ? 11 : 12, family: "system-ui, sans-serif" },
+        hoverlabel: { align: "left" }, hovermode: "closest", modebar: { bgcolor: "rgba(0,0,0,0)", color: named.muted, activecolor: named.fg },
+        legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0 },
+      },
+      layout
+    );
+    for (const key of Object.keys(merged)) {
+      if (/^[xy]axis/.test(key)) merged[key] = Object.assign({}, axisStyle, merged[key]);
+    }
+    merged.xaxis = merged.xaxis || axisStyle;
+    merged.yaxis = merged.yaxis || axisStyle;
+    const done = Plotly.react(node, resolve(figure.data, named, ""), merged, {
+      responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+      displayModeBar: narrow ? false : "hover",
+    });
+    drawn.add(node);
+    return done;
+  }
+  const plots = all(".plot");
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (entry.isIntersecting && !drawn.has(entry.target)) {
+        draw(entry.target);
+        watcher.unobserve(entry.target);
+      }
+    }
+  }, { rootMargin: "400px" });
+  plots.forEach((node) => watcher.observe(node));
+  const redraw = () => drawn.forEach((node) => draw(node));
+  system.addEventListener("change", redraw);
+  document.getElementById("theme").addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    redraw();
+  });
+  window.addEventListener("beforeprint", () => plots.forEach((node) => { if (!drawn.has(node)) draw(node); }));
+
+  // ---- which benchmark is shown ------------------------------------------------------------------------------
+  const picker = document.getElementById("benchmark");
+  const parts = all(".benchmark");
+  function show(name) {
+    parts.forEach((part) => { part.hidden = Boolean(name) && part.dataset.benchmark !== name; });
+    const target = name || (parts[0] && parts[0].dataset.benchmark);
+    all("a[data-section]").forEach((link) => { link.href = "#" + link.dataset.section + "-" + target; });
+  }
+  if (picker) picker.addEventListener("change", () => show(picker.value));
+  show(picker ? picker.value : "");
+
+  // ---- dialog ------------------------------------------------------------------------------------------------
+  const dialog = document.getElementById("dialog");
+  function open(title, body) {
+    document.getElementById("dialog-title").textContent = title;
+    document.getElementById("dialog-body").replaceChildren(body);
+    dialog.showModal();
+  }
+  const say = (text) => { document.getElementById("said").textContent = text; };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-explain]");
+    if (!button) return;
+    const template = document.getElementById("explain-" + button.dataset.explain);
+    open("How this number was tested", template.content.cloneNode(true));
+  });
+
+  // ---- tables: sort, filter, copy ----------------------------------------------------------------------------
+  const text = (cell) => (cell ? cell.textContent.trim().replace(/\s+/g, " ") : "");
+  function value(row, column) {
+    const cell = row.cells[column];
+    const stated = cell && cell.dataset.sort;
+    const shown = stated !== undefined ? stated : text(cell);
+    const number = Number.parseFloat(shown.replace("−", "-"));
+    return Number.isNaN(number) || !/^[-+−]?[\d.]/.test(shown) ? shown.toLowerCase() : number;
+  }
+  function sort(table, column, direction) {
+    const body = table.tBodies[0];
+    const rows = Array.from(body.rows);
+    rows.sort((a, b) => {
+      const x = value(a, column), y = value(b, column);
+      const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+      return direction === "ascending" ? order : -order;
+    });
+    body.append(...rows);
+    Array.from(table.tHead.rows[0].cells).forEach((cell, index) => {
+      cell.setAttribute("aria-sort", index === column ? direction : "none");
+    });
+    say("sorted by " + text(table.tHead.rows[0].cells[column]) + ", " + direction);
+  }
+  all("table.sortable").forEach((table) => {
+    Array.from(table.tHead.rows[0].cells).forEach((cell, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.append(...cell.childNodes);
+      cell.append(button);
+      cell.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => {
+        const numeric = cell.classList.contains("n");
+        const now = cell.getAttribute("aria-sort");
+        const first = numeric ? "descending" : "ascending";
+        const second = numeric ? "ascending" : "descending";
+        sort(table, column, now === first ? second : first);
+      });
+    });
+  });
+
+  // Narrow windows show the rows as cards, without a head to select: a list of columns takes its place.
+  const board = document.getElementById("board");
+  const order = document.getElementById("order");
+  order.addEventListener("change", () => {
+    const column = Number(order.value);
+    sort(board, column, board.tHead.rows[0].cells[column].classList.contains("n") ? "descending" : "ascending");
+  });
+  const filter = document.getElementById("filter");
+  const selects = all("select[data-filter]");
+  function applyFilter() {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    Array.from(board.tBodies[0].rows).forEach((row) => {
+      const inText = words.every((word) => text(row).toLowerCase().includes(word));
+      const inSelects = selects.every((s) => !s.value || row.dataset[s.dataset.filter] === s.value);
+      row.hidden = !(inText && inSelects);
+      if (!row.hidden) shown += 1;
+    });
+    say(shown + " rows shown");
+  }
+  filter.addEventListener("input", applyFilter);
+  selects.forEach((s) => s.addEventListener("change", applyFilter));
+
+  function boardRows() {
+    const head = Array.from(board.tHead.rows[0].cells).slice(0, 7).map(text);
+    const rows = Array.from(board.tBodies[0].rows).filter((row) => !row.hidden).map((row) =>
+      Array.from(row.cells).slice(0, 7).map((cell) =>
+        cell.dataset.mean === undefined ? { name: text(cell) } : {
+          mean: cell.dataset.mean, std: cell.dataset.std && cell.dataset.std !== "–" ? cell.dataset.std : "", best: cell.dataset.best === "1",
+        }));
+    return { head, rows };
+  }
+  const latex = (name) => name.replace(/[\\{}$&#^_%~]/g, (c) => ({
+    "\\": "\\textbackslash{}", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}",
+  }[c] || "\\" + c));
+  const formats = {
+    latex({ head, rows }) {
+      const cell = (c) => {
+        if (c.name !== undefined) return latex(c.name);
+        const number = c.best ? "\\mathbf{" + c.mean + "}" : c.mean;
+        return "$" + number + (c.std ? " \\pm " + c.std : "") + "$";
+      };
+      return ["\\begin{tabular}{lllrrrr}", "\\hline", head.map(latex).join(" & ") + " \\\\", "\\hline",
+        ...rows.map((row) => row.map(cell).join(" & ") + " \\\\"), "\\hline", "\\end{tabular}"].join("\n");
+    },
+    markdown({ head, rows }) {
+      const cell = (c) => {
+        if (c.name !== undefined) return c.name.replace(/\|/g, "\\|");
+        return (c.best ? "**" + c.mean + "**" : c.mean) + (c.std ? " ± " + c.std : "");
+      };
+      const line = (cells) => "| " + cells.join(" | ") + " |";
+      return [line(head), "|---|---|---|---:|---:|---:|---:|", ...rows.map((row) => line(row.map(cell)))].join("\n");
+    },
+    csv({ head, rows }) {
+      const quote = (s) => (/[",\n]/.test(s) ? '"' + s.replace(/"/g, '""') + '"' : s);
+      const names = head.flatMap((name, i) => (i < 3 ? [name] : [name + " mean", name + " std"]));
+      const cells = (row) => row.flatMap((c) => (c.name !== undefined ? [quote(c.name)] : [c.mean, c.std || ""]));
+      return [names.map(quote).join(","), ...rows.map((row) => cells(row).join(","))].join("\n");
+    },
+  };
+  all("[data-copy]").forEach((button) => button.addEventListener("click", () => {
+    const area = document.createElement("textarea");
+    area.readOnly = true;
+    area.setAttribute("aria-label", "The table as " + button.textContent);
+    area.value = formats[button.dataset.copy](boardRows());
+    open("The table as " + button.textContent, area);
+    area.select();
+    // The clipboard may be closed to pages from files; the text is there to be copied by hand.
+    const copied = navigator.clipboard ? navigator.clipboard.writeText(area.value) : Promise.reject(new Error("none"));
+    copied.then(() => say("copied"), () => say("press Ctrl+C to copy"));
+  }));
+
+  // ---- tabs --------------------------------------------------------------------------------------------------
+  all("[data-tabs]").forEach((group) => {
+    const tabs = all('[role="tab"]', group);
+    const choose = (tab, focus) => {
+      tabs.forEach((other) => {
+        const on = other === tab;
+        other.setAttribute("aria-selected", String(on));
+        other.tabIndex = on ? 0 : -1;
+        document.getElementById(other.getAttribute("aria-controls")).hidden = !on;
+      });
+      if (focus) tab.focus();
+    };
+    tabs.forEach((tab, index) => {
+      tab.addEventListener("click", () => choose(tab, false));
+      tab.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (step) choose(tabs[(index + step + tabs.length) % tabs.length], true);
+        else if (event.key === "Home") choose(tabs[0], true);
+        else if (event.key === "End") choose(tabs[tabs.length - 1], true);
+      });
+    });
+    if (tabs.length) choose(tabs[0], false);
+  });
+  root.dataset.ready = "yes";
+})();

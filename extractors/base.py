@@ -1,0 +1,105 @@
+"""What an extractor is: a function that reads windows from a file, and networks that turn windows into features.
+
+An extractor is one module with two functions, `read` and `load` (see `Extractor`). `read` runs in decoding processes that
+never import torch; `load` runs once in the process that owns the device.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from avzsl.config.features import FeaturesConfig
+from avzsl.contracts.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window of a clip, as the networks take it.
+
+    `start` and `end` in seconds from the beginning of the clip; `audio` and `visual` in whatever shape and type the
+    extractor's networks expect, without a batch axis.
+    """
+
+    start: float
+    end: float
+    audio: np.ndarray
+    visual: np.ndarray
+
+
+@dataclass
+class ClipInfo:
+    """What was read of a clip, filled while it is read; the fields are columns of the features table."""
+
+    duration_s: float | None = None
+    fps: float | None = None
+    frames: int | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    audio_samples: int | None = None
+    note: str | None = field(default=None)  # something odd about a clip that was read all the same
+
+    def columns(self) -> dict[str, Any]:
+        values = asdict(self)
+        del values["note"]
+        return values
+
+
+class ClipError(Exception):
+    """A clip gives no features: `status` is one of FEATURE_STATUS, `reason` a sentence for people."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Networks(Protocol):
+    """Networks on a device, ready to embed windows."""
+
+    audio_dim: int
+    visual_dim: int
+    batch_windows: int  # windows that one call should hold
+    identity: dict[str, Any]  # name, windows, weights, random_weights, execution: the header of every output
+
+    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32 features (windows, audio_dim) and (windows, visual_dim) of a non-empty batch."""
+        ...
+
+
+class Extractor(Protocol):
+    """The two functions of an extractor module."""
+
+    def read(self, path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+        """Yield the windows of one file in order of time and fill `info` on the way.
+
+        Raises ClipError where there is nothing to yield.
+        """
+        ...
+
+    def load(self, features: FeaturesConfig, device: str, threads: int, cache: Path) -> Networks:
+        """Load the networks onto `device` ("auto", "cpu" or "cuda"); `cache` is where downloads are kept."""
+        ...
+
+
+def find_extractor(name: str) -> Extractor:
+    """Return the module of an extractor: `selavi` is extractors.selavi, a dotted name is any importable module.
+
+    Raises ConfigError if there is no such module or it lacks `read` or `load`.
+    """
+    module_name = name if "." in name else f"extractors.{name}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module is there, something that it needs is not
+        raise ConfigError(f"features: extractor: there is no extractor {name!r} (no module {module_name})") from error
+    missing = [function for function in ("read", "load") if not callable(getattr(module, function, None))]
+    if missing:
+        raise ConfigError(f"features: extractor: module {module_name} has no function {' or '.join(missing)}")
+    return cast(Extractor, module)

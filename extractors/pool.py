@@ -1,0 +1,252 @@
+"""Decoding processes beside the networks: clips in, windows out, in the order of the clips."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avzsl.config.features import FeaturesConfig
+from avzsl.contracts.errors import AvzslError
+from extractors.base import ClipInfo, Window
+from extractors.messages import LENGTH
+
+logger = logging.getLogger(__name__)
+
+# Windows that a clip may have waiting for the networks: with them, memory stays the same however long the clip is.
+WINDOWS_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class End:
+    """How reading a clip ended: a status of FEATURE_STATUS, its reason, and what was read."""
+
+    status: str
+    reason: str | None
+    info: ClipInfo
+
+
+class DecodePool:
+    """`workers` processes that read clips; use as a context manager, then iterate `clips`.
+
+    Clips and windows come out in a fixed order whatever the timing, so that two runs make the same batches. A process
+    that dies or passes the time limit costs the clip it was at; a new one takes its place.
+    """
+
+    def __init__(self, features: FeaturesConfig, workers: int) -> None:
+        self._features = features
+        self._workers = max(workers, 1)
+        self._stop = threading.Event()
+        self._running: set[_Process] = set()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        with self._lock:
+            for process in self._running:
+                process.kill()
+
+    def clips(self, paths: Sequence[Path]) -> Iterator[Iterator[Window | End]]:
+        """Yield for every path, in order, an iterator over its windows that ends with its `End`."""
+        queues: list[queue.Queue[Window | End | BaseException]] = [queue.Queue(WINDOWS_AHEAD) for _ in paths]
+        todo = iter(range(len(paths)))
+        # Clips that may be begun before the first of them has been taken away.
+        ahead = threading.Semaphore(4 * self._workers)
+        threads = [
+            threading.Thread(target=self._serve, args=(paths, queues, todo, ahead), daemon=True, name=f"decode-{n}")
+            for n in range(min(self._workers, len(paths)))
+        ]
+        for thread in threads:
+            thread.start()
+        for place in range(len(paths)):
+            yield self._take(queues[place])
+            queues[place] = queue.Queue(1)  # free what it held
+            ahead.release()
+
+    def _take(self, source: queue.Queue[Window | End | BaseException]) -> Iterator[Window | End]:
+        while True:
+            item = source.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if isinstance(item, End):
+                return
+
+    def _serve(
+        self,
+        paths: Sequence[Path],
+        queues: list[queue.Queue[Window | End | BaseException]],
+        todo: Iterator[int],
+        ahead: threading.Semaphore,
+    ) -> None:
+        """Hand clips to one process until none is left; replace the process when it dies."""
+        process: _Process | None = None
+        place = None
+        try:
+            while not self._stop.is_set():
+                while not ahead.acquire(timeout=0.2):
+                    if self._stop.is_set():
+                        return
+                with self._lock:
+                    place = next(todo, None)
+                    if place is None:
+                        return
+                if process is None:
+                    process = self._start()
+                status = "ok"
+                for item in process.read(paths[place]):
+                    self._put(queues[place], item)
+                    status = item.status if isinstance(item, End) else status
+                if status in ("decoder_crash", "time_limit"):
+                    self._retire(process)
+                    process = None
+        except BaseException as error:
+            if place is not None and not self._stop.is_set():
+                self._put(queues[place], error)
+        finally:
+            if process is not None:
+                self._retire(process)
+
+    def _put(self, target: queue.Queue[Window | End | BaseException], item: Window | End | BaseException) -> None:
+        while not self._stop.is_set():
+            try:
+                target.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _start(self) -> _Process:
+        process = _Process(self._features)
+        with self._lock:
+            self._running.add(process)
+            if self._stop.is_set():
+                process.kill()
+        return process
+
+    def _retire(self, process: _Process) -> None:
+        with self._lock:
+            self._running.discard(process)
+        process.kill()
+
+
+@dataclass(eq=False)
+class _Process:
+    """One decoding process and the pipe to it."""
+
+    features: FeaturesConfig
+    popen: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # The child finds the packages where this process found them, and decodes on one core.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
+        for library in ("OMP", "OPENBLAS", "MKL"):
+            environment[f"{library}_NUM_THREADS"] = "1"
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "extractors.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self._write({"features": self.features.model_dump()})
+        deadline = _Clock(120.0)
+        try:
+            ready = self._receive(deadline)
+        except (_DiedError, _LateError) as error:
+            self.kill()
+            raise AvzslError("the decoding process does not start; its message is in the log above") from error
+        if ready[0]["kind"] != "ready":
+            raise AvzslError(f"the decoding process answered {ready[0]!r}")
+
+    def read(self, path: Path) -> Iterator[Window | End]:
+        """Yield the windows of a file and then its `End`."""
+        clock = _Clock(self.features.time_limit_s)
+        try:
+            self._write(str(path))
+            while True:
+                header, arrays = self._receive(clock)
+                if header["kind"] == "window":
+                    yield Window(header["start"], header["end"], arrays["audio"], arrays["visual"])
+                    continue
+                info = ClipInfo(**header["info"])
+                yield End(header.get("status", "ok"), header.get("reason", info.note), info)
+                return
+        except _LateError:
+            yield End("time_limit", f"decoding took more than {self.features.time_limit_s:g} s", ClipInfo())
+        except (_DiedError, BrokenPipeError):
+            code = self.popen.wait()
+            yield End("decoder_crash", f"the decoding process died on it ({_death(code)})", ClipInfo())
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self.popen.kill()
+        self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            if pipe is not None and not pipe.closed:
+                with contextlib.suppress(BrokenPipeError, ValueError):  # unsent bytes, or another thread is reading
+                    pipe.close()
+
+    def _write(self, message: Any) -> None:
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(json.dumps(message).encode() + b"\n")
+        self.popen.stdin.flush()
+
+    def _receive(self, clock: _Clock) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        (length,) = LENGTH.unpack(self._bytes(LENGTH.size, clock))
+        header = json.loads(bytes(self._bytes(length, clock)))
+        arrays = {}
+        for name, kind, shape in header.pop("arrays"):
+            dtype = np.dtype(kind)
+            arrays[name] = np.frombuffer(self._bytes(dtype.itemsize * math.prod(shape), clock), dtype).reshape(shape)
+        return header, arrays
+
+    def _bytes(self, count: int, clock: _Clock) -> bytearray:
+        """Read exactly `count` bytes; the clock runs only while waiting for the process."""
+        assert self.popen.stdout is not None
+        data = bytearray(count)
+        view = memoryview(data)
+        handle = self.popen.stdout.fileno()
+        done = 0
+        while done < count:
+            started = time.monotonic()
+            ready, _, _ = select.select([handle], [], [], max(clock.left, 0.0))
+            clock.left -= time.monotonic() - started
+            if not ready:
+                raise _LateError
+            got = os.readv(handle, [view[done:]])
+            if got == 0:
+                raise _DiedError
+            done += got
+        return data
+
+
+@dataclass
+class _Clock:
+    """Seconds that a clip may still take."""
+
+    left: float
+
+
+class _DiedError(Exception):
+    """The process closed its pipe."""
+
+
+class _LateError(Exception):
+    """The process did not answer in time."""
+
+
+def _death(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -1,0 +1,137 @@
+"""The two trunks on a device, in one of four executions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avzsl.config.features import FeaturesConfig
+from avzsl.contracts.errors import ConfigError
+from extractors.base import Window
+from extractors.selavi import picture
+from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
+from extractors.selavi.weights import load_weights
+
+logger = logging.getLogger(__name__)
+
+
+def load_networks(features: FeaturesConfig, device: str, threads: int, cache: Path) -> SelaviNetworks:
+    """Load the weights that `features` names onto `device` ("auto", "cpu" or "cuda").
+
+    Raises ConfigError for a device that is not there and for half precision on a CPU.
+    """
+    where = choose_device(device)
+    if features.execution == "half" and where.type == "cpu":
+        raise ConfigError("features: execution: half needs a GPU; bfloat16, fused and exact run on a CPU")
+    torch.set_num_threads(threads)
+    trunks = Trunks()
+    state, weights, random_weights = load_weights(features.weights, trunks.state_dict(), cache)
+    trunks.load_state_dict(state)
+    identity = {
+        "name": "selavi",
+        "windows": features.windows,
+        "weights": weights,
+        "random_weights": random_weights,
+        "execution": features.execution,
+    }
+    if features.antialias and features.windows == "uniform":
+        identity["antialias"] = True
+    if features.tf32 and where.type == "cuda":
+        identity["tf32"] = True
+    return SelaviNetworks(trunks, identity, where, features.execution, features.batch_windows, tf32=features.tf32)
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device for "auto", "cpu" or "cuda"; auto says once where it runs if there is no GPU."""
+    if device == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if device == "cuda":
+        raise ConfigError("device: cuda was asked for, but torch sees no GPU; use device: auto or cpu")
+    logger.info("no GPU: features are extracted on the CPU")
+    return torch.device("cpu")
+
+
+class SelaviNetworks:
+    """Embeds windows of `extractors.selavi.read` (see `extractors.base.Networks`).
+
+    exact: torchvision's modules in float32. fused: BatchNorm folded and convolutions split, float32 (relative difference
+    about 1e-6). bfloat16, half: the fused form with 16-bit weights and activations in the video trunk; sums and means in float32.
+
+    A CPU runs the video trunk window by window, whatever the batch: larger batches are slower there (caches), and so
+    the features of a clip do not depend on its neighbours in a batch.
+    """
+
+    audio_dim = DIM
+    visual_dim = DIM
+
+    def __init__(
+        self,
+        trunks: Trunks,
+        identity: dict[str, Any],
+        device: torch.device,
+        execution: str,
+        batch_windows: int,
+        *,
+        tf32: bool,
+    ) -> None:
+        self.identity = identity
+        self.batch_windows = batch_windows
+        self._device = device
+        self._gpu = device.type == "cuda"
+        self._tf32 = tf32
+        self._dtype = {"bfloat16": torch.bfloat16, "half": torch.float16}.get(execution, torch.float32)
+        self._exact = execution == "exact"
+        if self._exact:
+            self._video, self._audio = trunks.video, trunks.audio
+        else:
+            self._video = FusedVideoTrunk(trunks.video).to(dtype=self._dtype)
+            self._audio = FusedAudioTrunk(trunks.audio)
+        self._video.to(device).eval()
+        self._audio.to(device).eval()
+
+    @torch.inference_mode()
+    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32 (windows, 512) of sound and of picture."""
+        if self._gpu:
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
+        visual = self._embed_video([w.visual for w in windows])
+        audio = self._embed_audio([w.audio for w in windows])
+        return audio.cpu().numpy(), visual.cpu().numpy()
+
+    def _embed_video(self, visual: list[np.ndarray]) -> Tensor:
+        if self._gpu:
+            return self._run_video(self._stack(visual))
+        return torch.cat([self._run_video(self._stack([one])) for one in visual])
+
+    def _run_video(self, frames: Tensor) -> Tensor:
+        """(N, 30, 112, 112, 3), uint8 or normalised float32 -> (N, 512) float32."""
+        if frames.dtype == torch.uint8:
+            frames = (frames.float() / 255 - float(picture.MEAN)) / float(picture.DEVIATION)
+        if self._exact:
+            return self._video(frames.permute(0, 4, 1, 2, 3).contiguous())
+        return self._video(frames.to(self._dtype))
+
+    def _embed_audio(self, audio: list[np.ndarray]) -> Tensor:
+        """Short clips have shorter spectrograms (as released), so windows are run in groups of one length."""
+        lengths = sorted({one.shape[-1] for one in audio})
+        out = torch.empty(len(audio), DIM, device=self._device)
+        for length in lengths:
+            places = [i for i, one in enumerate(audio) if one.shape[-1] == length]
+            step = len(places) if self._gpu else 1
+            for start in range(0, len(places), step):
+                group = places[start : start + step]
+                out[group] = self._audio(self._stack([audio[i] for i in group]))
+        return out
+
+    def _stack(self, arrays: list[np.ndarray]) -> Tensor:
+        """Stack on the device; on a GPU through pinned memory, so that the copy runs beside the computation."""
+        batch = torch.from_numpy(np.stack(arrays))
+        return batch.pin_memory().to(self._device, non_blocking=True) if self._gpu else batch

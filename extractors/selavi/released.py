@@ -1,0 +1,178 @@
+"""Windows as the released extraction cuts them: frames by container ticks, sound by seconds, nothing corrected.
+
+What is kept on purpose: BT.601 whatever the stream says, rotation ignored, a stride below one second, a tail that is never
+read, sound that slides back to its last second. What is not kept: the released code puts a random other clip in the place
+of one that it cannot read; here such a clip has no features and a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+from extractors.base import ClipError, ClipInfo, Window
+from extractors.media import decode_audio, decode_video, describe, open_container, pick_audio, pick_video
+from extractors.selavi.picture import resize_and_crop
+from extractors.selavi.plan import PlannedWindow, plan_released, released_frame_index
+from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
+
+# Streams that are not longer than this are left out by the released code's filter.
+SHORTEST_S = 1.1
+
+
+def read_released(path: Path, info: ClipInfo) -> Iterator[Window]:
+    """Yield a clip's windows: `audio` float32 (1, 257, 99 or fewer), `visual` float32 (30, 112, 112, 3).
+
+    Picture and sound are each decoded once, side by side; only frames and samples of unfinished windows are held.
+    Raises ClipError where the released code would leave the clip out or replace it.
+    """
+    with open_container(path) as pictures, open_container(path) as sounds:
+        video_stream, audio_stream = pick_video(pictures, first=True), pick_audio(sounds)
+        describe(info, video_stream, audio_stream)
+        info.frames = info.audio_samples = 0
+        fps, ticks = _check(info, video_stream, audio_stream)
+        plan = plan_released(fps, video_stream.frames)
+        if not plan:
+            raise ClipError(
+                "too_short", f"the released plan has no window for {info.duration_s:.2f} s; it needs two seconds"
+            )
+        frames = _frames(pictures, video_stream, plan, ticks, fps, info)
+        samples = _samples(sounds, audio_stream, plan, info)
+        for window, visual, sound in zip(plan, frames, samples, strict=True):
+            yield Window(window.start_s, window.start_s + 1.0, log_filterbank(sound), visual)
+
+
+def _check(info: ClipInfo, video: VideoStream, audio: av.AudioStream) -> tuple[float, float]:
+    """Return frames a second and ticks a frame, or raise ClipError as the released filter and plan would."""
+    lengths = [
+        float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+        for stream in (video, audio)
+    ]
+    if None in lengths or not video.frames or not info.fps or video.duration is None:
+        raise ClipError(
+            "unsupported", "the container states no length or number of frames, which the released plan is made from"
+        )
+    info.duration_s = round(min(length for length in lengths if length is not None), 6)
+    if info.duration_s <= SHORTEST_S:
+        raise ClipError(
+            "too_short", f"lasts {info.duration_s:.2f} s; the released filter asks for more than {SHORTEST_S} s"
+        )
+    return info.fps, video.duration / video.frames
+
+
+@dataclass
+class _Open:
+    """A window whose frames are still arriving."""
+
+    first: int  # ticks, both ends included
+    last: int
+    seen: int = 0  # frames so far
+    kept: dict[int, np.ndarray] = field(default_factory=dict)  # by position, only those that the window shows
+
+
+def _frames(
+    container: InputContainer, stream: VideoStream, plan: list[PlannedWindow], ticks: float, fps: float, info: ClipInfo
+) -> Iterator[np.ndarray]:
+    """Yield each window's float32 (30, 112, 112, 3).
+
+    A window holds the frames whose timestamp lies between its ticks, and the first one after them (the released loop
+    stores it before it stops). It shows 30 positions, the last frame standing in for positions that do not exist.
+    """
+    index = released_frame_index(fps)
+    wanted = set(index.tolist())
+    waiting = [_Open(int(w.start_frame * ticks), int(w.end_frame * ticks)) for w in plan]
+    convert = VideoReformatter()
+    newest: VideoFrame | None = None
+    for frame in decode_video(container, stream, strict=True):
+        if frame.pts is None:
+            raise ClipError("corrupt", "its frames have no timestamps")
+        info.frames = (info.frames or 0) + 1
+        pixels: np.ndarray | None = None
+        while waiting and waiting[0].last < frame.pts:
+            if waiting[0].seen in wanted:
+                pixels = _pixels(convert, frame) if pixels is None else pixels
+                waiting[0].kept[waiting[0].seen] = pixels
+            waiting[0].seen += 1
+            yield _show(waiting.pop(0), index, convert, frame)
+        for window in waiting:
+            if window.first > frame.pts:
+                break
+            if window.seen in wanted:
+                pixels = _pixels(convert, frame) if pixels is None else pixels
+                window.kept[window.seen] = pixels
+            window.seen += 1
+        newest = frame
+        if not waiting:
+            return
+    for window in waiting:
+        yield _show(window, index, convert, newest)
+
+
+def _show(window: _Open, index: np.ndarray, convert: VideoReformatter, last: VideoFrame | None) -> np.ndarray:
+    if not window.seen or last is None:
+        raise ClipError("corrupt", "a window has no frame: the file ends before its stated length")
+    if window.seen <= int(index[-1]) and window.seen - 1 not in window.kept:
+        window.kept[window.seen - 1] = _pixels(convert, last)
+    return np.stack([window.kept[min(position, window.seen - 1)] for position in index.tolist()])
+
+
+def _pixels(convert: VideoReformatter, frame: VideoFrame) -> np.ndarray:
+    """Convert with BT.601 whatever the frame says: swscale's default, which the released code never changes."""
+    try:
+        rgb = convert.reformat(
+            frame,
+            format="rgb24",
+            src_colorspace=Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            interpolation=Interpolation.BILINEAR,
+            threads=1,
+        )
+    except (OSError, ValueError) as error:
+        raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
+    return resize_and_crop(rgb.to_ndarray(), released=True)
+
+
+def _samples(
+    container: InputContainer, stream: av.AudioStream, plan: list[PlannedWindow], info: ClipInfo
+) -> Iterator[np.ndarray]:
+    """Yield each window's int16 samples: a second, or what the released slicing leaves of a shorter stream.
+
+    A window that would pass the end slides back to the last second. In a stream below one second that gives a negative
+    start, which keeps its meaning in a Python slice: 30,000 samples give the last 14,100.
+    """
+    held, begin = np.zeros(0, np.int16), 0  # samples held, and the number of the first of them
+    pieces: list[np.ndarray] = []
+    chunks = decode_audio(container, stream, SAMPLE_RATE)
+    total = 0
+    ended = False
+    for window in plan:
+        start = round(window.start_s * SAMPLE_RATE)
+        while not ended and total < start + SAMPLE_RATE:
+            item = next(chunks, None)
+            if item is None:
+                ended = True
+                break
+            pieces.append(item[1])
+            total += item[1].size
+            info.audio_samples = total
+        held = np.concatenate([held, *pieces])
+        pieces = []
+        if total == 0:
+            raise ClipError("corrupt", "its sound cannot be decoded")
+        if start + SAMPLE_RATE <= total:
+            yield held[start - begin : start - begin + SAMPLE_RATE]
+        elif total >= SAMPLE_RATE:
+            yield held[-SAMPLE_RATE:]
+        else:
+            yield held[total - SAMPLE_RATE :]  # negative, as in the released code
+        # Windows only move forward; a later one may still slide back to the last second.
+        keep = min(max(start - begin, 0), max(held.size - SAMPLE_RATE, 0))
+        held, begin = held[keep:], begin + keep

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from avzsl.report import build
+from tests.report.world import HOSTILE, World
+
+
+@pytest.fixture(scope="module")
+def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("page") / "report" / "index.html"
+    build(world.project, world.results, out)
+    return out.read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """Collects scripts, ids and everything that would load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts, self.loads, self.ids, self.targets = 0, [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.scripts += tag == "script"
+        if values.get("id"):
+            self.ids.append(values["id"])
+        for key in ("src", "href", "poster", "srcset", "data", "action"):
+            if key in values and not values[key].startswith(("#", "data:")):
+                self.loads.append((tag, key, values[key]))
+        if values.get("href", "").startswith("#"):
+            self.targets.append(values["href"][1:])
+        for key in ("aria-controls", "aria-labelledby"):
+            self.targets += values.get(key, "").split()
+
+
+def test_names_are_only_names(page: str) -> None:
+    assert HOSTILE not in page
+    elements = Elements()
+    elements.feed(page)
+    assert elements.scripts == 3  # data, plotly, the page's own
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    elements = Elements()
+    elements.feed(page)
+    assert elements.loads == []
+    assert "default-src 'none'" in page
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
+    elements = Elements()
+    elements.feed(page)
+    assert len(elements.ids) == len(set(elements.ids))
+    prefixed = {i.split("-", 1)[0] for i in elements.ids}
+    assert [t for t in elements.targets if t not in elements.ids and t not in prefixed] == []
+
+
+def test_figures_are_plain_json_without_markup(page: str) -> None:
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert block
+    assert "<" not in block.group(1)
+    figures = json.loads(block.group(1))["figures"]
+    assert {f.split("-")[0] for f in figures} >= {"loss", "hm", "tradeoff", "beta", "confusion"}
+    for node in re.findall(r'data-figure="([^"]+)"', page):
+        assert node in figures
+
+
+def test_page_says_what_matters(page: str) -> None:
+    for text in (
+        "Random weights",
+        "chance",
+        "no_audio_stream",
+        "test-seen clips that share their source",
+        "seed-" and "snakemake",
+    ):
+        assert text in page
+
+
+def test_page_is_light(page: str) -> None:
+    assert len(page.encode()) < 10_000_000
+
+
+def test_same_results_give_the_same_page(world: World, tmp_path: Path) -> None:
+    build(world.project, world.results, tmp_path / "a.html")
+    build(world.project, world.results, tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+import logging
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.schemas import RUNS
+from avzsl.report import summarise, terminal_table
+from avzsl.report.published import find_published
+from tests.report.world import World, make_world
+
+
+def test_tables_are_written_and_agree(world: World) -> None:
+    summary = summarise(world.project, world.results)
+    runs = pd.read_csv(world.results / "runs.csv")
+    table = pd.read_csv(world.results / "benchmark.csv")
+    assert list(runs.columns) == list(RUNS.columns)
+    assert len(runs) == 2 * 2 * 3
+    assert len(table) == 4
+    row = table.query("benchmark == 'toy' and method == 'avca'").iloc[0]
+    seeds = runs.query("benchmark == 'toy' and method == 'avca'")
+    for metric in ("seen", "unseen", "hm", "zsl"):
+        assert row[f"{metric}_mean"] == pytest.approx(seeds[metric].mean(), abs=1e-3)
+        assert row[f"{metric}_std"] == pytest.approx(seeds[metric].std(), abs=1e-3)
+        assert row[f"{metric}_low"] <= row[f"{metric}_mean"] <= row[f"{metric}_high"]
+    assert row["zsl_chance"] == pytest.approx(100 / 3, abs=1e-3)
+    assert row["random_weights"]
+    assert 0 < row["clips_used"] < row["clips_listed"]
+    own = pd.read_csv(world.results / "benchmarks" / "toy" / "results.csv")
+    assert list(own["method"]) == ["avca", "cjme"]
+    assert len(summary.table) == 4
+
+
+def test_same_results_give_the_same_bytes(world: World) -> None:
+    summarise(world.project, world.results)
+    before = (world.results / "benchmark.csv").read_bytes()
+    summarise(world.project, world.results)
+    assert (world.results / "benchmark.csv").read_bytes() == before
+
+
+def test_terminal_table_says_chance_and_random_weights(world: World) -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=160).print(terminal_table(summarise(world.project, world.results)))
+    text = stream.getvalue()
+    assert "chance" in text
+    assert "33.33" in text
+    assert "RANDOM WEIGHTS" in text
+    assert "±" in text
+
+
+def test_a_missing_run_is_one_sentence_with_its_file(tmp_path) -> None:
+    world = make_world(tmp_path)
+    lost = world.results / "benchmarks" / "toy" / "runs" / "cjme" / "seed-1" / "predictions.parquet"
+    lost.unlink()
+    with pytest.raises(DataError, match="seed-1"):
+        summarise(world.project, world.results)
+
+
+def test_a_run_that_contradicts_its_predictions_is_named(tmp_path, caplog) -> None:
+    world = make_world(tmp_path)
+    path = world.results / "benchmarks" / "toy" / "runs" / "avca" / "seed-0" / "run.json"
+    path.write_text('{"metrics": {"hm": 99.9}, "beta": 0.4, "epoch": 5, "seconds": 1.0}')
+    with caplog.at_level(logging.WARNING):
+        summarise(world.project, world.results)
+    assert "says HM 99.90" in caplog.text
+
+
+def test_published_numbers_are_found_by_data_set_features_and_method() -> None:
+    found = find_published("ucf101", "selavi-as-released", "AVCA")
+    assert found is not None
+    assert (found.seen, found.unseen, found.hm, found.zsl) == (51.53, 18.43, 27.15, 20.01)
+    assert find_published("demo", "selavi-random", "avca") is None
+    assert find_published("vggsound", "c3d-vggish", "cjme").seen is None
+
+
+def test_the_tables_need_no_torch() -> None:
+    code = "import sys, avzsl.report as r; r.summarise, r.build; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

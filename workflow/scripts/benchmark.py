@@ -1,0 +1,17 @@
+"""Join split, features and class embeddings into a benchmark, and say what became of every clip."""
+
+from pathlib import Path
+
+from avzsl.contracts.jobs import job
+
+with job(snakemake.log[0], f"benchmark {snakemake.wildcards.benchmark}"):
+    from avzsl.benchmark import assemble
+
+    assemble(
+        Path(snakemake.input.split).parent,
+        (Path(snakemake.input.arrays), Path(snakemake.input.manifest)),
+        [Path(path) for path in snakemake.input.media],
+        Path(snakemake.input.embeddings),
+        Path(snakemake.output.clips).parent,
+        name=snakemake.wildcards.benchmark,
+    )

@@ -1,0 +1,23 @@
+"""Train and evaluate one method with one seed."""
+
+from pathlib import Path
+
+from avzsl.contracts.jobs import job
+
+with job(snakemake.log[0], f"{snakemake.wildcards.method} seed {snakemake.wildcards.seed}"):
+    from avzsl.config.load import job_project
+    from avzsl.training import run
+
+    project = job_project(snakemake.config)
+    benchmark = project.benchmarks[snakemake.wildcards.benchmark]
+    run(
+        Path(snakemake.input.clips).parent,
+        Path(snakemake.input.arrays),
+        Path(snakemake.input.embeddings),
+        project.method(snakemake.wildcards.method, benchmark),
+        benchmark,
+        int(snakemake.wildcards.seed),
+        Path(snakemake.output.run).parent,
+        device=project.config.device,
+        threads=snakemake.threads,
+    )
