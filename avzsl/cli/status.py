@@ -46,7 +46,9 @@ def _line(stage: Stage) -> str:
     gpu = span(usage.gpu_s) if usage.gpu_s else ""
     peak = f"{usage.peak_mb:.0f} MB" if usage.jobs else ""
     left = "" if stage.done == stage.total else ("?" if stage.left_s is None else span(stage.left_s))
-    return f"{f'{stage.of} {stage.name}'.strip():>34} {done:>13}  {cpu:>9} {gpu:>9} {peak:>8}  {left:>9}\n".rstrip() + "\n"
+    return (
+        f"{f'{stage.of} {stage.name}'.strip():>34} {done:>13}  {cpu:>9} {gpu:>9} {peak:>8}  {left:>9}\n".rstrip() + "\n"
+    )
 
 
 def span(seconds: float) -> str:

@@ -83,7 +83,9 @@ class _Reader:
         catalog = base / "catalog" / "clips.parquet"
         stages = [Stage("catalog", name, int(catalog.is_file()), 1, "table")]
         media = [base / "media" / f"{number}.parquet" for number in numbers]
-        stages.append(self._stage("media", name, media, "shards", [logs / "media" / f"{n}.benchmark.tsv" for n in numbers]))
+        stages.append(
+            self._stage("media", name, media, "shards", [logs / "media" / f"{n}.benchmark.tsv" for n in numbers])
+        )
         for feature_set in feature_sets:
             folder = base / "features" / feature_set
             made = [folder / "shards" / f"{number}.parquet" for number in numbers]

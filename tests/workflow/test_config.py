@@ -26,7 +26,8 @@ def test_mistakes_are_one_line(tmp_path: Path, run: Run, config: dict, says: str
     write_config(tmp_path, "config.yaml", config)
     result = run("-n", check=False)
     assert result.returncode == 1
-    [line] = [line for line in (result.stdout + result.stderr).splitlines() if says in line]
+    lines = (result.stdout + result.stderr).splitlines()
+    assert sum(says in line for line in lines) == 1
     assert "Traceback" not in result.stdout + result.stderr
 
 

@@ -1,22 +1,6 @@
 # Split + features + class embeddings -> a benchmark that methods can be run on.
 
 
-def benchmark_parts(wildcards):
-    benchmark = project.benchmarks[wildcards.benchmark]
-    folder = f"{RESULTS}/{benchmark.dataset}"
-    pack = f"{folder}/features/{benchmark.features}/packed"
-    return {
-        "media": [
-            f"{folder}/media/{shard}.parquet" for shard in shards_of(benchmark.dataset)
-        ],
-        "split": f"{folder}/splits/{benchmark.split}/split.parquet",
-        "split_classes": f"{folder}/splits/{benchmark.split}/classes.parquet",
-        "arrays": f"{pack}.safetensors",
-        "manifest": f"{pack}.parquet",
-        "embeddings": f"{folder}/embeddings.safetensors",
-    }
-
-
 rule benchmark:
     input:
         unpack(benchmark_parts),

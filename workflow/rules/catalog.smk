@@ -1,10 +1,6 @@
 # Metadata -> clips and classes, in shards.
 
 
-def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
-
-
 # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
 # did not change keeps its checksum, and nothing after it runs again.
 for dataset in DATASETS:

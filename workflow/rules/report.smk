@@ -1,20 +1,6 @@
 # Runs -> tables and the page.
 
 
-def runs_of(name):
-    benchmark = project.benchmarks[name]
-    return [
-        f"{RESULTS}/benchmarks/{name}/runs/{method}/seed-{seed}/run.json"
-        for method in benchmark.methods
-        for seed in benchmark.seeds
-    ]
-
-
-def settings_of(names):
-    """Return the part of the configuration that tables and page show."""
-    return {name: str(project.benchmarks[name]) for name in names}
-
-
 rule results:
     input:
         [run for name in BENCHMARKS for run in runs_of(name)],
