@@ -59,6 +59,7 @@ def extract_shard(
     header = {
         "clip_ids": [clip.row["clip_id"] for clip in there],
         "extractor": networks.identity,
+        "measured": networks.measured,
         "versions": _versions(),
     }
     write_arrays(arrays, _arrays(there, networks), header)

@@ -34,7 +34,13 @@ def run(tmp_path: Path) -> Run:
 
     def run(*arguments: str, check: bool = True, timeout: int = 500) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            snakemake_command(*arguments), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=timeout, check=False
+            snakemake_command(*arguments),
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         if check:
             assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]

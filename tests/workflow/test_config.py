@@ -44,7 +44,9 @@ def test_a_bad_ratio_of_a_data_set_names_file_and_key(tmp_path: Path, run: Run) 
 
 def test_an_unknown_key_of_a_catalogue_names_file_and_key(tmp_path: Path, run: Run) -> None:
     write_config(tmp_path, "config.yaml", {"benchmarks": "mine"})
-    write_config(tmp_path, "datasets/mine.yaml", {"catalog": {"module": "folder", "rot": "x"}, "embeddings": {"table": "demo"}})
+    write_config(
+        tmp_path, "datasets/mine.yaml", {"catalog": {"module": "folder", "rot": "x"}, "embeddings": {"table": "demo"}}
+    )
     result = run("-n", check=False)
     assert result.returncode == 1
     assert "catalog.rot" in result.stderr
