@@ -89,6 +89,7 @@ class SelaviNetworks:
         self._tf32 = tf32
         self._dtype = {"bfloat16": torch.bfloat16, "half": torch.float16}.get(execution, torch.float32)
         self._exact = execution == "exact"
+        self.trunks = trunks
         self.measured: dict[str, float] = {}
         # Sixteen bits are measured against the float32 form on the first windows that come.
         self._reference = None if self._dtype is torch.float32 else FusedVideoTrunk(trunks.video).to(device).eval()
