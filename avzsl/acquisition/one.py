@@ -139,7 +139,7 @@ class Fetcher:
             ends = disk_error(error, self._media_dir)
             if ends is not None:
                 raise ends from error
-            record.findings[source.name] = Finding("missing", first_sentence(error))
+            record.findings[source.name] = Finding("network" if source.remote else "missing", first_sentence(error))
         finally:
             work.partial.unlink(missing_ok=True)
         self._journal.append(record)

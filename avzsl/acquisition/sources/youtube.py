@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -64,13 +65,11 @@ class Youtube:
         with self.pace.request():
             try:
                 return self._fetch(url, clip, work)
-            except (YoutubeDLError, OSError) as error:
-                if (
-                    isinstance(error, OSError)
-                    and error.errno is not None
-                    and not isinstance(error, ConnectionError | TimeoutError)
-                ):
-                    raise  # the disk, not the site
+            except YoutubeDLError as error:
+                if os.strerror(errno.ENOSPC) in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+                raise classify(error, self._secrets) from error
+            except (ConnectionError, TimeoutError) as error:
                 raise classify(error, self._secrets) from error
 
     def _fetch(self, url: str, clip: Clip, work: Work) -> Fetched:
