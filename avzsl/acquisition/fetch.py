@@ -20,7 +20,7 @@ from avzsl.acquisition.errors import AcquisitionError
 from avzsl.acquisition.journal import Journal, Record, from_manifest, journal_path, read_journal, write_journal
 from avzsl.acquisition.locks import exclusive
 from avzsl.acquisition.one import Fetcher
-from avzsl.acquisition.place import sweep
+from avzsl.acquisition.place import full_disk_said, sweep
 from avzsl.acquisition.sandbox import SandboxPool
 from avzsl.acquisition.sources.build import build_sources
 from avzsl.config.dataset import DatasetConfig
@@ -67,7 +67,12 @@ def fetch_shard(
     cache = media_dir.parent.parent / "archives" if cache is None else cache
     sources = build_sources(dataset_name, dataset, Path(state), cache, stop)
     busy = f"{manifest}: another process is fetching this shard; wait for it or stop it"
-    with exclusive(manifest.with_suffix(".lock"), busy):
+    with (
+        full_disk_said(manifest.parent),
+        exclusive(manifest.with_suffix(".lock"), busy),
+        # Two projects may share a data folder.
+        exclusive(media_dir.with_name(f"{media_dir.name}.lock"), busy),
+    ):
         media_dir.mkdir(parents=True, exist_ok=True)
         sweep(media_dir)
         journal_file = journal_path(manifest)

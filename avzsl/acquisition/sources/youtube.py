@@ -7,6 +7,7 @@ import io
 import os
 import re
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,8 @@ class Youtube:
             raise ClipError("refused_by_policy", f"the licence is {first_sentence(licence or 'not stated', 80)}")
         direct = all(str(f.get("protocol", "")) in {"http", "https"} for f in formats)
         if clip.segmented and direct and not work.keep_originals:
-            readers: list[RangeReader] = []
-            try:
-                for f in formats:
-                    readers.append(self._reader(f, work))
-                return Fetched(work.partial, suffix=".mp4", is_segment=True, facts=facts | work.cut(readers, clip))
-            finally:
-                for reader in readers:
-                    reader.close()
+            readers = [work.shared(f["url"], partial(self._reader, f, work)) for f in formats]
+            return Fetched(work.partial, suffix=".mp4", is_segment=True, facts=facts | work.cut(readers, clip))
         files = [self._whole(f, clip, work) for f in formats]
         if clip.segmented or len(files) > 1:
             # Two streams of a whole video are joined by the same cutter, from beginning to end.
