@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "avzsl/methods": FLOOR | {"avzsl.evaluation", "avzsl.methods"},
     "avzsl/training": FLOOR | {"avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
     "avzsl/report": FLOOR | {"avzsl.evaluation", "avzsl.report"},
+    "avzsl/predict": FLOOR | {"extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
 
 
