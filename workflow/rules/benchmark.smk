@@ -14,7 +14,7 @@ rule benchmark:
         "avzsl"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     script:
         "../scripts/benchmark.py"

@@ -4,6 +4,7 @@
 rule features:
     input:
         manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+        catalog=after_catalog,
     output:
         arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.safetensors",
         manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.parquet",
@@ -15,11 +16,13 @@ rule features:
         "avzsl"
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000),
+        runtime=minutes(240),
         gpu=gpus,
     params:
-        settings=lambda w: project.features(w.features).model_dump(mode="json"),
+        settings=lambda w: project.features(w.features).model_dump(
+            mode="json", exclude={"title"}
+        ),
         cache=f"{DATA}/weights",
     script:
         "../scripts/features.py"
@@ -46,8 +49,8 @@ rule pack:
         "avzsl"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     script:
         "../scripts/pack.py"
 

@@ -14,8 +14,8 @@ rule results:
         "avzsl"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         settings=settings_of(BENCHMARKS),
     script:
@@ -41,8 +41,8 @@ rule report:
         "avzsl"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         settings=settings_of(BENCHMARKS),
     script:
@@ -65,8 +65,8 @@ for name in BENCHMARKS:
             "avzsl"
         threads: 1
         resources:
-            mem_mb=4000,
-            runtime=30,
+            mem_mb=memory(4000),
+            runtime=minutes(30),
         params:
             benchmark=name,
             settings=settings_of([name]),

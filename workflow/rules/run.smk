@@ -21,8 +21,8 @@ rule run:
         "avzsl"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
         gpu=gpus,
     params:
         settings=method_settings,

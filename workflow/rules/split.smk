@@ -16,8 +16,8 @@ rule split:
         "avzsl"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         settings=lambda w: project.dataset(w.dataset)
         .splits[w.split]
