@@ -11,7 +11,7 @@ rule benchmark:
     log:
         f"{LOGS}/benchmarks/{{benchmark}}/benchmark.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),

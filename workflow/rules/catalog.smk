@@ -17,7 +17,7 @@ for dataset in DATASETS:
             log:
                 f"{LOGS}/{dataset}/world.log",
             conda:
-                "avzsl"
+                "../../environment.yml"
             threads: 2
             resources:
                 mem_mb=memory(2000),
@@ -45,7 +45,7 @@ for dataset in DATASETS:
         log:
             f"{LOGS}/{dataset}/catalog.log",
         conda:
-            "avzsl"
+            "../../environment.yml"
         threads: 1
         resources:
             mem_mb=memory(2000),
@@ -69,7 +69,7 @@ rule embeddings:
     log:
         f"{LOGS}/{{dataset}}/embeddings.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -13,7 +13,7 @@ rule features:
     benchmark:
         f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 4
     resources:
         mem_mb=memory(8000),
@@ -46,7 +46,7 @@ rule pack:
     log:
         f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -12,7 +12,7 @@ rule media:
     benchmark:
         f"{LOGS}/{{dataset}}/media/{{shard}}.benchmark.tsv"
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(2000),

@@ -11,7 +11,7 @@ rule results:
     log:
         f"{LOGS}/results.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -38,7 +38,7 @@ rule report:
     log:
         f"{LOGS}/report.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -62,7 +62,7 @@ for name in BENCHMARKS:
         log:
             f"{LOGS}/benchmarks/{name}/results.log",
         conda:
-            "avzsl"
+            "../../environment.yml"
         threads: 1
         resources:
             mem_mb=memory(4000),

@@ -13,7 +13,7 @@ rule split:
     log:
         f"{LOGS}/{{dataset}}/splits/{{split}}.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),
