@@ -35,7 +35,9 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
     times = np.tile([0.0, 1.0], (len(ids), 1))
     header = {"clip_ids": ids, "extractor": {"name": "stub", "windows": features.windows, "random_weights": True}}
     write_arrays(
-        arrays, {"audio": values[:, 0], "visual": values[:, 1], "offsets": np.arange(len(ids) + 1), "times": times}, header
+        arrays,
+        {"audio": values[:, 0], "visual": values[:, 1], "offsets": np.arange(len(ids) + 1), "times": times},
+        header,
     )
     place = {clip_id: row for row, clip_id in enumerate(ids)}
     rows = [
