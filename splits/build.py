@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +11,16 @@ from avzsl.config.splits import SplitConfig
 from avzsl.contracts.schemas import EXCLUDED, SPLIT, SPLIT_CLASSES
 from avzsl.contracts.tables import write_table
 from splits import assign
+from splits.facts import Facts, listed_roles, load_facts
+from splits.grouped import ratio_errors, source_disjoint
+from splits.imported import imported
 from splits.labels import load_labels
-from splits.overlap import COLUMNS, find_overlap
+from splits.overlap import COLUMNS as OVERLAP
+from splits.overlap import find_overlap
+from splits.population import chosen_filters, cjme, input_order, left_out
 from splits.roles import Roles, check_roles, draw_roles
+
+COLUMNS = ["clip_id", "class_name", "source_id", "start_s", "end_s", "official_subset"]
 
 
 @dataclass
@@ -24,15 +30,12 @@ class Split:
     clips: pd.DataFrame
     classes: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    # Differences between imported lists and the catalogue.
+    findings: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """Return the number of clips per subset."""
         return {str(name): int(number) for name, number in self.clips["subset"].value_counts().items()}
-
-
-FLAVOURS: dict[str, Callable[[pd.DataFrame, SplitConfig], pd.Series]] = {
-    "random": assign.stratified,
-}
 
 
 def build_split(clips: pd.DataFrame, classes: pd.DataFrame, split: SplitConfig, cache: Path | None = None) -> Split:
@@ -43,34 +46,78 @@ def build_split(clips: pd.DataFrame, classes: pd.DataFrame, split: SplitConfig, 
 
     Raises ConfigError if the config asks for what this data set cannot give, AvzslError if a list cannot be had.
     """
-    roles, notes = class_roles(classes, split, cache)
-    check_roles(roles, f"flavour {split.flavour}")
-    frame = clips[["clip_id", "class_name"]].sort_values("clip_id", ignore_index=True)
-    frame["role"] = frame["class_name"].map({name: role for name, (role, _) in roles.items()})
-    frame["subset"] = EXCLUDED
-    frame["reason"] = None
-    out = frame["role"] == EXCLUDED
-    frame.loc[out, "reason"] = frame.loc[out, "class_name"].map(
-        {n: f"class excluded: {why}" for n, (_, why) in roles.items()}
-    )
-    frame.loc[~out, "subset"] = FLAVOURS[split.flavour](frame[~out], split)
-    assign.check_subsets(frame["subset"])
+    frame = clips[COLUMNS].sort_values("clip_id", ignore_index=True)
+    frame["subset"], frame["reason"] = EXCLUDED, None
+    notes: list[str] = []
+    findings: list[str] = []
+    if split.flavour == "imported":
+        roles, findings = imported(frame, sorted(classes["class_name"]), split, cache)
+    else:
+        facts = load_facts(split.classes) if split.classes is not None else None
+        roles, notes = _roles(classes, facts, split, cache)
+        frame["role"] = frame["class_name"].map({name: role for name, (role, _) in roles.items()})
+        if facts is None or facts.recipe == "avca":
+            check_roles(roles, f"flavour {split.flavour}")
+        notes += _assign(frame, facts, split, cache)
+        out = frame["role"] == EXCLUDED
+        why = {name: f"class excluded: {reason}" for name, (_, reason) in roles.items()}
+        frame.loc[out, "reason"] = frame.loc[out, "class_name"].map(why)
+        assign.check_subsets(frame["subset"])
+        notes += _missing_classes(frame)
     table = pd.DataFrame(
         [(name, role, reason) for name, (role, reason) in sorted(roles.items())],
         columns=["class_name", "role", "reason"],
     )
-    return Split(frame[["clip_id", "class_name", "subset", "reason"]], table, notes + _missing_classes(frame))
+    return Split(frame[["clip_id", "class_name", "subset", "reason"]], table, notes, findings)
 
 
-def class_roles(classes: pd.DataFrame, split: SplitConfig, cache: Path | None) -> tuple[Roles, list[str]]:
-    """Return the role of every class, and notes."""
-    return draw_roles(classes, split, class_overlap(classes, split, cache))
+def _roles(
+    classes: pd.DataFrame, facts: Facts | None, split: SplitConfig, cache: Path | None
+) -> tuple[Roles, list[str]]:
+    if facts is None:
+        return draw_roles(classes, split, class_overlap(classes, split, cache))
+    return listed_roles(facts, split, sorted(classes["class_name"])), []
+
+
+def _assign(frame: pd.DataFrame, facts: Facts | None, split: SplitConfig, cache: Path | None) -> list[str]:
+    """Fill `subset` and `reason` of the clips whose class takes part; returns notes."""
+    notes: list[str] = []
+    filters = chosen_filters(facts, split)
+    # The released order of filter and split is part of the published recipe only.
+    late = {name: rule for name, rule in filters.items() if rule.after_split and split.flavour == "published"}
+    for name, rule in filters.items():
+        if name not in late:
+            part = frame[(frame["role"] != EXCLUDED) & frame["reason"].isna()]
+            frame.loc[part.index, "reason"] = left_out(part, name, rule, split, cache, notes)
+    part = frame[(frame["role"] != EXCLUDED) & frame["reason"].isna()]
+    if split.flavour == "source_disjoint":
+        subset, reason = source_disjoint(part, split)
+        frame.loc[part.index, "reason"] = reason
+    elif facts is not None and facts.recipe == "cjme":
+        subset = cjme(part, split)
+        frame.loc[part.index[subset.isna()], "reason"] = "a trn clip of an unseen class"
+        subset = subset.fillna(EXCLUDED)
+    elif split.flavour == "published" and facts is not None:
+        subset = assign.stratified(input_order(part, facts.order), split)
+    else:
+        subset = assign.stratified(part, split)
+    frame.loc[subset.index, "subset"] = subset
+    for name, rule in late.items():
+        part = frame[frame["subset"] != EXCLUDED]
+        reason = left_out(part, name, rule, split, cache, notes).dropna()
+        frame.loc[reason.index, "subset"], frame.loc[reason.index, "reason"] = EXCLUDED, reason
+    if split.flavour == "source_disjoint":
+        errors = ratio_errors(frame, split)["error"]
+        notes.append(
+            f"test_seen clips of a class are off the share by {errors.mean():.2f} clips on average, {errors.max():.2f} at most"
+        )
+    return notes
 
 
 def class_overlap(classes: pd.DataFrame, split: SplitConfig, cache: Path | None) -> pd.DataFrame:
     """Return the overlap of the classes with the label sets that the split avoids (`find_overlap`)."""
     if not split.avoid:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=OVERLAP)
     label_sets = {name: load_labels(name, split.overlap.files) for name in split.avoid}
     return find_overlap(classes, label_sets, split.overlap)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ from avzsl.acquisition.errors import ClipError
 from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.hashing import safe_name, sha256_value
 
+# What stays unquoted in an address: a path keeps its folders, an address is one already.
+_SAFE = {"path": "/", "url": ":/?#[]@!$&'()*+,;=%~"}
 _TEXT = ("clip_id", "class_name", "source_id", "url", "path", "category", "official_subset", "licence")
 
 
@@ -45,13 +48,12 @@ class Clip:
 
     def file_name(self, suffix: str) -> str:
         """Return the name under which the clip's file is stored; `suffix` as the source spells it."""
-        suffix = suffix.lower()
-        clean = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ".media"
-        return safe_name(self.clip_id) + clean
+        return safe_name(self.clip_id) + file_suffix(suffix)
 
-    def fill(self, template: str) -> str:
+    def fill(self, template: str, in_address: bool = False) -> str:
         """Fill a template of the configuration, such as `{source_id}_{start:06d}.mp4`.
 
+        `in_address` quotes what the catalogue gives, so that no id can lead to another place of a site.
         Raises ClipError (missing) if the clip lacks a value, ConfigError if the template is wrong.
         """
         values: dict[str, object] = {name: getattr(self, name) for name in (*_TEXT, "start_s", "end_s")}
@@ -67,9 +69,17 @@ class Clip:
                     raise ConfigError(f"{template!r}: unknown field {name!r}; known: {', '.join(sorted(values))}")
                 if values[name] is None:
                     raise ClipError("missing", f"the catalogue gives no {name} for this clip")
+            if in_address:
+                values = {n: quote(v, safe=_SAFE.get(n, "")) if isinstance(v, str) else v for n, v in values.items()}
             return template.format(**values)
         except (ValueError, IndexError, KeyError, AttributeError) as error:
             raise ConfigError(f"{template!r}: is not a usable template: {error}") from error
+
+
+def file_suffix(suffix: str) -> str:
+    """Return a suffix that is safe in a file name; an odd one becomes `.media`, which FFmpeg does not mind."""
+    suffix = suffix.lower()
+    return suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 6 else ".media"
 
 
 def relative_path(text: str) -> PurePosixPath:

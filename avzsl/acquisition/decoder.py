@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import IO, Any
 
 # Address space of one decoding process: a picture of 30,000 x 30,000 is an attack, not a clip.
@@ -42,6 +43,36 @@ class Channel:
         return kind, content
 
 
+class Remote:
+    """A file that only the parent can read: a seekable object over the channel.
+
+    The decoding process itself never speaks to a network.
+    """
+
+    def __init__(self, channel: Channel, index: int, size: int) -> None:
+        self._channel, self._index, self._size = channel, index, size
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._position)
+        size = left if size < 0 else min(size, left)
+        if not size:
+            return b""
+        self._channel.send(b"R", json.dumps([self._index, self._position, size]).encode())
+        kind, content = self._channel.receive()
+        if kind == b"E":
+            raise OSError("the parent cannot read any more")
+        self._position += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = max(0, offset + (0, self._position, self._size)[whence])
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
 def main() -> None:
     """Serve requests until the parent goes away."""
     for name, limit in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
@@ -55,10 +86,11 @@ def main() -> None:
 
     import av.logging
 
+    from avzsl.acquisition.cut import cut
     from avzsl.acquisition.probe import probe
 
     av.logging.set_level(None)
-    operations = {"probe": probe}
+    operations: dict[str, Callable[..., Any]] = {"probe": probe, "cut": cut}
     channel.send(b"J", b'"ready"')
     while True:
         try:
@@ -66,6 +98,8 @@ def main() -> None:
         except EOFError:
             return
         request: dict[str, Any] = json.loads(content)
+        if "inputs" in request:
+            request["inputs"] = [Remote(channel, *i) if isinstance(i, list) else i for i in request["inputs"]]
         answer = operations[request.pop("operation")](**request)
         channel.send(b"J", json.dumps(answer).encode())
 

@@ -55,7 +55,9 @@ def fetch_shard(
     media_dir, manifest = Path(media_dir), Path(manifest)
     wanted = list(clips_of(clips))
     _check_unique(wanted, manifest)
-    sources = build_sources(dataset_name, dataset)
+    stop = threading.Event()
+    cache = media_dir.parent.parent / "archives"
+    sources = build_sources(dataset_name, dataset, Path(state), cache, stop)
     busy = f"{manifest}: another process is fetching this shard; wait for it or stop it"
     with exclusive(manifest.with_suffix(".lock"), busy):
         media_dir.mkdir(parents=True, exist_ok=True)
@@ -63,12 +65,11 @@ def fetch_shard(
         journal_file = journal_path(manifest)
         records = _known(wanted, manifest, journal_file, [source.name for source in sources])
         sandboxes = SandboxPool(dataset.media.time_limit_s)
-        stop = threading.Event()
         try:
             for source in sources:
                 source.open()
             with Journal(journal_file) as journal:
-                fetcher = Fetcher(sources, dataset.media, media_dir, journal, sandboxes, stop, Path(state))
+                fetcher = Fetcher(sources, dataset.media, media_dir, journal, sandboxes, stop)
                 with progress(f"{dataset_name} shard {shard:04d}", len(wanted)) as ticker:
                     _run(wanted, records, fetcher, workers, ticker)
         finally:

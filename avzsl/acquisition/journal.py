@@ -22,7 +22,7 @@ from avzsl.contracts.schemas import MEDIA, PERMANENT_STATUS
 
 # Statuses from the least to the most telling, for a clip that several sources refused: a failure that may pass
 # keeps the clip open, a permanent one says more than a file that is not there.
-_MISSING, _PERMANENT, _TRANSIENT = 0, 1, 2
+MISSING, PERMANENT, TRANSIENT = 0, 1, 2
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Finding:
     @property
     def weight(self) -> int:
         if self.status == "missing":
-            return _MISSING
-        return _PERMANENT if self.status in PERMANENT_STATUS else _TRANSIENT
+            return MISSING
+        return PERMANENT if self.status in PERMANENT_STATUS else TRANSIENT
 
 
 @dataclass

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from avzsl.acquisition.errors import AcquisitionError
+from avzsl.acquisition.errors import AcquisitionError, StoppedError
 
 
 @contextlib.contextmanager
@@ -24,6 +25,24 @@ def exclusive(path: Path, busy: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AcquisitionError(busy) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def waiting(path: Path, stop: threading.Event) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for other processes; raises StoppedError if `stop` is set meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stop.wait(0.2):
+                    raise StoppedError(f"{path}: the run is ending") from None
         yield
     finally:
         os.close(handle)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from typing import Any
 
 from avzsl.acquisition.clip import Clip
 from avzsl.acquisition.errors import ClipError, first_sentence
-from avzsl.acquisition.journal import Finding, Journal, Record
+from avzsl.acquisition.journal import TRANSIENT, Finding, Journal, Record
 from avzsl.acquisition.place import PARTIAL, disk_error, settle, shown, stamp, take
 from avzsl.acquisition.sandbox import SandboxPool
 from avzsl.acquisition.sources.base import Fetched, Source, Work
@@ -36,7 +38,6 @@ class Fetcher:
         journal: Journal,
         sandboxes: SandboxPool,
         stop: threading.Event,
-        state: Path,
     ) -> None:
         self._sources = sources
         self._media = media
@@ -44,7 +45,6 @@ class Fetcher:
         self._journal = journal
         self._sandboxes = sandboxes
         self.stop = stop
-        self._state = state
 
     def fetch_video(self, clips: Sequence[Clip], known: Sequence[Record | None]) -> list[Record]:
         """Bring the clips of one video up to date; returns their records, in the order of `clips`."""
@@ -72,7 +72,7 @@ class Fetcher:
             finding = record.findings.get(source.name)
             if finding is not None and self._final(source, finding, clip):
                 continue
-            self._ask(source, clip, record, video)
+            self._insist(source, clip, record, video)
             if record.ok:
                 break
         return record
@@ -108,7 +108,16 @@ class Fetcher:
 
     def _work(self, video: dict[str, Any]) -> Work:
         name = f"{PARTIAL}{os.getpid()}-{threading.get_ident()}"
-        return Work(self._media_dir / name, self._sandboxes.get(), self._media.max_bytes, self.stop.is_set, video)
+        return Work(self._media_dir / name, self._sandboxes.get(), self._media, video)
+
+    def _insist(self, source: Source, clip: Clip, record: Record, video: dict[str, Any]) -> None:
+        """Ask a source, again with growing pauses while its failure may pass and is not just a file that is not there."""
+        for again in range(source.attempts):
+            if again and self.stop.wait(source.backoff_s * 2 ** (again - 1) * random.uniform(0.5, 1.0)):
+                return
+            self._ask(source, clip, record, video)
+            if record.ok or record.findings[source.name].weight < TRANSIENT:
+                return
 
     def _ask(self, source: Source, clip: Clip, record: Record, video: dict[str, Any]) -> None:
         """Ask one source once and note what it said."""
@@ -138,14 +147,26 @@ class Fetcher:
     def _keep(self, source: Source, clip: Clip, fetched: Fetched, work: Work, record: Record) -> None:
         """Probe a fetched file, put it in place and complete the record; raises ClipError if it is no good."""
         path = fetched.path
-        if not fetched.in_place and path != work.partial:
+        if clip.segmented and not fetched.is_segment:
+            inputs = [path] if fetched.audio is None else [path, fetched.audio]
+            part = dataclasses.replace(work, partial=work.partial.with_name(work.partial.name + "-cut"))
+            try:
+                facts = part.cut(inputs, clip)
+                path = part.partial.replace(work.partial)
+            finally:
+                part.partial.unlink(missing_ok=True)
+            fetched = Fetched(path, suffix=".mp4", is_segment=True, confirmed=fetched.confirmed, facts=facts)
+        elif not fetched.in_place and path != work.partial:
             path = take(path, work.partial)
         before = stamp(path)
         facts = work.sandbox.probe(str(path.absolute()))
         status, error = facts.pop("status"), facts.pop("error", None)
         record.facts |= {name: value for name, value in facts.items() if value is not None} | {"bytes": before[0]}
+        if status == "corrupt" and not fetched.confirmed:
+            raise ClipError("network", f"the transfer may have been cut short: {error}")
         if status != "ok":
             raise ClipError(status, str(error))
+        self._check_length(clip, facts.get("duration_s"))
         record.facts |= {"sha256": sha256_file(path)} | fetched.facts
         if not fetched.in_place:
             final = self._media_dir / clip.file_name(fetched.suffix or fetched.path.suffix)
@@ -154,6 +175,19 @@ class Fetcher:
         record.facts["path"] = shown(path)
         record.file = stamp(path)
         record.source = source.name
+
+    def _check_length(self, clip: Clip, duration_s: float | None) -> None:
+        """A segment of the wrong length is no success, whoever cut it."""
+        if not clip.segmented or clip.end_s is None or duration_s is None:
+            return
+        asked = clip.end_s - (clip.start_s or 0.0)
+        tolerance = max(self._media.tolerance_s, 0.02 * asked)
+        if duration_s < asked - tolerance:
+            raise ClipError("shorter_than_segment", f"the file lasts {duration_s:.2f} s of {asked:.2f} s")
+        if duration_s > asked + max(1.0, 2 * tolerance):
+            raise ClipError(
+                "corrupt", f"the file lasts {duration_s:.2f} s where the segment has {asked:.2f} s; is `trimmed` right?"
+            )
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path
 from avzsl.acquisition.errors import AcquisitionError
 
 PARTIAL = ".part-"
+ORIGINALS = "originals"
 
 # A full or read-only disk is no clip's fault: the run ends and says so.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -51,7 +52,7 @@ def settle(partial: Path, final: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed run left half-written in a shard's media folder (the caller holds the shard's lock)."""
-    for path in folder.glob(f"{PARTIAL}*"):
+    for path in (*folder.glob(f"{PARTIAL}*"), *folder.glob(f"{ORIGINALS}/{PARTIAL}*")):
         path.unlink(missing_ok=True)
 
 

@@ -11,13 +11,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from avzsl.acquisition.decoder import Channel
 from avzsl.acquisition.errors import ClipError
 
 logger = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """Something that the decoding process may read through its parent."""
+
+    size: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`; raises ClipError."""
 
 
 class Sandbox:
@@ -44,6 +55,40 @@ class Sandbox:
             return {"status": failure.status, "error": failure.error}
         return answer
 
+    def cut(
+        self,
+        inputs: Sequence[Path | Reader],
+        out: Path,
+        start_s: float | None,
+        end_s: float | None,
+        *,
+        crf: int,
+        tolerance_s: float,
+    ) -> dict[str, Any]:
+        """Cut a segment as `cut.cut` does; `inputs` are files, or readers that stay in this process.
+
+        Raises ClipError if the segment cannot be had: what the reader raised, corrupt for a crash or time-out,
+        or the status that `cut` found.
+        """
+        readers = [i for i in inputs if not isinstance(i, Path)]
+        # The time limit is meant for a short file; re-encoding takes its time for every second.
+        extra = 3.0 * ((end_s - (start_s or 0.0)) if end_s is not None else 600.0)
+        answer: dict[str, Any] = self._call(
+            "cut",
+            readers,
+            self.time_limit_s + extra,
+            inputs=[str(i.absolute()) if isinstance(i, Path) else [readers.index(i), i.size] for i in inputs],
+            out=str(out.absolute()),
+            start_s=start_s,
+            end_s=end_s,
+            crf=crf,
+            tolerance_s=tolerance_s,
+        )
+        status, error = answer.pop("status"), answer.pop("error", None)
+        if status != "ok":
+            raise ClipError(status, str(error))
+        return answer
+
     def close(self) -> None:
         """End the process."""
         process, self._process, self._channel = self._process, None, None
@@ -61,17 +106,41 @@ class Sandbox:
             process.kill()
             process.wait()
 
-    def _call(self, operation: str, **arguments: Any) -> Any:
+    def _call(
+        self, operation: str, readers: Sequence[Reader] = (), limit_s: float | None = None, **arguments: Any
+    ) -> Any:
+        limit_s = limit_s or self.time_limit_s
         channel = self._start()
-        deadline = time.monotonic() + self.time_limit_s
+        deadline = time.monotonic() + limit_s
+        failure: ClipError | None = None
         try:
             channel.send(b"J", json.dumps({"operation": operation, **arguments}).encode())
-            if not self._readable(deadline):
-                self._kill()
-                raise ClipError("corrupt", f"the decoder did not finish within {self.time_limit_s:.0f} s")
-            _, content = channel.receive()
+            while True:
+                if not self._readable(deadline):
+                    self._kill()
+                    raise failure or ClipError("corrupt", f"the decoder did not finish within {limit_s:.0f} s")
+                kind, content = channel.receive()
+                if kind == b"J":
+                    break
+                # What the network takes is not the decoder's time; readers have limits of their own.
+                asked = time.monotonic()
+                index, offset, size = json.loads(content)
+                try:
+                    if failure is not None:
+                        raise failure
+                    channel.send(b"B", readers[index].read_at(offset, size))
+                except ClipError as error:
+                    failure = error
+                    channel.send(b"E", b"")
+                except BaseException:
+                    # The child waits for an answer that will not come.
+                    self._kill()
+                    raise
+                deadline += time.monotonic() - asked
         except (EOFError, BrokenPipeError) as error:
-            raise self._died() from error
+            raise failure or self._died() from error
+        if failure is not None:
+            raise failure
         return json.loads(content)
 
     def _start(self) -> Channel:

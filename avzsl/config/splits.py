@@ -33,14 +33,23 @@ class OverlapConfig(Section):
 
 
 class ListsConfig(Section):
-    """Published lists to import, or to take the historic population from."""
+    """Published lists: to import, or to take the historic population from."""
 
-    path: str | None = Field(None, description="folder, .zip or .tar(.gz) with the lists")
+    path: str | None = Field(
+        None, description="folder or archive (.zip, .tar, .tar.gz) of the lists, or a text file of one clip id a line"
+    )
     url: str | None = Field(None, description="archive to download when `path` is not given")
     sha256: str | None = None
+    within: str = Field("", description="folder inside the archive that holds the lists")
     layout: Literal["avca", "cjme"] = Field(
-        "avca", description="avca: stage_*.csv and stage_*.txt; cjme: {trn,val,tst}/CLASS.txt"
+        "avca", description="avca: VARIANT_split/stage_*.csv and .txt; cjme: {trn,val,tst}/CLASS.txt"
     )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> ListsConfig:
+        if self.path is None and self.url is None:
+            raise ValueError("needs `path` or `url`")
+        return self
 
 
 class SplitConfig(Section):

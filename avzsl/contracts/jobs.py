@@ -6,12 +6,15 @@ import contextlib
 import fcntl
 import logging
 import os
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.leftovers import at_work
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,8 @@ def job(log: str | Path | None, label: str = "") -> Iterator[None]:
     """
     setup_logging(log, label)
     try:
-        yield
+        with at_work():
+            yield
     except AvzslError as error:
         logger.error("%s", error)
         sys.exit(1)
@@ -56,19 +60,45 @@ def hold_lock(path: str | Path, problem: str) -> TextIO:
     """Take an exclusive lock on `path` until the returned file is closed or the process ends.
 
     The kernel releases it with the process, also after `kill -9`, so a stale lock cannot exist.
+    On a file system that knows no locks there is none, and a warning says so.
     Raises AvzslError naming the holder if another process has it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = path.open("a+", encoding="utf-8")
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        _lock_soon(stream)
+    except BlockingIOError as error:
         stream.seek(0)
         holder = stream.read().strip() or "unknown"
         stream.close()
         raise AvzslError(f"{path}: {problem} (process {holder}); wait for it or stop it") from error
+    except OSError as error:
+        logger.warning("%s: this file system has no locks (%s); do not start a second run here", path, error)
     stream.truncate(0)
-    stream.write(str(os.getpid()))
+    stream.write(f"{os.getpid()} on {socket.gethostname()}")
     stream.flush()
     return stream
+
+
+def _lock_soon(stream: TextIO) -> None:
+    """Take the lock; raise BlockingIOError if it is still held after a moment (`holder` looks that long at most)."""
+    for _ in range(5):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.1)
+    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def holder(path: str | Path) -> str | None:
+    """Return who holds the lock on `path` ("process on host"), or None if nobody does."""
+    try:
+        with Path(path).open("r", encoding="utf-8") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return stream.read().strip() or "unknown"
+    except OSError:
+        pass
+    return None

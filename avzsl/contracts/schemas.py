@@ -151,6 +151,7 @@ MEDIA = TableSchema(
         Column("audio_codec", STRING, "FFmpeg's name"),
         Column("audio_rate", INT, "samples a second"),
         Column("channels", INT, "audio channels"),
+        Column("licence", STRING, "as the source states it"),
         Column("tools", STRING, "versions of what fetched, cut and probed"),
         Column("fetched_at", STRING, "UTC time of the last attempt, ISO 8601"),
     ),

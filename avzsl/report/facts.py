@@ -57,7 +57,7 @@ def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
         "embeddings": flatten(record.get("embeddings") or {}),
         "hashes": flatten(record.get("hashes") or {}),
         "versions": [("avzsl", __version__), *flatten(first.get("versions") or {})],
-        "machine": flatten(first.get("machine") or {}),
+        "hardware": flatten(first.get("hardware") or {}),
         "costs": [
             {"method": run.method, "seed": run.seed, "seconds": run.record.get("seconds"), "epoch": run.record.get("epoch"), "beta": run.record.get("beta")}
             for run in runs

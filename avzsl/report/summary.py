@@ -79,9 +79,8 @@ def _run_row(benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.nda
     }  # fmt: skip
     row |= {metric: float(by_seed[metric][index]) for metric in METRICS}
     row |= {key: run.record.get(key) for key in ("beta", "epoch", "seconds")}
-    stated = run.record.get("metrics") or {}
     for metric in METRICS:
-        value = stated.get(metric)
+        value = run.record.get(metric)
         if isinstance(value, int | float) and not math.isclose(value, row[metric], abs_tol=0.01):
             logger.warning(
                 "%s: says %s %.2f, its predictions give %.2f; the tables show the latter",

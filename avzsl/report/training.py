@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from avzsl.evaluation import Calibration
 from avzsl.report.figures import Figure, axis, colour, line, rounded, symbol
-from avzsl.report.results import BenchmarkFiles
+from avzsl.report.results import BenchmarkFiles, RunFiles
+from avzsl.report.statistics import harmonic_mean
 from avzsl.report.summary import SHORT
-from avzsl.report.tradeoff import Tradeoff, trade_off
 
 # Points of a drawn curve; the areas are computed from all of them.
 CURVE_POINTS = 200
@@ -76,20 +78,41 @@ def _percent(value: float) -> str:
     return "" if np.isnan(value) else f"{100 * value:.2f}"
 
 
-def run_trade_off(benchmark: BenchmarkFiles, method: str, position: int) -> Tradeoff:
-    """Return the trade-off of one run on the test clips."""
-    run = benchmark.runs(method)[position]
+@dataclass(frozen=True)
+class Tradeoff:
+    """S, U and HM in percent at every β where one of them changes, ascending, and the exact area (AUSUC, 0..1)."""
+
+    betas: np.ndarray
+    seen: np.ndarray
+    unseen: np.ndarray
+    hm: np.ndarray
+    area: float
+
+
+def run_calibration(run: RunFiles) -> Calibration:
+    """Return the calibration of one run on its test clips."""
     arrays, header = run.scores
     number = {name: index for index, name in enumerate(header["class_names"])}
     truth_of = dict(zip(run.predictions["clip_id"], run.predictions["class_name"], strict=True))
     truth = np.array([number[truth_of[clip]] for clip in header["clip_ids"]], dtype=int)
-    return trade_off(arrays["distances"], truth, np.asarray(header["seen"], dtype=bool))
+    return Calibration(arrays["distances"], truth, np.asarray(header["seen"], dtype=bool))
+
+
+def trade_off(calibration: Calibration) -> Tradeoff:
+    """Return the whole trade-off of one calibration; the first point lies before the first change."""
+    points = calibration.breakpoints
+    before = points[0] - 0.02 * (points[-1] - points[0] + 1) if len(points) else 0.0
+    betas = np.concatenate([[before], points])
+    seen, unseen = (100 * np.nan_to_num(values) for values in calibration.curve(betas))
+    area = calibration.area()
+    return Tradeoff(betas, seen, unseen, harmonic_mean(seen, unseen), float("nan") if area is None else area)
 
 
 def trade_off_figures(benchmark: BenchmarkFiles) -> list[Figure]:
     """Return U over S for all methods, and S, U and HM over β for each (CJME figure 4)."""
     name, methods, seeds = benchmark.name, benchmark.config.methods, benchmark.config.seeds
-    curves = {m: [run_trade_off(benchmark, m, i) for i in range(len(seeds))] for m in methods}
+    calibrations = {m: [run_calibration(run) for run in benchmark.runs(m)] for m in methods}
+    curves = {m: [trade_off(calibration) for calibration in calibrations[m]] for m in methods}
     plane, rows, by_beta = [], [], []
     for index, method in enumerate(methods):
         runs = benchmark.runs(method)
@@ -101,7 +124,7 @@ def trade_off_figures(benchmark: BenchmarkFiles) -> list[Figure]:
                     hovertemplate=f"{method}, seed {seeds[position]}<br>S %{{x:.1f}}, U %{{y:.1f}}<extra></extra>",
                 )
             )  # fmt: skip
-        chosen = [_at(curve, run.record.get("beta")) for curve, run in zip(curves[method], runs, strict=True)]
+        chosen = [_at(c, run.record.get("beta")) for c, run in zip(calibrations[method], runs, strict=True)]
         plane.append(
             {
                 "type": "scatter", "mode": "markers", "x": rounded([c[0] for c in chosen]), "y": rounded([c[1] for c in chosen]),
@@ -168,13 +191,12 @@ def _thin(curve: Tradeoff) -> np.ndarray:
     return np.unique(np.linspace(0, number - 1, CURVE_POINTS).round().astype(int))
 
 
-def _at(curve: Tradeoff, beta: float | None) -> tuple[float, float]:
-    """Return S and U at one β."""
-    if beta is None or not len(curve.betas):
+def _at(calibration: Calibration, beta: float | None) -> tuple[float, float]:
+    """Return S and U in percent at one β."""
+    if beta is None:
         return float("nan"), float("nan")
-    # State k >= 1 holds from its threshold on; state 0 before the first.
-    index = max(int(np.searchsorted(curve.betas[1:], beta, side="left")), 0)
-    return float(curve.seen[index]), float(curve.unseen[index])
+    seen, unseen = calibration.curve(np.asarray([beta]))
+    return 100 * float(seen[0]), 100 * float(unseen[0])
 
 
 def _text(value: float | None) -> str:

@@ -14,30 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avzsl.acquisition import AcquisitionError, fetch_shard
+from avzsl.acquisition import AcquisitionError
 from avzsl.acquisition.journal import journal_path, read_journal
 from avzsl.acquisition.locks import exclusive
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import read_table
-
-
-@pytest.fixture
-def fetch(tmp_path):
-    def run(clips, dataset, **options):
-        table = fetch_shard(
-            clips, "mine", dataset, tmp_path / "media", tmp_path / "results" / "0000.parquet",
-            shard=0, state=tmp_path / "state", **options,
-        )  # fmt: skip
-        return table.set_index("clip_id")
-
-    return run
-
-
-@pytest.fixture
-def manifest(tmp_path) -> Path:
-    return tmp_path / "results" / "0000.parquet"
 
 
 def test_every_bad_input_gets_its_reason(tmp_path, fetch, manifest, good_clip, make_clip, make_clips, make_dataset):
@@ -130,10 +113,10 @@ def test_copies_are_real_files_under_safe_names(tmp_path, fetch, good_clip, make
     table = fetch(make_clips(["link.mp4", "--help.mp4"]), dataset)
     assert set(table["status"]) == {"ok"}
     for path in map(Path, table["path"]):
-        assert path.parent == tmp_path / "media"
+        assert path.parent == tmp_path / "data/mine/media/0000"
         assert path.is_file() and not path.is_symlink()
         assert not path.name.startswith(("-", "."))
-    assert len(list((tmp_path / "media").iterdir())) == 2
+    assert len(list((tmp_path / "data/mine/media/0000").iterdir())) == 2
     shutil.rmtree(root)
     assert set(
         fetch(make_clips(["link.mp4", "--help.mp4"]), dataset_without_root(dataset, good_clip.parent))["status"]

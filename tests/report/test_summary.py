@@ -65,7 +65,7 @@ def test_a_missing_run_is_one_sentence_with_its_file(tmp_path) -> None:
 def test_a_run_that_contradicts_its_predictions_is_named(tmp_path, caplog) -> None:
     world = make_world(tmp_path)
     path = world.results / "benchmarks" / "toy" / "runs" / "avca" / "seed-0" / "run.json"
-    path.write_text('{"metrics": {"hm": 99.9}, "beta": 0.4, "epoch": 5, "seconds": 1.0}')
+    path.write_text('{"hm": 99.9, "beta": 0.4, "epoch": 5, "seconds": 1.0}')
     with caplog.at_level(logging.WARNING):
         summarise(world.project, world.results)
     assert "says HM 99.90" in caplog.text

@@ -6,6 +6,7 @@ from pathlib import Path
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.jobs import hold_lock
+from avzsl.contracts.leftovers import settle
 from splits.catalogs import check_options
 
 
@@ -46,6 +47,7 @@ DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values(
 if workflow.is_main_process and not workflow.dryrun:
     try:
         run_lock = hold_lock(Path(RESULTS) / ".lock", "another run is writing to this results folder")
+        settle()
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from avzsl.acquisition.clip import Clip
-from avzsl.acquisition.sandbox import Sandbox
+from avzsl.acquisition.place import ORIGINALS
+from avzsl.acquisition.sandbox import Reader, Sandbox
+from avzsl.config.sources import MediaConfig
+from avzsl.contracts.hashing import safe_name
 
 
 @dataclass
@@ -21,9 +24,18 @@ class Work:
 
     partial: Path
     sandbox: Sandbox
-    max_bytes: int
-    stopped: Callable[[], bool]
+    media: MediaConfig
     video: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def keep_originals(self) -> bool:
+        return self.media.keep == "originals"
+
+    def cut(self, inputs: Sequence[Path | Reader], clip: Clip) -> dict[str, Any]:
+        """Cut the clip's segment out of `inputs` to `partial`; returns facts for the manifest, raises ClipError."""
+        return self.sandbox.cut(
+            inputs, self.partial, clip.start_s, clip.end_s, crf=self.media.crf, tolerance_s=self.media.tolerance_s
+        )
 
 
 @dataclass(frozen=True)
@@ -35,10 +47,19 @@ class Fetched:
     """
 
     path: Path
+    audio: Path | None = None  # where the sound is, if `path` holds the picture alone
     suffix: str = ""  # of the kept file; default: that of `path`
     in_place: bool = False
     is_segment: bool = False
+    confirmed: bool = True  # the length of the transfer is as the server said
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def original_path(media_dir: Path, clip: Clip, suffix: str) -> Path:
+    """Return where the whole video of a clip is kept."""
+    folder = media_dir / ORIGINALS
+    folder.mkdir(exist_ok=True)
+    return folder / (safe_name(clip.source_id) + suffix)
 
 
 class Source(Protocol):
@@ -46,6 +67,8 @@ class Source(Protocol):
 
     name: str  # as in the manifest; unique among a data set's sources
     remote: bool  # asking costs somebody else something
+    attempts: int  # tries of one clip in one run, while its failure may pass
+    backoff_s: float  # pause before the second try
 
     def open(self) -> None:
         """Prepare for a shard; raises AcquisitionError if the source as a whole is not there."""

@@ -16,6 +16,8 @@ class Folder:
     """Files below a folder, by their path or, with `search`, by their name anywhere below it."""
 
     remote = False
+    attempts = 1
+    backoff_s = 0.0
 
     def __init__(self, config: FolderSource) -> None:
         self.name = config.name or f"folder:{config.root}"
@@ -36,7 +38,7 @@ class Folder:
 
     def fetch(self, clip: Clip, work: Work) -> Fetched:
         path = self._find(relative_path(clip.fill(self._config.file)))
-        check_file(path, work.max_bytes)
+        check_file(path, work.media.max_bytes)
         return Fetched(path, in_place=self._config.in_place, is_segment=self._config.trimmed)
 
     def _find(self, relative: os.PathLike[str]) -> Path:

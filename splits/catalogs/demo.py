@@ -1,0 +1,56 @@
+"""The demo world, as its index lists it; `avzsl.demo.render_world` draws the clips."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from avzsl.config.base import Section
+from avzsl.config.dataset import DatasetConfig
+from avzsl.config.demo import WorldConfig
+from avzsl.contracts.errors import DataError
+from splits.catalogs.base import Catalog
+
+
+class Options(Section):
+    """Keys of `catalog:` for the demo world."""
+
+    root: str
+    world: WorldConfig = WorldConfig()
+
+
+def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> Catalog:
+    """List the clips of the world below `options.root` from its index, without opening one of them.
+
+    Raises DataError if the world is not rendered, not whole, or rendered with other sizes.
+    """
+    import pandas as pd
+
+    path = Path(os.path.expandvars(options.root)).expanduser() / "index.json"
+    if not path.is_file():
+        raise DataError(path, "the demo world is not rendered here; `snakemake splits` renders it first")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        sizes, listed, kinds = index["world"], index["clips"], index["classes"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(path, f"is not the index of a demo world ({error}); delete it and run again") from error
+    if sizes != options.world.model_dump():
+        raise DataError(
+            path, "the demo world was rendered with other sizes than `catalog.world`; delete it and run again"
+        )
+    motions = {kind["class_name"]: kind["motion"] for kind in kinds}
+    clips = pd.DataFrame(
+        {
+            "clip_id": [clip["path"].removesuffix(".mp4") for clip in listed],
+            "class_name": [clip["class_name"] for clip in listed],
+            "source_id": [clip["path"] for clip in listed],
+            "path": [clip["path"] for clip in listed],
+            "category": [motions[clip["class_name"]] for clip in listed],
+            "licence": "generated",
+        }
+    )
+    classes = pd.DataFrame(
+        {"class_name": [kind["class_name"] for kind in kinds], "category": [kind["motion"] for kind in kinds]}
+    )
+    return Catalog(clips, classes, [f"a procedural world rendered with seed {options.world.seed}"])

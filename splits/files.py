@@ -1,0 +1,111 @@
+"""Metadata files: a local one given in the configuration, or a cached download; folders and archives alike."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from avzsl.config.base import Section
+from avzsl.contracts.download import download
+from avzsl.contracts.errors import AvzslError, ConfigError, DataError
+
+# No metadata file is near this size; an archive member that claims more is refused.
+MAX_BYTES = 1 << 30
+ARCHIVES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz")
+
+
+class RemoteFile(Section):
+    """A file by `path`, or else from the first of `urls` that gives it. A plain string is a path."""
+
+    path: str | None = None
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    def locate(self, name: str, cache: Path | None, key: str, default_urls: tuple[str, ...] = ()) -> Path:
+        """Return where the file (or folder) is; a download gets the file name `name` in `cache`.
+
+        `key` is the configuration key that a user would set to give the file by hand.
+        Raises ConfigError if a given path does not exist, AvzslError if nothing can be downloaded.
+        """
+        if self.path is not None:
+            path = Path(self.path).expanduser()
+            if not path.exists():
+                raise ConfigError(f"{key}: {path} does not exist")
+            return path
+        urls = self.urls or default_urls
+        hint = f"Get it by hand, from {' or '.join(urls)}, and give its place as `{key}: PATH`."
+        if cache is None:
+            raise AvzslError(f"{name} is needed, and no folder for downloads was given. {hint}")
+        return download(urls, cache / name, sha256=self.sha256, by_hand=hint)
+
+
+class Files:
+    """The files of a folder or archive by name, read in memory: nothing is unpacked, so no name can do harm."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._members: dict[str, Any] = {}
+        try:
+            if path.is_dir():
+                self._members = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
+            elif path.name.endswith((".zip", ".whl")):
+                self._zip = zipfile.ZipFile(path)
+                self._members = {i.filename: i for i in self._zip.infolist() if not i.is_dir()}
+            elif path.name.endswith(ARCHIVES):
+                self._tar = tarfile.open(path)  # noqa: SIM115 (closed with the object)
+                self._members = {m.name: m for m in self._tar.getmembers() if m.isfile()}
+            else:
+                self._members = {path.name: path}
+        except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            raise DataError(path, f"is not a whole archive ({error}); delete it and get it again") from error
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def find(self, ending: str) -> str | None:
+        """Return the shortest member whose path ends in the parts of `ending`, or None."""
+        hits = [name for name in self._members if name == ending or name.endswith("/" + ending)]
+        return min(hits, key=lambda name: (len(name), name), default=None)
+
+    def text(self, name: str) -> str:
+        """Return a member as text; raises DataError if it is too large, broken or not UTF-8."""
+        member = self._members[name]
+        where = f"{self.path}/{name}" if not isinstance(member, Path) else str(member)
+        try:
+            if isinstance(member, Path):
+                size, read = member.stat().st_size, member.read_bytes
+            elif isinstance(member, zipfile.ZipInfo):
+                size, read = member.file_size, lambda: self._zip.read(member)
+            else:
+                stream = self._tar.extractfile(member) or io.BytesIO()
+                size, read = member.size, stream.read
+            if size > MAX_BYTES:
+                raise DataError(where, f"has {size} bytes; metadata files are never that large")
+            return read().decode("utf-8-sig")
+        except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, UnicodeDecodeError) as error:
+            raise DataError(where, f"cannot be read as text ({error})") from error
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (line number, line) of the lines that are not blank, numbered from 1."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, line
+
+
+def malformed(path: str | Path, number: int, line: str, expected: str) -> DataError:
+    """Return the error for a line that is not what it should be."""
+    shown = line if len(line) <= 80 else line[:77] + "..."
+    return DataError(f"{path}, line {number}", f"expected {expected}, got {shown!r}")
