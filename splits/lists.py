@@ -39,7 +39,7 @@ def read_lists(config: ListsConfig, variant: str, cache: Path | None) -> Lists:
     return _cjme(path, files, config.within) if config.layout == "cjme" else _avca(path, files, config.within, variant)
 
 
-def read_ids(config: ListsConfig, variant: str, cache: Path | None) -> set[str]:
+def read_ids(config: ListsConfig, cache: Path | None) -> set[str]:
     """Return the clip ids of all lists, or those of a plain text file of one id a line."""
     path, files = _open(config, cache)
     if path.is_file() and path.suffix in {".txt", ".tsv", ".csv"}:
@@ -48,7 +48,8 @@ def read_ids(config: ListsConfig, variant: str, cache: Path | None) -> set[str]:
         if not found:
             raise DataError(path, "holds no clip id")
         return found
-    lists = read_lists(config, variant, cache)
+    # A variant drops classes, not clips: its clip lists are those of the main one.
+    lists = read_lists(config, "main", cache)
     return {clip_id for clips in lists.clips.values() for clip_id in clips}
 
 
@@ -106,10 +107,11 @@ def _names(path: Path, files: Files, ending: str) -> list[str]:
 
 
 def _cjme(path: Path, files: Files, within: str) -> Lists:
+    # The released archive keeps the class lists in a folder beside that of the clip lists.
     lists = Lists(f"{path}/{within}".rstrip("/"))
     unseen = set()
     for file in ("seen_class.txt", "unseen_class.txt"):
-        member = files.find(f"{within}/{file}".lstrip("/"))
+        member = files.find(file)
         if member is None:
             raise DataError(path, f"holds no {file}")
         names = re.findall(r"'([^']+)'", files.text(member))
@@ -120,7 +122,7 @@ def _cjme(path: Path, files: Files, within: str) -> Lists:
     kinds = {"trn": ("train", None), "val": ("val_seen", "val_unseen"), "tst": ("test_seen", "test_unseen")}
     for member in sorted(files.names):
         found = re.search(r"(?:^|/)(trn|val|tst)/([^/]+)\.txt$", member)
-        if found is None or not member.startswith(within):
+        if found is None or within not in member or found[2].startswith("."):
             continue
         subset = kinds[found[1]][found[2] in unseen]
         _cjme_lines(f"{path}/{member}", files.text(member), lists.clips.setdefault(subset or "excluded", {}), found[2])

@@ -54,10 +54,10 @@ def recompute(run: Path) -> dict[str, Any]:
     area = calibration.area()
     hm = None if best.hm is None else 100.0 * best.hm
     result["best_beta_on_test"] = {"hm": hm, "beta": best.beta, "ausuc": area}
-    points = (arrays.get("audio"), arrays.get("visual"), arrays.get("classes"))
-    result["retrieval"] = {}
-    if points[0] is not None and points[1] is not None and points[2] is not None:
-        result["retrieval"] = retrieve(points[0], points[1], points[2], labels, seen)
+    points: dict[str, np.ndarray] = {
+        name: arrays[name] for name in ("audio", "visual", "both", "classes") if name in arrays
+    }
+    result["retrieval"] = retrieve(points, labels, seen) if "classes" in points else {}
     history = read_table(run / "history.parquet", HISTORY)
     chosen = history[(history["stage"] == 1) & history["selected"]]
     result["epoch"] = int(chosen["epoch"].iloc[0])

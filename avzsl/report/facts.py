@@ -63,5 +63,6 @@ def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
             for run in runs
         ],
         "records": [(f"{run.method}, seed {run.seed}", json.dumps(run.record, indent=1, sort_keys=True, ensure_ascii=False)) for run in runs],
+        "sources": [(m.title, m.source) for m in (project.method(name, benchmark.config).config for name in benchmark.config.methods)],
         "command": f"snakemake --cores all --config benchmarks={benchmark.name}",
     }  # fmt: skip

@@ -16,18 +16,30 @@ from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.report.classes import class_accuracy, confusion_figure, swallowers
+from avzsl.report.clipbook import ClipBook
+from avzsl.report.croissant import croissant
 from avzsl.report.facts import facts
 from avzsl.report.figures import Figure
 from avzsl.report.funnel import STAGES, class_table, funnel, reasons, split_picture, subset_table
+from avzsl.report.gallery import gallery, leaning_table
 from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
-from avzsl.report.summary import summarise
+from avzsl.report.summary import collect
 from avzsl.report.training import trade_off_figures, training_figures
+from avzsl.report.views import embedding_views
 
 logger = logging.getLogger(__name__)
 
 # Sections of every benchmark: the first part of their ids, and their title in the navigation.
-NAV = (("clips", "Clips"), ("split", "Split"), ("curves", "Curves"), ("classes", "Classes"), ("facts", "Facts"))
+NAV = (
+    ("clips", "Clips"),
+    ("split", "Split"),
+    ("curves", "Curves"),
+    ("classes", "Classes"),
+    ("views", "Embeddings"),
+    ("gallery", "Retrieval"),
+    ("facts", "Facts"),
+)
 
 
 def build(project: Project, results: Path, out: Path) -> None:
@@ -37,13 +49,15 @@ def build(project: Project, results: Path, out: Path) -> None:
     page's own policy, and data for the figures is JSON in which '<' cannot occur.
     Raises DataError that names the file when a stage's output is missing or unreadable.
     """
-    summary = summarise(project, results)
+    summary = collect(project, Path(results))
     figures: dict[str, Any] = {}
     benchmarks = []
+    book = ClipBook(Path(out))
     for benchmark in open_benchmarks(project, Path(results)):
-        section = _section(project, benchmark)
+        section = _section(project, benchmark, book, Path(out))
         figures |= {figure.id: figure.spec for group in section["figures"].values() for figure in group}
         benchmarks.append(section)
+    book.make_previews()
     script = _asset("report.js")
     plotly = _plotly()
     environment = jinja2.Environment(
@@ -53,7 +67,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
         version=__version__, rows=leaderboard(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
-        nav=NAV, stages=STAGES, data={"figures": figures}, style=Markup(_asset("report.css")),
+        nav=NAV, stages=STAGES, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), plotly=Markup(plotly), script_hashes=[_hash(plotly), _hash(script)],
         random=[b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
@@ -61,14 +75,16 @@ def build(project: Project, results: Path, out: Path) -> None:
     logger.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
 
 
-def _section(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
+def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: Path) -> dict[str, Any]:
     methods = benchmark.config.methods
     confusion = [figure for method in methods if (figure := confusion_figure(benchmark, method)) is not None]
     figures: dict[str, list[Figure]] = {
         "training": training_figures(benchmark),
         "trade_off": trade_off_figures(benchmark),
         "confusion": confusion,
+        **embedding_views(benchmark, book),
     }
+    galleries = [(method, found) for method in methods if (found := gallery(benchmark, method, book)) is not None]
     dataset = project.dataset(benchmark.config.dataset)
     return {
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
@@ -76,7 +92,8 @@ def _section(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
         "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit,
         "accuracy": class_accuracy(benchmark), "swallowers": {m: swallowers(benchmark, m) for m in methods},
-        "facts": facts(project, benchmark),
+        "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [method for method, _ in galleries],
+        "leaning": leaning_table(benchmark), "croissant": croissant(benchmark, dataset, out.parent),
     }  # fmt: skip
 
 

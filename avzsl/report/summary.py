@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -36,25 +38,35 @@ class Summary:
     samples: dict[tuple[str, str], dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
 
 
-def summarise(project: Project, results: Path) -> Summary:
-    """Read all configured runs; write `runs.csv`, `benchmark.csv` and each benchmark's `results.csv`.
+def summarise(project: Project, results: Path, benchmark: str | None = None) -> Summary:
+    """Read the runs and write their tables: `runs.csv` and `benchmark.csv` below `results`.
 
+    With the name of one `benchmark`, only its runs are read and only its own `results.csv` is written.
     Every score is recomputed from the run's predictions. Raises DataError that names the file when a run is missing
     or was tested on other clips than its siblings.
     """
-    summaries = [summarise_benchmark(benchmark) for benchmark in open_benchmarks(project, Path(results))]
-    summary = Summary(
-        pd.concat([s.runs for s in summaries], ignore_index=True),
-        pd.concat([s.table for s in summaries], ignore_index=True),
-        {key: value for s in summaries for key, value in s.samples.items()},
-    )
-    _write_csv(Path(results) / "runs.csv", summary.runs)
-    _write_csv(Path(results) / "benchmark.csv", summary.table)
+    results = Path(results)
+    if benchmark is not None:
+        own = _summarise(next(b for b in open_benchmarks(project, results) if b.name == benchmark))
+        _write_csv(results / "benchmarks" / benchmark / "results.csv", own.table)
+        return own
+    summary = collect(project, results)
+    _write_csv(results / "runs.csv", summary.runs)
+    _write_csv(results / "benchmark.csv", summary.table)
     return summary
 
 
-def summarise_benchmark(benchmark: BenchmarkFiles) -> Summary:
-    """Summarise one benchmark and write its `results.csv`."""
+def collect(project: Project, results: Path) -> Summary:
+    """Summarise all configured benchmarks and write nothing."""
+    parts = [_summarise(benchmark) for benchmark in open_benchmarks(project, results)]
+    return Summary(
+        pd.concat([part.runs for part in parts], ignore_index=True),
+        pd.concat([part.table for part in parts], ignore_index=True),
+        {key: value for part in parts for key, value in part.samples.items()},
+    )
+
+
+def _summarise(benchmark: BenchmarkFiles) -> Summary:
     runs, rows, samples = [], [], {}
     for method in benchmark.config.methods:
         of_method = benchmark.runs(method)
@@ -66,9 +78,7 @@ def summarise_benchmark(benchmark: BenchmarkFiles) -> Summary:
         samples[benchmark.name, method] = resample(hits)
         runs += [_run_row(benchmark, run, by_seed, index) for index, run in enumerate(of_method)]
         rows.append(_table_row(benchmark, method, by_seed, samples[benchmark.name, method], of_method))
-    table = pd.DataFrame(rows)
-    _write_csv(benchmark.folder / "results.csv", table)
-    return Summary(pd.DataFrame(runs, columns=list(RUNS.columns)), table, samples)
+    return Summary(pd.DataFrame(runs, columns=list(RUNS.columns)), pd.DataFrame(rows), samples)
 
 
 def _run_row(benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.ndarray], index: int) -> dict[str, Any]:
@@ -148,8 +158,14 @@ def spread(row: Any, metric: str) -> str:
     return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
 
 
-def terminal_table(summary: Summary) -> Table:
-    """Return the results as a rich table: mean and spread over seeds, chance below each benchmark's rows."""
+def terminal_table(summary: Summary, width: int = 120) -> str:
+    """Return the results as plain text: mean and spread over seeds, chance below each benchmark's rows."""
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(_rich_table(summary))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def _rich_table(summary: Summary) -> Table:
     table = Table(
         title="Mean per-class accuracy in percent, mean ± standard deviation over seeds", title_justify="left"
     )
@@ -171,6 +187,5 @@ def terminal_table(summary: Summary) -> Table:
     if len(random):
         names = escape(", ".join(random))
         table.caption = f"RANDOM WEIGHTS: the features of {names} come from untrained networks. They show that the pipeline works, nothing else."
-        table.caption_style = "bold red"
         table.caption_justify = "left"
     return table

@@ -18,7 +18,7 @@ def test_retrieval_by_hand_leave_one_out_and_class_averaged():
     # Two classes on a line. Class 0 (seen): clips at 0 and 1; class 1 (unseen): clips at 2, 10, 11.
     x = np.asarray([[0.0], [1.0], [2.0], [10.0], [11.0]])
     labels, seen = np.asarray([0, 0, 1, 1, 1]), np.asarray([True, False])
-    got = retrieve(x, x, np.asarray([[0.2], [10.4]]), labels, seen)
+    got = retrieve({"audio": x, "visual": x, "classes": np.asarray([[0.2], [10.4]])}, labels, seen)
     # Query at 0 finds 1 first: AP 1. Query at 1: 0 and 2 are tied, 0 comes first: AP 1.
     assert got["audio_visual"]["seen"] == pytest.approx(100.0)
     # At 2: order 1, 0, 10, 11 -> (1/3 + 2/4) / 2. At 10: 11, 2 -> 1. At 11: 10, 2 -> 1.
@@ -33,7 +33,11 @@ def test_retrieval_by_hand_leave_one_out_and_class_averaged():
 
 def test_a_class_with_one_clip_has_no_cross_modal_score():
     x = np.asarray([[0.0], [1.0], [2.0]])
-    got = retrieve(x, x, np.asarray([[0.0], [2.0]]), np.asarray([0, 0, 1]), np.asarray([True, False]))
+    got = retrieve(
+        {"audio": x, "visual": x, "classes": np.asarray([[0.0], [2.0]])},
+        np.asarray([0, 0, 1]),
+        np.asarray([True, False]),
+    )
     assert got["audio_visual"]["unseen"] is None
     assert got["audio_visual"]["hm"] is None
     assert got["text_visual"]["unseen"] == pytest.approx(100.0)
@@ -42,7 +46,7 @@ def test_a_class_with_one_clip_has_no_cross_modal_score():
 def test_many_queries_are_chunked_without_a_seam():
     rng = np.random.default_rng(1)
     x, labels = rng.standard_normal((600, 4)), rng.integers(0, 5, 600)
-    got = retrieve(x, x + 0.1, rng.standard_normal((5, 4)), labels, np.arange(5) < 3)
+    got = retrieve({"audio": x, "visual": x + 0.1, "classes": rng.standard_normal((5, 4))}, labels, np.arange(5) < 3)
     distances = np.linalg.norm(x[:, None] - (x + 0.1)[None], axis=2)
     scores = []
     for i in range(600):

@@ -1,10 +1,6 @@
 # Metadata -> clips and classes, in shards.
 
 
-def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
-
-
 # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
 # did not change keeps its checksum, and nothing after it runs again.
 for dataset in DATASETS:
@@ -19,12 +15,14 @@ for dataset in DATASETS:
                 world_index(dataset),
             log:
                 f"{LOGS}/{dataset}/world.log",
-            params:
-                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+            conda:
+                "avzsl"
             threads: 2
             resources:
                 mem_mb=2000,
                 runtime=30,
+            params:
+                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
             script:
                 "../scripts/world.py"
 
@@ -32,7 +30,9 @@ for dataset in DATASETS:
         name:
             f"catalog_{rule_name(dataset)}"
         input:
-            [world_index(dataset)] if project.dataset(dataset).catalog.module == "demo" else [],
+            [world_index(dataset)]
+            if project.dataset(dataset).catalog.module == "demo"
+            else [],
         output:
             clips=f"{RESULTS}/{dataset}/catalog/clips.parquet",
             classes=f"{RESULTS}/{dataset}/catalog/classes.parquet",
@@ -43,16 +43,18 @@ for dataset in DATASETS:
             ],
         log:
             f"{LOGS}/{dataset}/catalog.log",
-        params:
-            dataset=dataset,
-            catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
-            phrases=project.dataset(dataset).phrases,
-            cache=f"{DATA}/{dataset}/metadata",
+        conda:
+            "avzsl"
         threads: 1
         resources:
             mem_mb=2000,
             runtime=60,
             network=1,
+        params:
+            dataset=dataset,
+            catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+            phrases=project.dataset(dataset).phrases,
+            cache=f"{DATA}/{dataset}/metadata",
         script:
             "../scripts/catalog.py"
 
@@ -64,11 +66,15 @@ rule embeddings:
         f"{RESULTS}/{{dataset}}/embeddings.safetensors",
     log:
         f"{LOGS}/{{dataset}}/embeddings.log",
-    params:
-        embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(mode="json"),
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(
+            mode="json"
+        ),
     script:
         "../scripts/embeddings.py"

@@ -11,27 +11,39 @@ rule features:
         f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
-    params:
-        settings=lambda w: project.features(w.features).model_dump(mode="json"),
-        cache=f"{DATA}/weights",
+    conda:
+        "avzsl"
     threads: 4
     resources:
         mem_mb=8000,
         runtime=240,
         gpu=gpus,
+    params:
+        settings=lambda w: project.features(w.features).model_dump(mode="json"),
+        cache=f"{DATA}/weights",
     script:
         "../scripts/features.py"
 
 
 rule pack:
     input:
-        arrays=lambda w: expand(rules.features.output.arrays, shard=shards_of(w.dataset), allow_missing=True),
-        manifests=lambda w: expand(rules.features.output.manifest, shard=shards_of(w.dataset), allow_missing=True),
+        arrays=lambda w: expand(
+            rules.features.output.arrays,
+            shard=shards_of(w.dataset),
+            allow_missing=True,
+        ),
+        manifests=lambda w: expand(
+            rules.features.output.manifest,
+            shard=shards_of(w.dataset),
+            allow_missing=True,
+        ),
     output:
         arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.safetensors",
         manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.parquet",
     log:
         f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=4000,

@@ -8,15 +8,19 @@ rule media:
         manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
     log:
         f"{LOGS}/{{dataset}}/media/{{shard}}.log",
-    params:
-        sources=lambda w: [s.model_dump(mode="json") for s in project.dataset(w.dataset).sources],
-        media=lambda w: project.dataset(w.dataset).media.model_dump(mode="json"),
-        folder=f"{DATA}/{{dataset}}/media/{{shard}}",
-        state=f"{DATA}/state",
+    conda:
+        "avzsl"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=720,
         network=1,
+    params:
+        sources=lambda w: [
+            s.model_dump(mode="json") for s in project.dataset(w.dataset).sources
+        ],
+        media=lambda w: project.dataset(w.dataset).media.model_dump(mode="json"),
+        folder=f"{DATA}/{{dataset}}/media/{{shard}}",
+        state=f"{DATA}/state",
     script:
         "../scripts/media.py"

@@ -14,7 +14,7 @@ with job(snakemake.log[0], "results"):
     from avzsl.report import summarise, terminal_table
 
     project = job_project(snakemake.config)
-    summary = summarise(project, Path(project.config.results))
+    summary = summarise(project, Path(project.config.results), snakemake.params.get("benchmark"))
     if "table" in snakemake.output.keys():  # noqa: SIM118 (Snakemake's named list is not a mapping)
         text = io.StringIO()
         Console(file=text, width=120).print(terminal_table(summary))

@@ -51,9 +51,15 @@
     merged.xaxis = merged.xaxis || axisStyle;
     merged.yaxis = merged.yaxis || axisStyle;
     const done = Plotly.react(node, resolve(figure.data, named, ""), merged, {
-      responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+      responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
       displayModeBar: narrow ? false : "hover",
     });
+    if (!drawn.has(node)) {
+      node.on("plotly_click", (event) => {
+        const clip = event.points[0] && event.points[0].customdata;
+        if (clip !== undefined) openClip(clip);
+      });
+    }
     drawn.add(node);
     return done;
   }
@@ -93,6 +99,59 @@
     document.getElementById("dialog-body").replaceChildren(body);
     dialog.showModal();
   }
+  // ---- clips -------------------------------------------------------------------------------------------------
+  const clips = data.clips;
+  function openClip(number) {
+    const clip = clips[number];
+    const body = document.createElement("div");
+    const add = (tag, content) => {
+      const node = document.createElement(tag);
+      if (content) node.textContent = content;
+      body.append(node);
+      return node;
+    };
+    if (clip.video) {
+      const video = add("video");
+      video.controls = true;
+      video.src = clip.video;
+      add("p", "The first seconds, small.");
+    } else {
+      if (clip.picture) add("img").src = clip.picture;
+      add("p", clip.file ? "No preview on this page." : "Its media were not kept.");
+    }
+    if (clip.spectrogram) {
+      const image = add("img");
+      image.src = clip.spectrogram;
+      image.alt = "spectrogram";
+    }
+    add("p", "Clip " + clip.id);
+    if (clip.file) {
+      const link = document.createElement("a");
+      link.href = clip.file;
+      link.textContent = "Open the file";
+      add("p").append(link);
+    }
+    open(clip.class, body);
+  }
+  all(".clip").forEach((button) => {
+    const clip = clips[Number(button.dataset.clip)];
+    const image = button.querySelector("img");
+    const source = clip[image.dataset.picture];
+    if (source) {
+      image.src = source;
+      image.hidden = false;
+    }
+    button.addEventListener("click", () => openClip(Number(button.dataset.clip)));
+  });
+  document.getElementById("dialog").addEventListener("close", () => all("dialog video").forEach((video) => video.pause()));
+  all("[data-card]").forEach((button) => button.addEventListener("click", () => {
+    const area = document.createElement("textarea");
+    area.readOnly = true;
+    area.setAttribute("aria-label", "Croissant JSON-LD");
+    const card = all("script[data-croissant]").find((node) => node.dataset.croissant === button.dataset.card);
+    area.value = JSON.stringify(JSON.parse(card.textContent), null, 2);
+    open("Data card of " + button.dataset.card, area);
+  }));
   const say = (text) => { document.getElementById("said").textContent = text; };
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-explain]");

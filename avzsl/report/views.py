@@ -1,0 +1,132 @@
+"""Maps of the embeddings (AVCA figure 3): input audio, input visual, and the learnt space with its class texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from avzsl.contracts.arrays import read_arrays
+from avzsl.report.clipbook import ClipBook
+from avzsl.report.figures import COLOURS, Figure, colour, labels, plain, rounded
+from avzsl.report.results import BenchmarkFiles
+
+UNSEEN_CLASSES, SEEN_CLASSES = 5, 3
+CLIPS_PER_CLASS = 50
+
+
+def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list[Figure]]:
+    """Return the t-SNE maps: `input` (audio, visual), and `learnt`, one a method that has learnt embeddings.
+
+    Drawn are the clips of a few test classes, as in the paper: those with most clips, at most `CLIPS_PER_CLASS`
+    each. A map keeps neighbourhoods; distances between clusters mean nothing.
+    """
+    chosen = _choose(benchmark)
+    if len(chosen) < 4:
+        return {"input": [], "learnt": []}
+    packed, _ = read_arrays(benchmark.pack)
+    rows = chosen["row"].to_numpy()
+    note = f"{len(chosen)} clips of {chosen['class_name'].nunique()} test classes (of {_tested(benchmark)}); filled: unseen classes, open: seen ones."
+    inputs = [
+        _figure(benchmark, f"{side}-input", f"Input, {word}", f"t-SNE of the averaged {side} features. {note}",
+                _classes(chosen, _tsne(packed[side][rows]), book, benchmark))
+        for side, word in (("audio", "sound"), ("visual", "picture"))
+    ]  # fmt: skip
+    learnt = []
+    for method in benchmark.config.methods:
+        arrays, header = benchmark.runs(method)[0].scores
+        if "audio" not in arrays or "classes" not in arrays:
+            continue
+        row_of = {clip: index for index, clip in enumerate(header["clip_ids"])}
+        which = np.array([row_of[clip] for clip in chosen["clip_id"]])
+        names = list(dict.fromkeys(chosen["class_name"]))
+        column_of = {name: index for index, name in enumerate(header["class_names"])}
+        texts = arrays["classes"][[column_of[name] for name in names]]
+        points = _tsne(np.concatenate([arrays["audio"][which], arrays["visual"][which], texts]))
+        n = len(which)
+        traces = _classes(chosen, points[:n], book, benchmark, "audio") + _classes(
+            chosen, points[n : 2 * n], book, benchmark, "visual"
+        )
+        traces.append(_texts(names, points[2 * n :]))
+        caption = (
+            f"t-SNE of the learnt space of {method}, seed {benchmark.config.seeds[0]}: sound (triangles), picture (circles) "
+            f"and class text (large crosses) together. {note}"
+        )
+        learnt.append(_figure(benchmark, f"learnt-{method}", f"Learnt by {method}", caption, traces))
+    return {"input": inputs, "learnt": learnt}
+
+
+def _tested(benchmark: BenchmarkFiles) -> int:
+    clips = benchmark.clips
+    return int(clips.loc[clips["usable"] & clips["subset"].str.startswith("test"), "class_name"].nunique())
+
+
+def _choose(benchmark: BenchmarkFiles) -> pd.DataFrame:
+    """Return the clips that are drawn: clip_id, class_name, subset, row; unseen classes first."""
+    clips = benchmark.clips
+    clips = clips[clips["usable"] & clips["subset"].isin(("test_seen", "test_unseen"))]
+    parts = []
+    for subset, number in (("test_unseen", UNSEEN_CLASSES), ("test_seen", SEEN_CLASSES)):
+        part = clips[clips["subset"] == subset]
+        counts = part.groupby("class_name").size().reset_index(name="clips")
+        largest = counts.sort_values(["clips", "class_name"], ascending=[False, True])["class_name"].head(number)
+        for name in largest:
+            of_class = part[part["class_name"] == name]
+            parts.append(of_class.sample(min(len(of_class), CLIPS_PER_CLASS), random_state=0))
+    return pd.concat(parts, ignore_index=True) if parts else clips
+
+
+def _tsne(points: np.ndarray) -> np.ndarray:
+    """Return (n, 2) coordinates. A fixed seed and PCA start make the map repeatable."""
+    perplexity = min(30.0, max(2.0, (len(points) - 1) / 4))
+    tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=0)
+    # One thread: for a thousand points threads cost more than they win, above all where cores are busy.
+    with threadpool_limits(1):
+        return tsne.fit_transform(np.ascontiguousarray(points, dtype=np.float32))
+
+
+def _classes(
+    chosen: pd.DataFrame, points: np.ndarray, book: ClipBook, benchmark: BenchmarkFiles, side: str = ""
+) -> list[dict[str, Any]]:
+    """Return one trace a class; `side` is audio, visual or nothing where only one modality is drawn."""
+    traces = []
+    names = list(dict.fromkeys(chosen["class_name"]))
+    shown = labels(names)
+    for index, name in enumerate(names):
+        rows = np.flatnonzero((chosen["class_name"] == name).to_numpy())
+        unseen = chosen["subset"].iloc[rows[0]] == "test_unseen"
+        base = "triangle-up" if side == "audio" else "circle"
+        title = f"{shown[index]} ({'unseen' if unseen else 'seen'})"
+        ids = [plain(clip) for clip in chosen["clip_id"].iloc[rows]]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "x": rounded(points[rows, 0], 2), "y": rounded(points[rows, 1], 2),
+                "name": title, "legendgroup": name, "showlegend": side != "visual",
+                "marker": {"color": colour(index % COLOURS), "size": 8, "symbol": base if unseen else f"{base}-open", "opacity": 0.85},
+                "text": ids, "hovertemplate": f"{title}{', ' + side if side else ''}<br>%{{text}}<extra></extra>",
+                "customdata": [
+                    book.number(benchmark, clip, name) for clip in chosen["clip_id"].iloc[rows]
+                ],
+            }
+        )  # fmt: skip
+    return traces
+
+
+def _texts(names: list[str], points: np.ndarray) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "x": rounded(points[:, 0], 2), "y": rounded(points[:, 1], 2), "name": "class text",
+        "marker": {
+            "symbol": "x", "size": 15, "color": [colour(i % COLOURS) for i in range(len(names))], "line": {"width": 2, "color": "fg"},
+        },
+        "text": labels(names), "hovertemplate": "class text: %{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _figure(benchmark: BenchmarkFiles, key: str, title: str, caption: str, traces: list[dict[str, Any]]) -> Figure:
+    # The coordinates of a map have no meaning of their own: no ticks, equal scales.
+    bare = {"showticklabels": False, "zeroline": False, "ticks": ""}
+    layout = {"xaxis": dict(bare), "yaxis": bare | {"scaleanchor": "x"}}
+    return Figure(f"view-{benchmark.name}-{key}", title, caption, traces, layout, height=520)

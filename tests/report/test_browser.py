@@ -1,0 +1,190 @@
+"""The page in a real browser: every view opens, nothing fails, nothing is asked of the network."""
+
+from __future__ import annotations
+
+import csv
+import time
+
+import pytest
+
+from avzsl.report import build
+from tests.report.browser import open_browser, requests, window
+from tests.report.world import HOSTILE, World
+
+
+@pytest.fixture(scope="module")
+def page(world_with_media: World, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("site") / "index.html"
+    build(world_with_media.project, world_with_media.results, out)
+    return out.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory):
+    driver = open_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, page: str):
+    """The page, freshly loaded in a wide window; afterwards nothing may have failed or been fetched."""
+    requests(browser)
+    browser.get_log("browser")
+    window(browser, 1920, 1000)
+    browser.get(page)
+    wait(browser, "return document.documentElement.dataset.ready === 'yes'")
+    yield browser
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    elsewhere = [
+        url for url in requests(browser) if url != page and not url.startswith(("data:", "blob:", "chrome", "devtools"))
+    ]
+    assert elsewhere == []
+
+
+def wait(browser, script: str, seconds: float = 20.0):
+    """Wait until the script returns something true, and return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = browser.execute_script(script)
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"never true: {script}")
+
+
+def scroll_through(browser) -> None:
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    for top in range(0, height, 700):
+        browser.execute_script("window.scrollTo(0, arguments[0])", top)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1920])
+def test_every_figure_is_drawn_and_nothing_sticks_out(opened, width: int, dark: bool) -> None:
+    window(opened, width, 900, dark)
+    scroll_through(opened)
+    wait(
+        opened,
+        "return Array.from(document.querySelectorAll('.plot')).filter(p => p.offsetParent).every(p => p.querySelector('svg.main-svg'))",
+    )
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    background = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(x) for x in background[4:-1].split(",")) < 200) == dark
+
+
+def test_hostile_names_stay_text(opened) -> None:
+    scroll_through(opened)
+    assert opened.execute_script("return document.scripts.length") == 5
+    names = opened.execute_script("return Array.from(document.querySelectorAll('.chips li')).map(li => li.textContent)")
+    assert any(HOSTILE in name for name in names)
+
+
+def board(browser) -> list[list[str]]:
+    return browser.execute_script(
+        "return Array.from(document.getElementById('board').tBodies[0].rows).filter(r => !r.hidden)"
+        ".map(r => Array.from(r.cells).slice(0, 7).map(c => c.dataset.mean ?? c.textContent.trim()))"
+    )
+
+
+def test_sorting_and_filters(opened) -> None:
+    everything = board(opened)
+    assert len(everything) == 6  # two methods and chance on two benchmarks
+    opened.execute_script("document.querySelectorAll('#board th button.sort')[5].click()")
+    values = [float(row[5]) for row in board(opened)]
+    assert values == sorted(values, reverse=True)
+    state = "return document.querySelectorAll('#board thead th')[5].getAttribute('aria-sort')"
+    assert opened.execute_script(state) == "descending"
+    opened.execute_script("document.querySelectorAll('#board th button.sort')[5].click()")
+    values = [float(row[5]) for row in board(opened)]
+    assert values == sorted(values)
+    field = opened.find_element("id", "filter")
+    field.send_keys("cjme")
+    assert {row[2] for row in board(opened)} == {"cjme"}
+    field.clear()
+    field.send_keys(" ")
+    opened.execute_script(
+        "const s = document.querySelector('select[data-filter=preset]'); s.value = 'as_released'; s.dispatchEvent(new Event('change'))"
+    )
+    assert {row[1] for row in board(opened)} == {"as_released"}
+    assert len(board(opened)) == 3
+
+
+def test_copying_gives_the_numbers_shown(opened) -> None:
+    texts = {}
+    for kind in ("latex", "markdown", "csv"):
+        opened.execute_script("document.querySelector(`[data-copy=${arguments[0]}]`).click()", kind)
+        texts[kind] = opened.execute_script("return document.querySelector('#dialog-body textarea').value")
+        opened.execute_script("document.getElementById('dialog').close()")
+    mean = board(opened)[0][5]
+    rows = list(csv.DictReader(texts["csv"].splitlines()))
+    assert rows[0]["HM mean"] == mean
+    assert f"**{mean}**" in texts["markdown"]
+    assert rf"\mathbf{{{mean}}}" in texts["latex"]
+    assert r"as\_released" in texts["latex"]
+
+
+def test_a_number_explains_itself(opened) -> None:
+    opened.execute_script("document.querySelector('.cell').click()")
+    text = opened.execute_script("return document.getElementById('dialog').textContent")
+    assert opened.execute_script("return document.getElementById('dialog').open")
+    assert "bootstrap" in text
+    assert "compared with" in text
+
+
+def test_clips_play(opened) -> None:
+    opened.execute_script("document.querySelector('.hits .clip').click()")
+    wait(opened, "const v = document.querySelector('#dialog video'); return v && v.readyState >= 1 && v.duration > 0.5")
+    assert opened.execute_script("return document.querySelector('#dialog video').videoWidth") > 0
+    opened.execute_script("document.getElementById('dialog').close()")
+
+
+def test_points_of_a_map_open_their_clip(opened) -> None:
+    node = "document.querySelector('.plot[data-figure^=view-]')"
+    opened.execute_script(f"{node}.scrollIntoView()")
+    wait(opened, f"return {node}.querySelector('svg.main-svg') !== null")
+    opened.execute_script(f"{node}.emit('plotly_click', {{points: [{{customdata: {node}.data[0].customdata[0]}}]}})")
+    assert opened.execute_script("return document.getElementById('dialog').open")
+    assert "Clip " in opened.execute_script("return document.getElementById('dialog-body').textContent")
+    opened.execute_script("document.getElementById('dialog').close()")
+
+
+def test_benchmark_picker_and_tabs_by_keyboard(opened) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    opened.execute_script(
+        "const s = document.getElementById('benchmark'); s.value = 'toy-released'; s.dispatchEvent(new Event('change'))"
+    )
+    shown = opened.execute_script(
+        "return Array.from(document.querySelectorAll('.benchmark')).filter(b => !b.hidden).map(b => b.dataset.benchmark)"
+    )
+    assert shown == ["toy-released"]
+    tab = opened.find_element("id", "tab-beta-toy-released-1")
+    tab.send_keys(Keys.ARROW_RIGHT)
+    second = opened.find_element("id", "tab-beta-toy-released-2")
+    assert second.get_attribute("aria-selected") == "true"
+    assert opened.execute_script("return document.activeElement.id") == "tab-beta-toy-released-2"
+    assert second.is_displayed()
+    assert not opened.find_element("id", "panel-beta-toy-released-1").is_displayed()
+
+
+def test_controls_have_names(opened) -> None:
+    nameless = opened.execute_script(
+        """return Array.from(document.querySelectorAll('button, select, input, a[href], video'))
+          .filter(e => !e.closest('.plot') && !(e.textContent.trim() || e.ariaLabel || (e.labels && e.labels.length)))
+          .map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert nameless == []
+    without_alt = opened.execute_script(
+        "return Array.from(document.images).filter(i => !i.alt && !i.closest('.plot')).length"
+    )
+    assert without_alt == 0
+
+
+def test_theme_button_and_print(opened) -> None:
+    before = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+    opened.find_element("id", "theme").click()
+    assert opened.execute_script("return getComputedStyle(document.body).backgroundColor") != before
+    result = opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert len(result["data"]) > 50_000
