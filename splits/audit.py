@@ -6,74 +6,146 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.atomic import write_json, write_text
 from avzsl.contracts.errors import AvzslError, ConfigError
-from avzsl.contracts.schemas import SUBSETS
+from avzsl.contracts.schemas import EXCLUDED, SUBSETS
+from splits import class_checks, leaks
 from splits.build import Split
+from splits.check import EXAMPLES, Check
+from splits.facts import load_facts
+from splits.grouped import ratio_errors
+from splits.imported import differences_from
+from splits.lists import has_subsets
 
-EXAMPLES = 5
-
-
-@dataclass
-class Check:
-    """One check: what was counted (`count` of `total`), and up to five examples."""
-
-    name: str
-    title: str
-    count: int
-    total: int
-    examples: list[str] = field(default_factory=list)
-    note: str = ""
-    limit: float | None = None
-
-    @property
-    def share(self) -> float:
-        return self.count / self.total if self.total else 0.0
-
-    @property
-    def passed(self) -> bool:
-        return self.limit is None or self.count <= self.limit
+__all__ = ["Audit", "Check", "audit_split", "write_audit"]
 
 
 @dataclass
 class Audit:
-    """All checks of one split, with its counts and notes."""
+    """All checks of one split, with its counts, the table of overlapping classes and notes for people."""
 
     counts: dict[str, int]
     checks: list[Check]
+    overlap: list[dict[str, str]] = field(default_factory=list)
+    excluded: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def __getitem__(self, name: str) -> Check:
+        return next(check for check in self.checks if check.name == name)
+
     def enforce(self) -> None:
-        """Raise AvzslError if a check exceeds its gate."""
+        """Raise AvzslError that names the first check that exceeds its gate, with examples."""
         for check in self.checks:
-            if not check.passed:
-                examples = f", for example {'; '.join(check.examples[:3])}" if check.examples else ""
-                raise AvzslError(
-                    f"audit: {check.name}: {check.count} of {check.total} exceed the gate of {check.limit:g}{examples}"
-                )
+            if check.passed:
+                continue
+            if check.count is None:
+                raise AvzslError(f"audit: {check.name} has a gate, but was {check.note}")
+            examples = f", for example {'; '.join(check.examples[:3])}" if check.examples else ""
+            raise AvzslError(
+                f"audit: {check.name}: {check.count} of {check.total} {check.title}; the gate allows {check.limit:g}{examples}"
+            )
 
 
-def audit_split(split: Split, clips: pd.DataFrame, classes: pd.DataFrame, config: SplitConfig) -> Audit:
-    """Check a split against its catalogue; raises ConfigError if a gate names no check."""
-    table = split.clips.merge(clips[["clip_id", "source_id"]], on="clip_id", how="left")
-    checks = [_class_disjointness(table), *_sources(table)]
+def audit_split(
+    split: Split,
+    clips: pd.DataFrame,
+    classes: pd.DataFrame,
+    config: SplitConfig,
+    cache: Path | None = None,
+    vectors: dict[str, np.ndarray] | None = None,
+) -> Audit:
+    """Check a split against its catalogue (specification section 7).
+
+    `cache` is where label sets were downloaded to; `vectors`, class embeddings by class name, make the comparison
+    of names across seen and unseen classes sharper. Nothing is raised for what is found: see `Audit.enforce`.
+
+    Raises ConfigError if a gate names no check.
+    """
+    columns = ["clip_id", "source_id", "start_s", "end_s", "official_subset"]
+    table = split.clips.merge(clips[columns], on="clip_id", how="left")
+    overlap_checks, overlap = class_checks.label_overlap(split.classes, classes, config, cache)
+    checks = [
+        *class_checks.disjointness(table),
+        *overlap_checks,
+        class_checks.near_duplicates(split.classes, classes, overlap, config, vectors),
+        *leaks.shared_sources(table),
+        *leaks.overlapping_times(table),
+        *leaks.pretraining(table, config),
+        *leaks.official_mixing(table),
+        *class_checks.empty_classes(table, split.classes),
+        *_against_lists(split, config, cache),
+        *_ratios(split, config),
+        class_checks.embedding_order(classes),
+    ]
     names = [check.name for check in checks]
     for name, limit in config.gates.items():
         if name not in names:
-            raise ConfigError(f"gates.{name}: unknown check; known: {', '.join(names)}")
+            raise ConfigError(f"gates.{name}: unknown check; this split has {', '.join(names)}")
         checks[names.index(name)].limit = limit
-    return Audit({name: split.counts().get(name, 0) for name in (*SUBSETS, "excluded")}, checks, list(split.notes))
+    counts = split.counts()
+    reasons = split.clips.loc[split.clips["subset"] == EXCLUDED, "reason"].fillna("no reason").value_counts()
+    return Audit(
+        {name: counts.get(name, 0) for name in (*SUBSETS, EXCLUDED)},
+        checks,
+        [dict(zip(overlap.columns, row, strict=True)) for row in overlap.to_numpy().tolist()],
+        {str(reason): int(number) for reason, number in sorted(reasons.items())},
+        list(split.notes),
+    )
+
+
+def _against_lists(split: Split, config: SplitConfig, cache: Path | None) -> list[Check]:
+    """Differences from the lists that were imported or given beside a rule, and from the published numbers."""
+    checks = []
+    if config.flavour == "published" and config.variant == "main" and has_subsets(config.lists):
+        found = differences_from(split.clips, config, cache)
+        title = "differences between the regenerated split and the released lists"
+        checks.append(Check("lists", title, len(found), len(split.clips), found))
+    if config.flavour == "imported":
+        title = "differences between the lists and the catalogue"
+        checks.append(Check("lists", title, len(split.findings), len(split.clips), split.findings))
+    if config.classes is not None:
+        facts = load_facts(config.classes)
+        counts = split.counts()
+        off = {name: counts.get(name, 0) - number for name, number in facts.counts.items()}
+        examples = [
+            f"{name}: {counts.get(name, 0)} instead of {facts.counts[name]}" for name, gap in off.items() if gap
+        ]
+        if facts.counts:
+            total = sum(facts.counts.values())
+            title = f"clips more or fewer than the published numbers of {facts.title}"
+            checks.append(Check("published_counts", title, sum(map(abs, off.values())), total, examples))
+        dropped = sorted({name for names in facts.dropped.values() for name in names})
+        title = "unseen classes that a variant of the class lists drops, though its clip lists hold them"
+        unseen = sum(role in {"val_unseen", "test_unseen"} for role in split.classes["role"])
+        checks.append(Check("variant_classes", title, len(dropped), max(unseen, len(dropped)), dropped[:EXAMPLES]))
+    return checks
+
+
+def _ratios(split: Split, config: SplitConfig) -> list[Check]:
+    """Count the seen classes whose share of test clips is further from the config's than rounding makes it."""
+    if config.flavour == "imported" or (config.classes is not None and load_facts(config.classes).recipe != "avca"):
+        return []
+    roles = split.classes.set_index("class_name")["role"]
+    errors = ratio_errors(split.clips.assign(role=split.clips["class_name"].map(roles)), config)
+    off = errors[errors["error"] > 1].sort_values(["error", "clips"], ascending=False)
+    examples = [f"{name}: {row.test} of {row.clips}" for name, row in off.head(EXAMPLES).iterrows()]
+    title = f"seen classes whose test clips are more than one off a share of {config.test_seen:g}"
+    note = f"off by {errors['error'].mean():.2f} clips on average" if len(errors) else ""
+    return [Check("test_seen_ratio", title, len(off), len(errors), examples, note)]
 
 
 def write_audit(audit: Audit, folder: Path) -> None:
     """Write `audit.json` and `audit.md` to `folder`."""
     rows: list[dict[str, Any]] = [
-        asdict(check) | {"share": round(check.share, 6), "passed": check.passed} for check in audit.checks
+        asdict(check) | {"share": None if check.share is None else round(check.share, 6), "passed": check.passed}
+        for check in audit.checks
     ]
-    write_json(Path(folder) / "audit.json", {"counts": audit.counts, "checks": rows, "notes": audit.notes})
+    content = asdict(audit) | {"checks": rows}
+    write_json(Path(folder) / "audit.json", content)
     write_text(Path(folder) / "audit.md", as_page(audit))
 
 
@@ -81,38 +153,32 @@ def as_page(audit: Audit) -> str:
     """Return the audit as a Markdown page."""
     lines = ["# Audit of the split", "", "| subset | clips |", "|---|---:|"]
     lines += [f"| {name} | {number} |" for name, number in audit.counts.items()]
-    lines += ["", "| check | count | of | share | gate | examples |", "|---|---:|---:|---:|---|---|"]
+    lines += [
+        "",
+        "## Checks",
+        "",
+        "| check | count | of | share | gate | examples and notes |",
+        "|---|---:|---:|---:|---|---|",
+    ]
     for check in audit.checks:
-        gate = "" if check.limit is None else f"{'passed' if check.passed else 'FAILED'} (at most {check.limit:g})"
-        examples = "; ".join(check.examples[:EXAMPLES]).replace("|", "\\|")
-        lines.append(f"| {check.title} | {check.count} | {check.total} | {check.share:.1%} | {gate} | {examples} |")
-    lines += ["", *(f"- {note}" for note in audit.notes)]
-    return "\n".join(lines).rstrip() + "\n"
+        gate = "" if check.limit is None else f"{'passed' if check.passed else '**FAILED**'}, at most {check.limit:g}"
+        said = [*check.examples[:EXAMPLES], *([f"({check.note})"] if check.note else [])]
+        count = "not checked" if check.count is None else str(check.count)
+        share = "" if check.share is None else f"{check.share:.1%}"
+        title = f"{check.title} (`{check.name}`)"
+        lines.append(f"| {title} | {count} | {check.total} | {share} | {gate} | {_cell('; '.join(said))} |")
+    if audit.excluded:
+        lines += ["", "## Excluded clips", "", "| reason | clips |", "|---|---:|"]
+        lines += [f"| {_cell(reason)} | {number} |" for reason, number in audit.excluded.items()]
+    if audit.overlap:
+        lines += ["", "## Classes that pre-training label sets hold", ""]
+        lines += ["| class | label set | label | kind | evidence |", "|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(_cell(value) for value in row.values())} |" for row in audit.overlap]
+    if audit.notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in audit.notes)]
+    return "\n".join(lines) + "\n"
 
 
-def _class_disjointness(table: pd.DataFrame) -> Check:
-    unseen = set(table.loc[table["subset"] == "test_unseen", "class_name"])
-    trained = set(table.loc[table["subset"].isin(["train", "val_seen", "val_unseen"]), "class_name"])
-    both = sorted(unseen & trained)
-    return Check(
-        "class_disjointness", "unseen test classes with clips in training", len(both), len(unseen), both[:EXAMPLES]
-    )
-
-
-def _sources(table: pd.DataFrame) -> list[Check]:
-    stage_2 = ["train", "val_seen", "val_unseen"]
-    return [
-        _shared("val_seen_source", "validation-seen clips that share their source with a train clip", table, "val_seen", ["train"]),
-        _shared("test_seen_source", "test-seen clips that share their source with a clip trained on", table, "test_seen", stage_2),
-        _shared("val_unseen_source", "validation-unseen clips that share their source with a train clip", table, "val_unseen", ["train"]),
-        _shared(
-            "test_unseen_source", "test-unseen clips that share their source with a seen clip", table, "test_unseen",
-            [*stage_2, "test_seen"],
-        ),
-    ]  # fmt: skip
-
-
-def _shared(name: str, title: str, table: pd.DataFrame, subset: str, others: list[str]) -> Check:
-    own = table[table["subset"] == subset]
-    hit = own[own["source_id"].isin(table.loc[table["subset"].isin(others), "source_id"])]
-    return Check(name, title, len(hit), len(own), sorted(hit["clip_id"])[:EXAMPLES])
+def _cell(text: str) -> str:
+    """Return text that stays inside one cell of a Markdown table, whatever a name holds."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

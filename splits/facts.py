@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import yaml
 from pydantic import Field, ValidationError
 
@@ -17,8 +16,11 @@ from avzsl.config.base import Section
 from avzsl.config.load import first_line
 from avzsl.config.splits import Role, SplitConfig
 from avzsl.contracts.errors import ConfigError
-from avzsl.contracts.schemas import EXCLUDED
-from splits.roles import Roles
+
+if TYPE_CHECKING:
+    from splits.roles import Roles
+
+EXCLUDED = "excluded"  # as in avzsl.contracts.schemas, which would cost every job that only checks the configuration
 
 
 class Filter(Section):
@@ -26,7 +28,9 @@ class Filter(Section):
 
     clips: tuple[str, ...] = Field((), description="these clips")
     last: dict[str, int] = Field(default_factory=dict, description="class -> that many of its last clips by name")
-    longer_than_s: float | None = Field(None, description="clips that do not last longer")
+    longer_than_s: float | None = Field(
+        None, description="clips that do not last longer, unless the split's `lists` hold them: those were measured"
+    )
     official_subset: str | None = Field(None, description="clips of another official subset")
     roles: tuple[Role, ...] = Field((), description="classes that `official_subset` is asked of; none: all")
     listed: Literal[False, True, "optional"] = Field(False, description="clips that the split's `lists` do not hold")
@@ -85,6 +89,17 @@ def load_facts(name: str) -> Facts:
         raise ConfigError(first_line(where, error)) from error
 
 
+def chosen_filters(facts: Facts | None, split: SplitConfig) -> dict[str, Filter]:
+    """Return the filters that apply: those named, or all of the benchmark's for `published`, or none."""
+    known = facts.filters if facts is not None else {}
+    if split.filters is None:
+        return known if split.flavour == "published" else {}
+    strangers = [name for name in split.filters if name not in known]
+    if strangers:
+        raise ConfigError(f"filters: no filter {strangers[0]!r}; known: {', '.join(known) or 'none'}")
+    return {name: known[name] for name in split.filters}
+
+
 def listed_roles(facts: Facts, split: SplitConfig, names: list[str]) -> Roles:
     """Return the role of each class of `names` under the lists of `facts`, the split's `variant` and its `force`.
 
@@ -113,7 +128,30 @@ def listed_roles(facts: Facts, split: SplitConfig, names: list[str]) -> Roles:
 def _drawn(rule: Drawn, names: list[str], where: str) -> Roles:
     if len(names) != rule.classes:
         raise ConfigError(f"{where}: the draw is over {rule.classes} further classes, the data set has {len(names)}")
+    import numpy as np
+
     order = np.random.RandomState(rule.seed).permutation(len(names))
     test = {names[index] for index in order[: rule.test_unseen]}
     reason = f"drawn with seed {rule.seed}"
     return {name: ("test_unseen" if name in test else "val_unseen", reason) for name in names}
+
+
+def check_split(where: str, split: SplitConfig) -> None:
+    """Check what a split's configuration names, without any data; `where` is file and key, for the message.
+
+    Raises ConfigError for an unknown benchmark, variant, filter or label set, or a check that no audit has.
+    """
+    from splits.labels import LABEL_SETS
+
+    try:
+        facts = load_facts(split.classes) if split.classes is not None else None
+        chosen_filters(facts, split)
+        if facts is not None and split.variant not in {"main", *facts.dropped}:
+            raise ConfigError(f"variant: there is no {split.variant!r}; known: {', '.join(['main', *facts.dropped])}")
+        for name in split.avoid:
+            if name not in LABEL_SETS and name not in split.overlap.files:
+                raise ConfigError(
+                    f"avoid: unknown label set {name!r}; known: {', '.join(LABEL_SETS)}, or one of overlap.files"
+                )
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{error}") from error

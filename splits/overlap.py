@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
@@ -62,9 +61,11 @@ def find_overlap(classes: pd.DataFrame, label_sets: dict[str, list[str]], config
     for name, labels in label_sets.items():
         forms = [(label, form) for label in labels for form in label_forms(label)]
         for class_name, phrase in pairs:
-            for label, kind, evidence in _compare({words(phrase), words(class_name)} - {frozenset()}, forms):
-                if kind in config.rules:
-                    rows.append((class_name, name, label, kind, evidence))
+            for own in dict.fromkeys((phrase, class_name)):
+                for label, form in forms:
+                    found = _compare(own, label, form)
+                    if found is not None and found[0] in config.rules:
+                        rows.append((class_name, name, label, *found))
         if "alias" in config.rules:
             rows += _aliased(pairs, name, labels)
         if "embedding" in config.rules and config.vectors is not None:
@@ -84,9 +85,21 @@ def words(name: str) -> frozenset[str]:
 
 @cache
 def label_forms(label: str) -> tuple[frozenset[str], ...]:
-    """Return the readings of a label: whole, and without what stands in brackets (`rings (gymnastics)`)."""
-    bare = words(re.sub(r"\([^)]*\)", " ", label))
-    return tuple(dict.fromkeys(form for form in (words(label), bare) if form))
+    """Return the readings of a label: whole, without what stands in brackets (`rings (gymnastics)`), either side of an or."""
+    whole = label.replace("(sport)", " ")
+    readings = [whole, re.sub(r"\([^)]*\)", " ", label)]
+    either = re.search(r"(\w+) or (\w+)", whole)
+    if either is not None:
+        # "trimming or shaving beard" is two activities.
+        readings += [whole[: either.start()] + word + whole[either.end() :] for word in either.groups()]
+    return tuple(dict.fromkeys(form for form in map(words, readings) if form))
+
+
+@cache
+def tokens(name: str) -> frozenset[str]:
+    """Return a name's words as they are, but for a plural s."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z0-9]+", plain))
 
 
 def normal(name: str) -> str:
@@ -94,18 +107,17 @@ def normal(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _compare(names: set[frozenset[str]], forms: list[tuple[str, frozenset[str]]]) -> Iterable[tuple[str, str, str]]:
-    for own in names:
-        core = own - GENERIC or own
-        for label, form in forms:
-            bare = form - GENERIC or form
-            if own == form or (core == bare and len(core) > 1):
-                yield label, "exact", "the same words"
-            elif core == bare:
-                # One word and a bare "playing" of difference: "Harmonica" and "playing harmonica".
-                yield label, "exact", "the same word"
-            elif bare < core:
-                yield label, "word", f"the class name holds the label's words: {' '.join(sorted(bare))}"
+def _compare(name: str, label: str, form: frozenset[str]) -> tuple[str, str] | None:
+    """Return kind and evidence of the overlap between a name and one reading of a label, or None."""
+    own = words(name)
+    core, bare = own - GENERIC or own, form - GENERIC or form
+    if own and (core == bare or normal(name) == normal(label)):
+        return "exact", "the same words"
+    # Half of a label (`rings` of `rings (gymnastics)`) inside a longer name is another thing more often than not, and
+    # so is a single word of another ending: a fence is not fencing.
+    if bare < core and form == label_forms(label)[0] and (len(bare) > 1 or tokens(label) & tokens(name)):
+        return "word", f"the class name holds the label's words: {' '.join(sorted(bare))}"
+    return None
 
 
 @cache

@@ -13,19 +13,8 @@ import pandas as pd
 
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import ConfigError
-from splits.facts import Facts, Filter, Order
+from splits.facts import Filter, Order
 from splits.lists import read_ids
-
-
-def chosen_filters(facts: Facts | None, split: SplitConfig) -> dict[str, Filter]:
-    """Return the filters that apply: those named, or all of the benchmark's for `published`, or none."""
-    known = facts.filters if facts is not None else {}
-    if split.filters is None:
-        return known if split.flavour == "published" else {}
-    strangers = [name for name in split.filters if name not in known]
-    if strangers:
-        raise ConfigError(f"filters: no filter {strangers[0]!r}; known: {', '.join(known) or 'none'}")
-    return {name: known[name] for name in split.filters}
 
 
 def left_out(
@@ -47,13 +36,16 @@ def left_out(
         drop(pd.Series(frame.index.isin(tail), index=frame.index), "lost in the released extraction")
     if rule.longer_than_s is not None:
         seconds = frame["end_s"].astype(float) - frame["start_s"].astype(float)
-        drop(seconds <= rule.longer_than_s, f"not longer than {rule.longer_than_s:g} s")
+        short = seconds <= rule.longer_than_s
+        if split.lists is not None:
+            short &= ~frame["clip_id"].isin(read_ids(split.lists, cache))
+        drop(short, f"not longer than {rule.longer_than_s:g} s")
     if rule.official_subset is not None:
         asked = frame["role"].isin(rule.roles) if rule.roles else pd.Series(True, index=frame.index)
         drop(asked & (frame["official_subset"] != rule.official_subset), f"not official {rule.official_subset}")
     if rule.listed:
         if split.lists is not None:
-            ids = read_ids(split.lists, split.variant, cache)
+            ids = read_ids(split.lists, cache)
             drop(~frame["clip_id"].isin(ids), "not in the published lists")
         elif rule.listed is True:
             others = [other for other in (split.filters or ()) if other != name]

@@ -20,9 +20,9 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     ("rate_limited", r"rate.?limited|try again later|too many requests|HTTP Error 429|captcha"),
     ("sign_in_required", r"not a bot|IP is likely being blocked|unusual traffic"),
     ("age_restricted", r"confirm your age|age.restricted|age.?verification|inappropriate for some users|not appropriate for"),
-    ("account_terminated", r"account.{0,40}(has been |was )?(terminated|closed|suspended)|terminated account"),
+    ("account_terminated", r"account.{0,40}(terminated|closed|suspended)|closed their.{0,20}account|terminated account"),
     ("private", r"\bprivate\b|members.only|join this channel|get access to members|members on level|requires payment|"
-                r"purchase|rental|music premium|only available (for|to) (registered|logged|music)|unlisted video"),
+                r"purchase|rental|music premium"),
     ("geo_blocked", r"(your|this) (country|location|region)|geo.?restrict|in your area|from your location"),
     ("removed", r"removed|no longer available|does(n.t| not) exist|has been deleted|copyright|not available on this (app|device)|"
                 r"video (is )?(unavailable|not available)|this video isn.t available|blocked it|violat|terms of service|"

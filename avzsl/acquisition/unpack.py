@@ -70,9 +70,12 @@ def unpack(archive: Path, folder: Path, max_bytes: int, allow_damaged: bool = Fa
             f"{archive}: unpacking rar needs one of the programs unrar, unar, 7z or bsdtar; install one"
         ) from error
     except _BAD as error:
-        raise AcquisitionError(
-            f"{archive}: is not a whole archive ({first_sentence(error)}); fetch it again"
-        ) from error
+        message = f"{archive}: is not a whole archive ({first_sentence(error)})"
+        if not allow_damaged:
+            raise AcquisitionError(f"{message}; fetch it again, or take what it holds with allow_damaged") from error
+        logger.warning("%s; its later files are missing", message)
+        unfinished.unlink(missing_ok=True)
+        partial.replace(folder)
     except OSError as error:
         raise disk_error(error, folder) or AcquisitionError(f"{archive}: {first_sentence(error)}") from error
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
+    from rich.console import Console
+
     from avzsl.report import summarise, terminal_table
 
     project = load_project(options.config)
-    sys.stdout.write(terminal_table(summarise(project, Path(project.config.results))))
+    Console().print(terminal_table(summarise(project, Path(project.config.results))))
     return 0

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from avzsl.config.base import Preset
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.features import FeaturesConfig
-from avzsl.config.methods import MethodConfig, Option, Overrides, TrainingConfig
+from avzsl.config.methods import MethodConfig, Option, Overrides, TrainingConfig, VariantConfig
 from avzsl.config.project import BenchmarkConfig, ProjectConfig
 from avzsl.contracts.errors import ConfigError
 
@@ -68,7 +68,7 @@ class Project:
 
         Raises ConfigError if an override names an option that the method does not have, or changes its type.
         """
-        config = _find(self.folders, "methods", name, MethodConfig)
+        config, own = _find_method(self.folders, name)
         layers = [
             (f"presets.{benchmark.preset}", config.presets.get(benchmark.preset)),
             (f"datasets.{benchmark.dataset}", config.datasets.get(benchmark.dataset)),
@@ -76,6 +76,7 @@ class Project:
                 f"datasets.{benchmark.dataset}/{benchmark.features}",
                 config.datasets.get(f"{benchmark.dataset}/{benchmark.features}"),
             ),
+            ("variant", own),
             (f"methods of data set {benchmark.dataset}", self.dataset(benchmark.dataset).methods),
             (f"benchmarks.{benchmark.name}.overrides", benchmark.overrides),
         ]
@@ -88,7 +89,7 @@ class Project:
                 # A data set or benchmark speaks to all its methods: an option only some have is theirs alone,
                 # but inside a method's own file it is a typing mistake.
                 if key not in options:
-                    if where.startswith(("presets", "datasets")):
+                    if where.startswith(("presets", "datasets", "variant")):
                         raise ConfigError(
                             f"methods/{name}.yaml: {where}.options.{key}: unknown option; known: {', '.join(sorted(options))}"
                         )
@@ -159,11 +160,45 @@ def _check_options_used(project: Project, benchmark: Benchmark) -> None:
                 )
 
 
+def _find_method(folders: tuple[Path, ...], name: str) -> tuple[MethodConfig, Overrides | None]:
+    """Return a method's configuration and, for a variant, what it changes of the method it is a variant of."""
+    path = _path(folders, "methods", name)
+    if not _is_variant(path):
+        return _load(path, MethodConfig, path.stat().st_mtime_ns), None
+    variant = _load(path, VariantConfig, path.stat().st_mtime_ns)
+    if _is_variant(_path(folders, "methods", variant.variant_of)):
+        raise ConfigError(
+            f"{path}: variant_of: {variant.variant_of!r} is itself a variant; name the method that it varies"
+        )
+    other = _find(folders, "methods", variant.variant_of, MethodConfig)
+    options = dict(other.options)
+    for key, value in variant.options.items():
+        if key not in options and variant.module is None:
+            raise ConfigError(
+                f"{path}: options.{key}: {variant.variant_of} has no such option; known: {', '.join(sorted(options))}"
+            )
+        options.setdefault(key, value)
+    changes = {"title": variant.title, "source": variant.source, "module": variant.module or other.module}
+    return other.model_copy(update={**changes, "options": options}), Overrides(
+        options=variant.options, training=variant.training
+    )
+
+
+def _is_variant(path: Path) -> bool:
+    values = _read_yaml(path)
+    return isinstance(values, dict) and "variant_of" in values
+
+
 def _find(folders: tuple[Path, ...], kind: str, name: str, model: type[Model]) -> Model:
+    path = _path(folders, kind, name)
+    return _load(path, model, path.stat().st_mtime_ns)
+
+
+def _path(folders: tuple[Path, ...], kind: str, name: str) -> Path:
     for folder in folders:
         path = folder / kind / f"{name}.yaml"
         if path.is_file():
-            return _load(path, model, path.stat().st_mtime_ns)
+            return path
     known = sorted({p.stem for folder in folders for p in (folder / kind).glob("*.yaml")})
     raise ConfigError(f"{kind}: there is no {kind}/{name}.yaml in {folders[0]}; known: {', '.join(known) or 'none'}")
 

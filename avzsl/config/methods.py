@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from avzsl.config.base import Preset, Section
+from avzsl.config.base import Name, Preset, Section
 
 Option = bool | int | float | str | None | list[Any]
 
@@ -85,3 +85,17 @@ class MethodConfig(Section):
     datasets: dict[str, Overrides] = Field(
         default_factory=dict, description="by data set, or by data set and feature set as `ucf/vggish-c3d`"
     )
+
+
+class VariantConfig(Section):
+    """A method that differs from another in a few options, as an ablation does: all else is the other's.
+
+    Its options stand above the other's presets and data sets. A variant of another module may bring options of its own.
+    """
+
+    variant_of: Name
+    title: str
+    source: str = Field(description="paper, table, row")
+    module: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$", description="default: the other method's")
+    options: dict[str, Option] = Field(default_factory=dict)
+    training: dict[str, Option] = Field(default_factory=dict)

@@ -24,3 +24,7 @@ class DataError(AvzslError):
         super().__init__(f"{path}: {problem}")
         self.path = Path(path)
         self.problem = problem
+
+
+class CorruptError(DataError):
+    """A file of ours is not as it was written: cut short or changed on the disk. It can be made again."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.errors import AvzslError, CorruptError
 from avzsl.contracts.leftovers import at_work
 
 logger = logging.getLogger(__name__)
@@ -24,12 +24,19 @@ def job(log: str | Path | None, label: str = "") -> Iterator[None]:
     """Log to standard error and to the file `log`; end with one line, not a traceback, on an AvzslError.
 
     `label` stands before every line on standard error, where jobs that run side by side mix.
-    Exits with status 1 on an AvzslError. Any other exception is a bug: it is logged and passed on.
+    Exits with status 1 on an AvzslError. A corrupt file of ours is renamed to NAME.corrupt, so that the next run
+    makes it again. Any other exception is a bug: it is logged and passed on.
     """
     setup_logging(log, label)
     try:
         with at_work():
             yield
+    except CorruptError as error:
+        logger.error("%s", error)
+        with contextlib.suppress(OSError):
+            error.path.replace(f"{error.path}.corrupt")
+            logger.error("it now is %s.corrupt; run again", error.path)
+        sys.exit(1)
     except AvzslError as error:
         logger.error("%s", error)
         sys.exit(1)

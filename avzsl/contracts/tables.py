@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avzsl.contracts.atomic import replacing
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.errors import CorruptError, DataError
 from avzsl.contracts.schemas import TableSchema
 
 
@@ -36,21 +36,24 @@ def write_table(path: str | Path, frame: pd.DataFrame, schema: TableSchema) -> N
         raise DataError(path, f"does not fit the {schema.name} table: {error}") from error
     _check(path, table, schema)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read_table(path: str | Path, schema: TableSchema) -> pd.DataFrame:
     """Read a table written by `write_table` and check it against `schema`.
 
-    Raises DataError that names the file if it is missing, unreadable or does not fit.
+    Raises DataError that names the file if it is missing or does not fit, CorruptError if it is not as it was written
+    (every page has a checksum).
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(path, f"the {schema.name} table does not exist")
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(path, f"is not a readable Parquet file ({error}); delete it and run again") from error
+        if getattr(error, "errno", None):  # the disk's fault, not the file's
+            raise DataError(path, f"cannot be read ({error})") from error
+        raise CorruptError(path, f"is not a readable Parquet file ({error}); delete it and run again") from error
     missing = [name for name in schema.columns if name not in table.column_names]
     if missing:
         raise DataError(path, f"columns {missing} of the {schema.name} table are missing")

@@ -1,5 +1,6 @@
 """From distances to S, U, HM and ZSL: calibration, intervals, tests, retrieval. NumPy only."""
 
 from avzsl.evaluation.calibration import GRID, Calibration, Scores, class_recall, harmonic_mean, mean_recall
+from avzsl.evaluation.recompute import intersection, recompute
 
-__all__ = ["GRID", "Calibration", "Scores", "class_recall", "harmonic_mean", "mean_recall"]
+__all__ = ["GRID", "Calibration", "Scores", "class_recall", "harmonic_mean", "intersection", "mean_recall", "recompute"]

@@ -20,6 +20,7 @@ BoolArray = NDArray[np.bool_]
 
 # The grid of the AVCA protocol: 0, 0.2 ... 3 in float32, as the released code makes it.
 GRID = np.linspace(0, 3, 16, dtype=np.float32)
+CACHED_ROWS = 1024
 # Keeps HM at 0 where S = U = 0; the value of the released code.
 EPSILON = float(np.finfo(np.float64).eps)
 
@@ -71,13 +72,20 @@ class Calibration:
             raise ValueError(f"distances {distances.shape} do not fit {len(labels)} clips and {len(seen)} classes")
         if seen.all() or not seen.any():
             raise ValueError("calibration needs at least one seen and one unseen class")
-        if not np.isfinite(distances).all():
-            raise ValueError("the model gives distances that are not finite; lower the learning rate")
         self.labels, self.seen = labels, seen
         self.classes = len(seen)
-        columns_seen, columns_unseen = np.flatnonzero(seen), np.flatnonzero(~seen)
-        self.nearest_seen = columns_seen[distances[:, columns_seen].argmin(1)]
-        self.nearest_unseen = columns_unseen[distances[:, columns_unseen].argmin(1)]
+        self.nearest_seen = np.empty(len(labels), np.int64)
+        self.nearest_unseen = np.empty(len(labels), np.int64)
+        # Adding infinity to the other side's columns, in pieces that stay in the cache, is several times faster than
+        # copying columns out.
+        bar_unseen, bar_seen = (np.where(side, 0.0, np.inf).astype(distances.dtype) for side in (seen, ~seen))
+        for start in range(0, len(labels), CACHED_ROWS):
+            part = slice(start, start + CACHED_ROWS)
+            piece = distances[part]
+            if not np.isfinite(piece).all():
+                raise ValueError("the model gives distances that are not finite; lower the learning rate")
+            (piece + bar_unseen).argmin(1, out=self.nearest_seen[part])
+            (piece + bar_seen).argmin(1, out=self.nearest_unseen[part])
         rows = np.arange(len(labels))
         # In float64 the difference of two float32 distances is exact, so that no rounding decides a tie.
         self.gap = distances[rows, self.nearest_unseen].astype(np.float64) - distances[rows, self.nearest_seen]

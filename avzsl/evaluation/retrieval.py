@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,23 +50,26 @@ def _per_query(
     return result
 
 
-def retrieve(
-    audio: FloatArray, visual: FloatArray, classes: FloatArray, labels: IntArray, seen: BoolArray
-) -> dict[str, dict[str, float | None]]:
-    """Return mAP in percent of every direction of the CJME paper: `seen`, `unseen` and `hm` each.
+def retrieve(points: Mapping[str, FloatArray], labels: IntArray, seen: BoolArray) -> dict[str, dict[str, float | None]]:
+    """Return mAP in percent of every direction of the CJME paper that `points` allow: `seen`, `unseen` and `hm` each.
 
-    `audio`, `visual` (clips, dim) and `classes` (C, dim) lie in one space; `labels` (clips,) index classes; `seen`
-    (C,). The gallery is always all test clips, seen and unseen; a clip is never in its own gallery. `both` ranks by
-    the sum of both distances (eq. 6). The mean is first over a class's queries, then over classes.
+    `points` holds `classes` (C, dim) and, in the same space, `audio` and `visual` (clips, dim), one of them, or `both`
+    (clips, dim) for a method that embeds joined modalities; `labels` (clips,) index classes; `seen` (C,). The gallery
+    is always all test clips, seen and unseen; a clip is never in its own gallery. `text_both` ranks by the sum of both
+    distances (eq. 6). The mean is first over a class's queries, then over classes.
     """
     present = np.unique(labels)
+    texts = points["classes"][present]
+    galleries = {name: [points[name]] for name in ("audio", "visual", "both") if name in points}
+    if "audio" in points and "visual" in points:
+        galleries["both"] = [points["audio"], points["visual"]]
     directions = {
-        "text_audio": _per_query([classes[present]], [audio], present, labels, False),
-        "text_visual": _per_query([classes[present]], [visual], present, labels, False),
-        "text_both": _per_query([classes[present]] * 2, [audio, visual], present, labels, False),
-        "audio_visual": _per_query([audio], [visual], labels, labels, True),
-        "visual_audio": _per_query([visual], [audio], labels, labels, True),
+        f"text_{name}": _per_query([texts] * len(gallery), gallery, present, labels, False)
+        for name, gallery in galleries.items()
     }
+    if "audio" in points and "visual" in points:
+        for query, gallery in (("audio", "visual"), ("visual", "audio")):
+            directions[f"{query}_{gallery}"] = _per_query([points[query]], [points[gallery]], labels, labels, True)
     result: dict[str, dict[str, float | None]] = {}
     for name, precision in directions.items():
         owners = present if name.startswith("text") else labels

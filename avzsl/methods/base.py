@@ -64,11 +64,17 @@ class Method(nn.Module):
 
     # The output whose score is the method's result, and which validation selects by.
     reported = "both"
+    # Closed-form methods: how many settings stage 1 tries, each in an epoch's place. None: trained by epochs.
+    settings: int | None = None
 
     def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
         super().__init__()
         self.dims = dims
         self.options = dict(options)
+        # The number, from 1, of the epoch or setting whose turn it is.
+        self.setting = 1
+        # Hyper-parameters that the method itself chose on validation clips, for the run's record.
+        self.chosen: dict[str, Option] = {}
         # Replaced by a compiled version of `loss` where the configuration asks for it.
         self.compiled_loss: Callable[[Batch], Tensor] | None = None
 
@@ -85,7 +91,10 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        """Return learnt embeddings in one common space, `audio`, `visual` (N, D) and `classes` (C, D), if there are any."""
+        """Return learnt embeddings in one common space, if there are any: `classes` (C, D) and some of the others.
+
+        `audio` and `visual` (N, D) are of one modality, `both` (N, D) of a clip whose modalities cannot be told apart.
+        """
         return {}
 
     def trained(self) -> list[nn.Parameter]:

@@ -6,11 +6,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+CACHED_ROWS = 512
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks cost a quarter of the library's on a CPU, where they are a seventh of a training step.
+
+    Sixteen random bits decide about a value, so the share that is kept is a multiple of 2^-16; the scale follows it.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self._kept = round((1 - p) * 2**16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0 or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return functional.dropout(x, self.p, self.training)
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
+        return x * (bits < self._kept - 2**15).to(x.dtype).mul_(2**16 / max(self._kept, 1))
+
 
 def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> nn.Sequential:
     """Linear, batch norm, ReLU, dropout: (B, inputs) -> (B, outputs). Momentum is the weight of the newest batch."""
     return nn.Sequential(
-        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs, momentum=momentum), nn.ReLU(), nn.Dropout(dropout)
+        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs, momentum=momentum), nn.ReLU(), Dropout(dropout)
     )
 
 
@@ -26,6 +47,18 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -
 def pairwise(points: Tensor, classes: Tensor) -> Tensor:
     """Return Euclidean distances (N, C) between `points` (N, D) and `classes` (C, D).
 
-    Always from differences: the matrix-product formula loses three digits for near points in float32.
+    By the matrix-product formula in float64: closer to the true value than float32 differences, and several times
+    faster. (The same formula in float32, which `torch.cdist` takes above 25 rows, loses three digits for near points.)
     """
-    return torch.cdist(points, classes, compute_mode="donot_use_mm_for_euclid_dist")
+    p, c = points.double(), classes.double()
+    squared_p, squared_c, turned = (p * p).sum(1, keepdim=True), (c * c).sum(1), c.T
+    if squared_p.requires_grad or squared_c.requires_grad or p.is_cuda:
+        squared = torch.addmm(squared_c, p, turned, alpha=-2) + squared_p
+        return squared.clamp_min(0).to(points.dtype).sqrt()
+    # Without a gradient on the CPU, in pieces that stay in the cache.
+    result = torch.empty(len(p), len(c), dtype=points.dtype)
+    for start in range(0, len(p), CACHED_ROWS):
+        part = slice(start, start + CACHED_ROWS)
+        piece = torch.addmm(squared_c, p[part], turned, alpha=-2).add_(squared_p[part])
+        result[part].copy_(piece).clamp_min_(0).sqrt_()
+    return result

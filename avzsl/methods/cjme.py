@@ -38,13 +38,14 @@ class CJME(Method):
         self.selection_threshold = number(options, "selection_threshold")
         layers = choose(options, "text_layers", (1, 2))
 
+        def last(inputs: int) -> list[nn.Module]:
+            return [nn.Linear(inputs, dim), *([nn.ReLU()] if options["output_relu"] else [])]
+
         def projection(inputs: int, middle: int) -> nn.Sequential:
-            return nn.Sequential(layer(inputs, middle, dropout), nn.Linear(middle, dim), nn.ReLU())
+            return nn.Sequential(layer(inputs, middle, dropout), *last(middle))
 
         self.g_a, self.g_v = projection(dims.audio, hidden), projection(dims.visual, hidden)
-        self.g_t = (
-            projection(dims.text, dims.text) if layers == 2 else nn.Sequential(nn.Linear(dims.text, dim), nn.ReLU())
-        )
+        self.g_t = projection(dims.text, dims.text) if layers == 2 else nn.Sequential(*last(dims.text))
         both = dims.audio + dims.visual
         self.attention = nn.Sequential(nn.BatchNorm1d(both), nn.Linear(both, 1), nn.Sigmoid())
 

@@ -39,7 +39,7 @@ def embeddings(method: Method, source: DeviceData, subset: Subset, members: np.n
     parts = [method.embed(audio, visual, classes) for audio, visual in _chunks(source, subset)]
     if not parts[0]:
         return {}
-    joined = {key: torch.cat([part[key] for part in parts]) for key in ("audio", "visual")}
+    joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0] if key != "classes"}
     return {key: value.float().cpu().numpy() for key, value in {**joined, "classes": parts[0]["classes"]}.items()}
 
 

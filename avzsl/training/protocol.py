@@ -63,7 +63,7 @@ def train(job: Job, ticker: Ticker) -> tuple[Method, Progress]:
         _stage(job, 1, job.training.epochs, progress, saved, ticker)
         for row in progress.history:
             row["selected"] = row["epoch"] == progress.epoch
-        ticker.total = job.training.epochs + progress.epoch
+        ticker.total = len(progress.history) + progress.epoch
         saved = None
     method = _stage(job, 2, progress.epoch, progress, saved, ticker)
     return method, progress
@@ -83,6 +83,9 @@ def _stage(
     if training.compile:
         method.compiled_loss = torch.compile(method.loss)
     first = 1
+    if method.settings is not None:
+        # Settings do not build on each other: stage 2 solves the chosen one alone.
+        epochs, first = (method.settings, 1) if stage == 1 else (epochs, epochs)
     if saved is not None:
         method.load_state_dict(saved["model"])
         for name, optimiser in optimisers.items():
@@ -104,6 +107,7 @@ def _stage(
         for optimiser in optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = lr
+        method.setting = epoch
         loss = float(method.epoch(data, optimisers, training))
         if not np.isfinite(loss):
             raise AvzslError(f"training diverged: loss {loss} in stage {stage}, epoch {epoch}; lower training.lr")

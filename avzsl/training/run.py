@@ -104,6 +104,7 @@ def run(
         **{key: _percent(getattr(scores, key)) for key in ("seen", "unseen", "hm", "zsl")},
         "beta": done.beta,
         "epoch": done.epoch,
+        "chosen": model.chosen,
         "seconds": time.monotonic() - started,
         "title": method.config.title,
         "config": config,
@@ -167,7 +168,7 @@ def _oracle(calibration: Calibration) -> dict[str, float | None]:
 def _retrieval(points: dict[str, np.ndarray], calibration: Calibration, seen: np.ndarray) -> dict[str, Any]:
     if not points:
         return {}
-    return retrieve(points["audio"], points["visual"], points["classes"], calibration.labels, seen)
+    return retrieve(points, calibration.labels, seen)
 
 
 def _write_predictions(

@@ -39,11 +39,15 @@ class Catalog:
 
 
 def check_options(name: str, dataset: DatasetConfig) -> None:
-    """Check the `catalog:` section of data set `name` without building anything.
+    """Check the `catalog:` and `splits:` sections of data set `name` without building anything.
 
-    Raises ConfigError, one line with file and key, for an unknown module or option or a wrong value.
+    Raises ConfigError, one line with file and key, for an unknown module, option, class list, filter or label set.
     """
+    from splits.facts import check_split
+
     _options(name, dataset)
+    for split, config in dataset.splits.items():
+        check_split(f"datasets/{name}.yaml: splits.{split}", config)
 
 
 def build_catalog(name: str, dataset: DatasetConfig, cache: Path) -> Catalog:

@@ -108,7 +108,7 @@ class Faults(ThreadingHTTPServer):
         self.bodies: dict[str, bytes] = {}
         self.faults: dict[str, list[str]] = {}  # consumed one a request; a last one that ends in '!' stays
         self.headers: dict[str, str] = {}
-        self.seen: list[tuple[float, str, str]] = []  # time, name, range
+        self.seen: list[tuple[float, str, str]] = []  # time, name, range and "?" after a redirect
         self.sent = 0
         self.stall_s = 3.0
         self.lock = threading.Lock()
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         server, name = self.server, unquote(urlsplit(self.path).path.removeprefix("/"))
         wanted = self.headers.get("Range", "")
         with server.lock:
-            server.seen.append((time.time(), name, wanted))
+            server.seen.append((time.time(), name, wanted + ("?" if "?" in self.path else "")))
             queue = server.faults.get(name, [])
             fault = (queue[0] if queue and queue[0].endswith("!") else queue.pop(0)).rstrip("!") if queue else "ok"
         if fault == "ok" and name not in server.bodies:

@@ -105,6 +105,43 @@ def test_truncated_arrays_are_refused(tmp_path: Path) -> None:
         read_arrays(path)
 
 
+@pytest.mark.parametrize("place", [-1, -300, 40])
+def test_a_changed_byte_of_arrays_is_found(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "a.safetensors"
+    write_arrays(path, {"x": np.arange(100.0), "y": np.zeros((0, 3), np.float32)}, {"clip_ids": ["a", "b"]})
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.safetensors"):
+        read_arrays(path)
+
+
+def test_a_changed_byte_of_a_table_is_found_and_the_file_set_aside_by_the_job(tmp_path: Path) -> None:
+    path = tmp_path / "split.parquet"
+    write_table(path, split_frame(), SPLIT)
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(data)
+    code = """if True:
+        import sys
+        from avzsl.contracts.jobs import job
+        with job(None):
+            from avzsl.contracts.schemas import SPLIT
+            from avzsl.contracts.tables import read_table
+            read_table(sys.argv[1], SPLIT)"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr and "run again" in result.stderr
+    assert not path.exists()
+    assert (tmp_path / "split.parquet.corrupt").read_bytes() == data
+
+
 @given(st.text(), st.text())
 def test_safe_names_are_safe_and_distinct(one: str, other: str) -> None:
     for name in (safe_name(one), safe_name(other)):

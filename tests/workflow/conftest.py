@@ -13,9 +13,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A demo small enough for a test: every stage runs, no score means anything.
-TINY_TRAINING = {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -28,13 +25,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", "COLUMNS": "200"}
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run Snakemake in the test's own folder."""
+def run_in(folder: Path) -> Run:
+    """Return a function that runs Snakemake in `folder` and, unless told not to, insists that it ends well."""
 
     def run(*arguments: str, check: bool = True, timeout: int = 500) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            snakemake_command(*arguments), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=timeout, check=False
+            snakemake_command(*arguments),
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         if check:
             assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
@@ -43,8 +45,25 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run Snakemake in the test's own folder."""
+    return run_in(tmp_path)
+
+
 def write_config(folder: Path, name: str, values: object) -> Path:
     path = folder / "config" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
+
+
+def write_tiny_demo(folder: Path) -> None:
+    """Configure a demo small enough for a test: every stage runs, and no score means anything."""
+    demo = yaml.safe_load((ROOT / "config/datasets/demo.yaml").read_text(encoding="utf-8"))
+    demo["catalog"]["world"] |= {"pictures": 4, "sounds": 2, "clips": 3, "max_seconds": 1.2}
+    demo["shards"] = 2
+    demo["splits"] = {"default": {"test_seen": 0.25, "val_seen": 0.25, "val_unseen": 0.25, "test_unseen": 0.25}}
+    demo["methods"]["training"] = {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}
+    write_config(folder, "datasets/demo.yaml", demo)
+    write_config(folder, "config.yaml", {"benchmarks": "demo", "seeds": [0]})

@@ -26,7 +26,8 @@ def test_mistakes_are_one_line(tmp_path: Path, run: Run, config: dict, says: str
     write_config(tmp_path, "config.yaml", config)
     result = run("-n", check=False)
     assert result.returncode == 1
-    [line] = [line for line in (result.stdout + result.stderr).splitlines() if says in line]
+    lines = (result.stdout + result.stderr).splitlines()
+    assert sum(says in line for line in lines) == 1
     assert "Traceback" not in result.stdout + result.stderr
 
 
@@ -44,7 +45,9 @@ def test_a_bad_ratio_of_a_data_set_names_file_and_key(tmp_path: Path, run: Run) 
 
 def test_an_unknown_key_of_a_catalogue_names_file_and_key(tmp_path: Path, run: Run) -> None:
     write_config(tmp_path, "config.yaml", {"benchmarks": "mine"})
-    write_config(tmp_path, "datasets/mine.yaml", {"catalog": {"module": "folder", "rot": "x"}, "embeddings": {"table": "demo"}})
+    write_config(
+        tmp_path, "datasets/mine.yaml", {"catalog": {"module": "folder", "rot": "x"}, "embeddings": {"table": "demo"}}
+    )
     result = run("-n", check=False)
     assert result.returncode == 1
     assert "catalog.rot" in result.stderr

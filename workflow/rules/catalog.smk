@@ -1,12 +1,9 @@
 # Metadata -> clips and classes, in shards.
 
 
-def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
-
-
 # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
-# did not change keeps its checksum, and nothing after it runs again.
+# did not change keeps its checksum, and nothing after it runs again. A checkpoint, so that this is seen in
+# the same run; the shape of the DAG does not depend on it.
 for dataset in DATASETS:
 
     if project.dataset(dataset).catalog.module == "demo":
@@ -19,20 +16,24 @@ for dataset in DATASETS:
                 world_index(dataset),
             log:
                 f"{LOGS}/{dataset}/world.log",
-            params:
-                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+            conda:
+                "../../environment.yml"
             threads: 2
             resources:
-                mem_mb=2000,
-                runtime=30,
+                mem_mb=memory(2000),
+                runtime=minutes(30),
+            params:
+                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
             script:
                 "../scripts/world.py"
 
-    rule:
+    checkpoint:
         name:
             f"catalog_{rule_name(dataset)}"
         input:
-            [world_index(dataset)] if project.dataset(dataset).catalog.module == "demo" else [],
+            [world_index(dataset)]
+            if project.dataset(dataset).catalog.module == "demo"
+            else [],
         output:
             clips=f"{RESULTS}/{dataset}/catalog/clips.parquet",
             classes=f"{RESULTS}/{dataset}/catalog/classes.parquet",
@@ -43,16 +44,19 @@ for dataset in DATASETS:
             ],
         log:
             f"{LOGS}/{dataset}/catalog.log",
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=memory(2000),
+            runtime=minutes(60),
+            network=1,
         params:
             dataset=dataset,
+            listing=listing(dataset),
             catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
             phrases=project.dataset(dataset).phrases,
             cache=f"{DATA}/{dataset}/metadata",
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=60,
-            network=1,
         script:
             "../scripts/catalog.py"
 
@@ -64,11 +68,15 @@ rule embeddings:
         f"{RESULTS}/{{dataset}}/embeddings.safetensors",
     log:
         f"{LOGS}/{{dataset}}/embeddings.log",
-    params:
-        embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(mode="json"),
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(
+            mode="json"
+        ),
     script:
         "../scripts/embeddings.py"

@@ -1,9 +1,12 @@
 # Configuration and paths. This file is read again in every job: nothing heavy is imported here.
 
+import hashlib
+import os
 import sys
 from pathlib import Path
 
 from avzsl.config.load import load_project
+from avzsl.contracts.devices import wants_gpu
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.jobs import hold_lock
 from avzsl.contracts.leftovers import settle
@@ -46,7 +49,9 @@ DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values(
 # when the process dies in whatever way, so that no lock ever waits for a human (profiles/default: nolock).
 if workflow.is_main_process and not workflow.dryrun:
     try:
-        run_lock = hold_lock(Path(RESULTS) / ".lock", "another run is writing to this results folder")
+        run_lock = hold_lock(
+            Path(RESULTS) / ".lock", "another run is writing to this results folder"
+        )
         settle()
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
@@ -54,8 +59,17 @@ if workflow.is_main_process and not workflow.dryrun:
 
 def gpus(wildcards):
     """GPUs of a job that runs networks: one where the configuration or this machine has any."""
-    device = project.config.device
-    return 1 if device == "cuda" or (device == "auto" and Path("/dev/nvidia0").exists()) else 0
+    return int(wants_gpu(project.config.device))
+
+
+def memory(megabytes):
+    """Memory of a job, in MB: as much again with every attempt (retries are the profile's)."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
+def minutes(limit):
+    """Time limit of a job: as much again with every attempt."""
+    return lambda wildcards, attempt: limit * attempt
 
 
 def rule_name(name):
@@ -65,6 +79,73 @@ def rule_name(name):
 
 def shards_of(dataset):
     return [f"{shard:04d}" for shard in range(project.dataset(dataset).shards)]
+
+
+def world_index(dataset):
+    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+
+
+def benchmark_parts(wildcards):
+    benchmark = project.benchmarks[wildcards.benchmark]
+    folder = f"{RESULTS}/{benchmark.dataset}"
+    pack = f"{folder}/features/{benchmark.features}/packed"
+    return {
+        "media": [
+            f"{folder}/media/{shard}.parquet" for shard in shards_of(benchmark.dataset)
+        ],
+        "split": f"{folder}/splits/{benchmark.split}/split.parquet",
+        "split_classes": f"{folder}/splits/{benchmark.split}/classes.parquet",
+        "arrays": f"{pack}.safetensors",
+        "manifest": f"{pack}.parquet",
+        "embeddings": f"{folder}/embeddings.safetensors",
+    }
+
+
+def method_settings(wildcards):
+    """Return what a run depends on, so that a changed option runs that method again and no other."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    method = project.method(wildcards.method, benchmark)
+    return {
+        "preset": benchmark.preset,
+        "module": method.config.module,
+        "options": method.options,
+        "training": method.training.model_dump(mode="json"),
+    }
+
+
+def runs_of(name):
+    benchmark = project.benchmarks[name]
+    return [
+        f"{RESULTS}/benchmarks/{name}/runs/{method}/seed-{seed}/run.json"
+        for method in benchmark.methods
+        for seed in benchmark.seeds
+    ]
+
+
+def settings_of(names):
+    """Return the part of the configuration that tables and page show."""
+    return {name: str(project.benchmarks[name]) for name in names}
+def listing(dataset):
+    """Hash of the file names below a folder catalogue's root: a clip added or removed makes the catalogue again."""
+    catalog = project.dataset(dataset).catalog
+    if catalog.module != "folder":
+        return ""
+    names = hashlib.sha256()
+    root = os.path.expandvars(os.path.expanduser(catalog.options["root"]))
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            names.update(os.fsencode(f"{folder}/{name}\0"))
+    return names.hexdigest()
+
+
+def after_catalog(wildcards):
+    """Look at a shard again when the catalogue is there: a job whose clips are the same is then struck out.
+
+    Without it every shard counts as changed as soon as the catalogue is made anew. Adds no file to the input.
+    """
+    getattr(checkpoints, f"catalog_{rule_name(wildcards.dataset)}").get()
+    return []
 
 
 wildcard_constraints:

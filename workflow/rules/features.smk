@@ -4,6 +4,7 @@
 rule features:
     input:
         manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+        catalog=after_catalog,
     output:
         arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.safetensors",
         manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.parquet",
@@ -11,31 +12,45 @@ rule features:
         f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.log",
     benchmark:
         f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
-    params:
-        settings=lambda w: project.features(w.features).model_dump(mode="json"),
-        cache=f"{DATA}/weights",
+    conda:
+        "../../environment.yml"
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000),
+        runtime=minutes(240),
         gpu=gpus,
+    params:
+        settings=lambda w: project.features(w.features).model_dump(
+            mode="json", exclude={"title"}
+        ),
+        cache=f"{DATA}/weights",
     script:
         "../scripts/features.py"
 
 
 rule pack:
     input:
-        arrays=lambda w: expand(rules.features.output.arrays, shard=shards_of(w.dataset), allow_missing=True),
-        manifests=lambda w: expand(rules.features.output.manifest, shard=shards_of(w.dataset), allow_missing=True),
+        arrays=lambda w: expand(
+            rules.features.output.arrays,
+            shard=shards_of(w.dataset),
+            allow_missing=True,
+        ),
+        manifests=lambda w: expand(
+            rules.features.output.manifest,
+            shard=shards_of(w.dataset),
+            allow_missing=True,
+        ),
     output:
         arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.safetensors",
         manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.parquet",
     log:
         f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     script:
         "../scripts/pack.py"
 

@@ -1,20 +1,6 @@
 # Runs -> tables and the page.
 
 
-def runs_of(name):
-    benchmark = project.benchmarks[name]
-    return [
-        f"{RESULTS}/benchmarks/{name}/runs/{method}/seed-{seed}/run.json"
-        for method in benchmark.methods
-        for seed in benchmark.seeds
-    ]
-
-
-def settings_of(names):
-    """Return the part of the configuration that tables and page show."""
-    return {name: str(project.benchmarks[name]) for name in names}
-
-
 rule results:
     input:
         [run for name in BENCHMARKS for run in runs_of(name)],
@@ -24,12 +10,14 @@ rule results:
         table=f"{RESULTS}/benchmark.txt",
     log:
         f"{LOGS}/results.log",
-    params:
-        settings=settings_of(BENCHMARKS),
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        settings=settings_of(BENCHMARKS),
     script:
         "../scripts/results.py"
 
@@ -37,7 +25,10 @@ rule results:
 rule report:
     input:
         rules.results.output,
-        [f"{RESULTS}/{project.benchmarks[name].dataset}/splits/{project.benchmarks[name].split}/audit.json" for name in BENCHMARKS],
+        [
+            f"{RESULTS}/{project.benchmarks[name].dataset}/splits/{project.benchmarks[name].split}/audit.json"
+            for name in BENCHMARKS
+        ],
     output:
         report(
             f"{RESULTS}/report/index.html",
@@ -46,12 +37,14 @@ rule report:
         ),
     log:
         f"{LOGS}/report.log",
-    params:
-        settings=settings_of(BENCHMARKS),
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        settings=settings_of(BENCHMARKS),
     script:
         "../scripts/report.py"
 
@@ -68,12 +61,14 @@ for name in BENCHMARKS:
             f"{RESULTS}/benchmarks/{name}/results.csv",
         log:
             f"{LOGS}/benchmarks/{name}/results.log",
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=memory(4000),
+            runtime=minutes(30),
         params:
             benchmark=name,
             settings=settings_of([name]),
-        threads: 1
-        resources:
-            mem_mb=4000,
-            runtime=30,
         script:
             "../scripts/results.py"

@@ -1,18 +1,6 @@
 # A method trained and evaluated with one seed on one benchmark.
 
 
-def method_settings(wildcards):
-    """Return what a run depends on, so that a changed option runs that method again and no other."""
-    benchmark = project.benchmarks[wildcards.benchmark]
-    method = project.method(wildcards.method, benchmark)
-    return {
-        "preset": benchmark.preset,
-        "module": method.config.module,
-        "options": method.options,
-        "training": method.training.model_dump(mode="json"),
-    }
-
-
 rule run:
     input:
         unpack(benchmark_parts),
@@ -29,12 +17,14 @@ rule run:
         f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.log",
     benchmark:
         f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.benchmark.tsv"
-    params:
-        settings=method_settings,
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
         gpu=gpus,
+    params:
+        settings=method_settings,
     script:
         "../scripts/run.py"

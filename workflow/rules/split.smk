@@ -12,17 +12,25 @@ rule split:
         page=f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.md",
     log:
         f"{LOGS}/{{dataset}}/splits/{{split}}.log",
-    params:
-        settings=lambda w: project.dataset(w.dataset).splits[w.split].model_dump(mode="json"),
-        cache=f"{DATA}/{{dataset}}/metadata",
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        settings=lambda w: project.dataset(w.dataset)
+        .splits[w.split]
+        .model_dump(mode="json"),
+        cache=f"{DATA}/{{dataset}}/metadata",
     script:
         "../scripts/split.py"
 
 
 rule splits:
     input:
-        [f"{RESULTS}/{dataset}/splits/{split}/split.parquet" for dataset in DATASETS for split in project.dataset(dataset).splits],
+        [
+            f"{RESULTS}/{dataset}/splits/{split}/split.parquet"
+            for dataset in DATASETS
+            for split in project.dataset(dataset).splits
+        ],

@@ -1,0 +1,59 @@
+"""`avzsl status`: how far a run is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from avzsl.config.load import load_project
+from avzsl.status import Stage, read_status
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "status",
+        help="say how far a run is: stages, shards, failures by reason, GPU time, time left",
+        description="Say how far a run in this folder is, from the files it leaves: stages and shards done, clips that "
+        "failed by reason, processor and GPU time of finished jobs, and the time left at the rate of this run. Reads only.",
+    )
+    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the state."""
+    status = read_status(load_project(options.config))
+    write = sys.stdout.write
+    write(f"running: process {status.holder}\n" if status.holder else "no run is in progress\n")
+    write(f"{'':>34} {'done':>13}  {'CPU time':>9} {'GPU time':>9} {'peak':>8}  {'left':>9}\n")
+    for stage in status.stages:
+        write(_line(stage))
+        for reason, count in stage.failed.items():
+            write(f"{'':>34} {count:>6} clips: {reason}\n")
+    if status.gpu_s is not None:
+        write(f"GPU seconds of finished jobs: {status.gpu_s:.0f}\n")
+    for path in status.unreadable:
+        write(f"unreadable: {path} (delete it, and the next run makes it again)\n")
+    return 0
+
+
+def _line(stage: Stage) -> str:
+    usage = stage.usage
+    done = f"{stage.done}/{stage.total} {stage.unit}"
+    cpu = span(usage.cpu_s) if usage.jobs else ""
+    gpu = span(usage.gpu_s) if usage.gpu_s else ""
+    peak = f"{usage.peak_mb:.0f} MB" if usage.jobs else ""
+    left = "" if stage.done == stage.total else ("?" if stage.left_s is None else span(stage.left_s))
+    return (
+        f"{f'{stage.of} {stage.name}'.strip():>34} {done:>13}  {cpu:>9} {gpu:>9} {peak:>8}  {left:>9}\n".rstrip() + "\n"
+    )
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people: 45 s, 12 min, 3 h 20."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d}"

@@ -1,0 +1,119 @@
+"""Every number of a run, once more from what it kept per clip."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.schemas import HISTORY, PREDICTIONS
+from avzsl.contracts.tables import read_table
+from avzsl.evaluation.calibration import Calibration, harmonic_mean, mean_recall
+from avzsl.evaluation.retrieval import retrieve
+
+METRICS = ("seen", "unseen", "hm", "zsl")
+# Percent; a number written to JSON and one recomputed differ by the order of a sum at most.
+TOLERANCE = 1e-9
+
+
+def recompute(run: Path) -> dict[str, Any]:
+    """Return all results of the run in the folder `run`, computed from its predictions and its distances.
+
+    S, U, HM, ZSL and per-class accuracy come from predictions.parquet; predictions, the best calibration, the area
+    under the seen-unseen curve and retrieval from scores.safetensors; epoch and beta from history.parquet.
+    Raises DataError that names the first number of run.json that differs by more than rounding.
+    """
+    path = run / "run.json"
+    record = _read(path)
+    predictions = read_table(run / "predictions.parquet", PREDICTIONS)
+    arrays, header = read_arrays(run / "scores.safetensors")
+    names, seen = header["class_names"], np.asarray(header["seen"], dtype=bool)
+    if predictions["clip_id"].tolist() != header["clip_ids"]:
+        raise DataError(run / "predictions.parquet", "holds other clips than scores.safetensors")
+    column = {name: index for index, name in enumerate(names)}
+    labels = predictions["class_name"].map(column).to_numpy(np.int64)
+    calibration = Calibration(arrays["distances"], labels, seen)
+
+    if predictions["predicted"].tolist() != [names[c] for c in calibration.predict(record["beta"])]:
+        raise DataError(run / "predictions.parquet", "does not follow from the distances and the beta of the run")
+    among = predictions["predicted_zsl"].dropna()
+    if among.tolist() != [names[c] for c in calibration.predict_unseen()[among.index]]:
+        raise DataError(run / "predictions.parquet", "its unseen-only predictions do not follow from the distances")
+
+    result: dict[str, Any] = dict(zip(METRICS, _scores(predictions, column, seen), strict=True))
+    right = predictions["predicted"] == predictions["class_name"]
+    by_class = (100.0 * right.groupby(predictions["class_name"]).mean()).to_dict()
+    result["per_class"] = {name: by_class.get(name) for name in names}
+    best = calibration.best_exact()
+    area = calibration.area()
+    hm = None if best.hm is None else 100.0 * best.hm
+    result["best_beta_on_test"] = {"hm": hm, "beta": best.beta, "ausuc": area}
+    points: dict[str, np.ndarray] = {
+        name: arrays[name] for name in ("audio", "visual", "both", "classes") if name in arrays
+    }
+    result["retrieval"] = retrieve(points, labels, seen) if "classes" in points else {}
+    history = read_table(run / "history.parquet", HISTORY)
+    chosen = history[(history["stage"] == 1) & history["selected"]]
+    result["epoch"] = int(chosen["epoch"].iloc[0])
+    for key, value in result.items():
+        _same(path, key, record.get(key), value)
+    return result
+
+
+def intersection(runs: Sequence[Path]) -> list[dict[str, float | None]]:
+    """Return S, U, HM and ZSL in percent of each run on the test clips that all of `runs` share.
+
+    For comparing feature sets that cover different clips. A class that has no shared clip takes part in no mean.
+    Raises DataError if no test clip is shared.
+    """
+    tables = [read_table(run / "predictions.parquet", PREDICTIONS) for run in runs]
+    shared = set.intersection(*(set(table["clip_id"]) for table in tables))
+    if not shared:
+        raise DataError(runs[0] / "predictions.parquet", "shares no test clip with the other runs")
+    results = []
+    for table in tables:
+        part = table[table["clip_id"].isin(shared)]
+        names = sorted(set(part["class_name"]))
+        unseen = set(part.loc[part["subset"] == "test_unseen", "class_name"])
+        column = {name: index for index, name in enumerate(names)}
+        scores = _scores(part, column, np.asarray([name not in unseen for name in names]))
+        results.append(dict(zip(METRICS, scores, strict=True)))
+    return results
+
+
+def _scores(predictions: Any, column: dict[str, int], seen: np.ndarray) -> tuple[float | None, ...]:
+    """Return S, U, HM, ZSL in percent from a PREDICTIONS table; `seen` says it of each column."""
+    right = (predictions["predicted"] == predictions["class_name"]).groupby(predictions["class_name"]).mean()
+    zsl_rows = predictions.dropna(subset=["predicted_zsl"])
+    zsl = (zsl_rows["predicted_zsl"] == zsl_rows["class_name"]).groupby(zsl_rows["class_name"]).mean()
+    recall, recall_zsl = np.full(len(column), np.nan), np.full(len(column), np.nan)
+    for name, index in column.items():
+        recall[index], recall_zsl[index] = right.get(name, np.nan), zsl.get(name, np.nan)
+    s, u, z = mean_recall(recall, seen), mean_recall(recall, ~seen), mean_recall(recall_zsl, ~seen)
+    return tuple(None if value is None else 100.0 * value for value in (s, u, harmonic_mean(s, u), z))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataError(path, "does not exist; the run has not ended")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise DataError(path, f"is not valid JSON ({error}); delete the run and train it again") from error
+
+
+def _same(path: Path, key: str, recorded: Any, value: Any) -> None:
+    if isinstance(value, dict):
+        for part, number in value.items():
+            _same(path, f"{key}.{part}", (recorded or {}).get(part), number)
+    elif value is None or recorded is None:
+        if value is not recorded:
+            raise DataError(path, f"{key} is {recorded}, but the run's own files give {value}")
+    elif not math.isclose(float(recorded), float(value), rel_tol=1e-9, abs_tol=TOLERANCE):
+        raise DataError(path, f"{key} is {recorded}, but the run's own files give {value}")

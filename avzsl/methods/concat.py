@@ -1,0 +1,42 @@
+"""Joined features with one triplet loss: the "both (concat)" rows of CJME's Tables 2 and 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from avzsl.config.methods import Option
+from avzsl.methods.base import Batch, Dims, Method
+from avzsl.methods.blocks import layer, pairwise, triplet
+from avzsl.methods.inputs import join, width
+from avzsl.methods.options import number, whole
+
+
+class Concat(Method):
+    """One projection of [audio, visual] and one of class embeddings into a space, a triplet loss between them."""
+
+    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+        super().__init__(dims, options)
+        self.margin, dim, hidden = number(options, "margin"), whole(options, "dim"), whole(options, "hidden")
+        self.g = nn.Sequential(
+            layer(width(dims, "both"), hidden, number(options, "dropout")), nn.Linear(hidden, dim), nn.ReLU()
+        )
+        self.g_t = nn.Sequential(nn.Linear(dims.text, dim), nn.ReLU())
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return [d(x_p, t_p) - d(x_q, t_p) + margin]_+, as CJME's eqs. 1 and 2 for one modality."""
+        p, q = (self.g(join(clips.audio, clips.visual, "both")) for clips in (batch.positive, batch.negative))
+        return triplet(self.g_t(batch.positive.text), p, q, self.margin).mean()
+
+    def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Return the points of clips (N, dim) and classes (C, dim)."""
+        return {"both": self.g(join(audio, visual, "both")), "classes": self.g_t(classes)}
+
+    def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Return Euclidean distances between them."""
+        points = self.embed(audio, visual, classes)
+        return {"both": pairwise(points["both"], points["classes"])}
+
+
+METHOD = Concat

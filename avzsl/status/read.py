@@ -1,0 +1,134 @@
+"""Count what is finished, what failed and why, and how fast it goes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from avzsl.config.load import Benchmark, Project
+from avzsl.contracts.jobs import holder
+from avzsl.status.usage import Usage, usage_of
+
+# Snakemake's log files lie here, in the working directory (workflow/rules/common.smk).
+LOGS = "logs"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one data set or benchmark."""
+
+    name: str
+    of: str  # the data set or benchmark
+    done: int
+    total: int
+    unit: str
+    rows: Counter[str] = field(default_factory=Counter)  # status of its clips, where it has clips
+    usage: Usage = field(default_factory=Usage)
+    left_s: float | None = None  # estimated wall time to the end; None: cannot be told
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Return the clips that did not end in ok, most frequent reason first."""
+        return {status: count for status, count in self.rows.most_common() if status != "ok"}
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole project."""
+
+    stages: tuple[Stage, ...]
+    holder: str | None  # who runs it now, "process on host"
+    unreadable: tuple[Path, ...]
+
+    @property
+    def gpu_s(self) -> float | None:
+        """Return the GPU seconds of all finished jobs; None if no job's benchmark file tells."""
+        known = [stage.usage.gpu_s for stage in self.stages if stage.usage.gpu_s is not None]
+        return sum(known) if known else None
+
+
+def read_status(project: Project, folder: Path = Path()) -> Status:
+    """Read the state of `project` from its results and logs below the working directory `folder`.
+
+    Unreadable manifests are listed, never fatal: a run in progress may be replacing them.
+    """
+    results = folder / project.config.results
+    lock = results / ".lock"
+    held = holder(lock)
+    since = lock.stat().st_mtime if held else None
+    reader = _Reader(results, folder / LOGS, since)
+    stages: list[Stage] = []
+    for dataset in sorted({b.dataset for b in project.benchmarks.values()}):
+        feature_sets = sorted({b.features for b in project.benchmarks.values() if b.dataset == dataset})
+        stages += reader.dataset(dataset, project.dataset(dataset).shards, feature_sets)
+    stages += [reader.runs(benchmark) for benchmark in project.benchmarks.values()]
+    page = results / "report" / "index.html"
+    stages.append(Stage("report", "", int(page.is_file()), 1, "page"))
+    return Status(tuple(stages), held, tuple(reader.unreadable))
+
+
+class _Reader:
+    def __init__(self, results: Path, logs: Path, since: float | None) -> None:
+        self.results, self.logs, self.since = results, logs, since
+        self.unreadable: list[Path] = []
+
+    def dataset(self, name: str, shards: int, feature_sets: list[str]) -> list[Stage]:
+        base, logs = self.results / name, self.logs / name
+        numbers = [f"{shard:04d}" for shard in range(shards)]
+        catalog = base / "catalog" / "clips.parquet"
+        stages = [Stage("catalog", name, int(catalog.is_file()), 1, "table")]
+        media = [base / "media" / f"{number}.parquet" for number in numbers]
+        stages.append(
+            self._stage("media", name, media, "shards", [logs / "media" / f"{n}.benchmark.tsv" for n in numbers])
+        )
+        for feature_set in feature_sets:
+            folder = base / "features" / feature_set
+            made = [folder / "shards" / f"{number}.parquet" for number in numbers]
+            costs = [logs / "features" / feature_set / f"{number}.benchmark.tsv" for number in numbers]
+            stages.append(self._stage(f"features {feature_set}", name, made, "shards", costs))
+            stages.append(Stage(f"pack {feature_set}", name, int((folder / "packed.parquet").is_file()), 1, "table"))
+        return stages
+
+    def runs(self, benchmark: Benchmark) -> Stage:
+        folder = self.results / "benchmarks" / benchmark.name / "runs"
+        logs = self.logs / "benchmarks" / benchmark.name
+        pairs = [(method, seed) for method in benchmark.methods for seed in benchmark.seeds]
+        made = [folder / method / f"seed-{seed}" / "run.json" for method, seed in pairs]
+        costs = [logs / f"{method}-seed-{seed}.benchmark.tsv" for method, seed in pairs]
+        return self._stage("runs", benchmark.name, made, "runs", costs)
+
+    def _stage(self, name: str, of: str, made: list[Path], unit: str, costs: list[Path]) -> Stage:
+        times = [path.stat().st_mtime for path in made if path.is_file()]
+        rows: Counter[str] = Counter()
+        for path in made:
+            if path.suffix == ".parquet" and path.is_file():
+                rows.update(self._statuses(path))
+        left = _left(times, len(made), self.since)
+        return Stage(name, of, len(times), len(made), unit, rows, usage_of(costs), left)
+
+    def _statuses(self, path: Path) -> list[str]:
+        try:
+            return pq.ParquetFile(path).read(columns=["status"]).column("status").to_pylist()
+        except (pa.ArrowException, OSError, KeyError, ValueError):
+            self.unreadable.append(path)
+            return []
+
+
+def _left(times: list[float], total: int, since: float | None) -> float | None:
+    """Return the seconds to the end at the rate of this run so far; None without a run or a finished part.
+
+    Jobs work side by side, so the rate is that of finished parts since the run began, whatever one part takes.
+    """
+    if len(times) == total:
+        return 0.0
+    if since is None:
+        return None
+    recent = sum(1 for moment in times if moment >= since)
+    if not recent:
+        return None
+    return (total - len(times)) * (time.time() - since) / recent

@@ -1,0 +1,323 @@
+"""The two-stage AVCA protocol side by side: a plain loop, written from the specification the way the released code
+works, and this project's. CPU seconds of one process, equal float32 arithmetic, synthetic features.
+
+    python benchmarks/training.py --shape ucf --shrink 10     # whole protocol, a tenth of the epochs' length
+    python benchmarks/training.py --evaluation                # VGGSound's test set, every beta
+    python benchmarks/training.py --memory                    # peak memory with VGGSound-sized features
+    python benchmarks/training.py --precision                 # bfloat16 and compilation: time and HM over 5 seeds
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from avzsl.benchmark import BenchmarkData, assemble, load
+from avzsl.benchmark.synthetic import SyntheticFiles, write
+from avzsl.config.load import SHIPPED, Benchmark, Method
+from avzsl.config.methods import MethodConfig, Overrides
+from avzsl.evaluation import Calibration
+from avzsl.methods import Batch, Clips, Dims, build
+from avzsl.methods.avca import AVCA
+from avzsl.methods.blocks import pairwise
+from avzsl.training import run
+
+# Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.
+SHAPES = {
+    "ucf": ((30, 12, 9), (3174, 353, 1467, 555, 1267), 256, 101),
+    "activitynet": ((99, 51, 50), (9204, 1023, 4307, 1615, 4199), 256, 200),
+    "vggsound": ((138, 69, 69), (70351, 7817, 3102, 9032, 3450), 64, 309),
+}
+FAR = 99999999999999.0
+
+
+def make(folder: Path, shape: str) -> tuple[SyntheticFiles, Path]:
+    """Write a synthetic benchmark of a data set's shape: 512 + 512 features, 300-d class embeddings."""
+    (train, val, test), sizes, _, _ = SHAPES[shape]
+    rng = np.random.default_rng(0)
+    names = [f"class {i:03d}" for i in range(train + val + test)]
+    # Vectors of a low-dimensional structure, so that there is something to transfer.
+    vectors = rng.standard_normal((len(names), 40)) @ rng.standard_normal((40, 300))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    groups = (names[:train], names[:train], names[train : train + val], names[: train + val], names[train + val :])
+    counts = {}
+    for subset, classes, size in zip(
+        ("train", "val_seen", "val_unseen", "test_seen", "test_unseen"), groups, sizes, strict=True
+    ):
+        counts[subset] = {name: size // len(classes) + (i < size % len(classes)) for i, name in enumerate(classes)}
+    files = write(folder / "in", counts, dict(zip(names, vectors, strict=True)), dims=(512, 512), noise=2.0)
+    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
+    return files, folder / "benchmark"
+
+
+def avca(preset: str, **training: Any) -> Method:
+    """Return AVCA under a preset, with the settings that the released scripts have for UCF."""
+    config = MethodConfig.model_validate(yaml.safe_load((SHIPPED / "methods" / "avca.yaml").read_text()))
+    options = {**config.options, **config.presets.get(preset, Overrides()).options}  # type: ignore[call-overload]
+    return Method("avca", config, options, config.training.model_copy(update=training))
+
+
+# --- the plain loop ---------------------------------------------------------------------------------------------
+
+
+class PlainItems(torch.utils.data.Dataset):
+    """One positive and one negative clip an item, drawn in Python for every item."""
+
+    def __init__(self, data: BenchmarkData, subsets: tuple[str, ...]) -> None:
+        part = data.subset(*subsets)
+        self.data, self.rows, self.labels = data, part.rows, part.labels
+        self.classes = sorted(set(part.labels.tolist()))
+        self.of_class = {c: np.flatnonzero(part.labels == c) for c in self.classes}
+        self.text = data.vectors[self.classes]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        label = int(self.labels[index])
+        other = int(np.random.choice([c for c in self.classes if c != label]))
+        negative = int(np.random.choice(self.of_class[other]))
+        rows = (self.rows[index], self.rows[negative])
+        parts = [(self.data.audio[r], self.data.visual[r]) for r in rows]
+        text = [self.text[self.classes.index(c)] for c in (label, other)]
+        return (*parts[0], text[0], label), (*parts[1], text[1], other)
+
+
+def plain_loader(items: PlainItems, batches: int, size: int) -> torch.utils.data.DataLoader:
+    """Class-balanced sampling with replacement, `batches` batches of `size`."""
+    counts = {c: len(rows) for c, rows in items.of_class.items()}
+    weights = [1.0 / (len(counts) * counts[int(label)]) for label in items.labels]
+    sampler = torch.utils.data.WeightedRandomSampler(weights, batches * size, replacement=True)
+    return torch.utils.data.DataLoader(items, batch_size=size, sampler=sampler)
+
+
+def plain_evaluate(
+    z: torch.Tensor, w: torch.Tensor, targets: torch.Tensor, ids: np.ndarray, seen: np.ndarray, space: int
+) -> tuple[float, ...]:
+    """Return (S, U, HM, ZSL, beta) of the best of the 16 values of beta, everything done anew for each of them."""
+    seen_ids, unseen_ids = torch.from_numpy(ids[seen]), torch.from_numpy(ids[~seen])
+    columns = torch.from_numpy(ids)
+    best = (0.0, 0.0, -1.0, 0.0, 0.0)
+
+    def recall(predicted: torch.Tensor) -> torch.Tensor:
+        right = torch.bincount(predicted[predicted == targets], minlength=space)
+        return right / torch.bincount(targets, minlength=space)
+
+    for beta in torch.linspace(0, 3, 16):
+        # Over the whole id space, where classes outside the benchmark are far from everything; the released code
+        # fills two such matrices for each beta, one of which it then replaces.
+        distances, unseen_only = torch.zeros((len(z), space)) + FAR, torch.zeros((len(z), space)) + FAR
+        distances[:, columns] = torch.cdist(z, w)
+        far = torch.zeros(space, dtype=torch.long)
+        far[seen_ids] = int(FAR)
+        unseen_only = distances + far
+        bias = torch.zeros(space) + beta
+        bias[unseen_ids] = 0
+        calibrated = recall((distances + bias).argmin(1))
+        among = recall(unseen_only.argmin(1))
+        s, u, zsl = (float(r.mean()) for r in (calibrated[seen_ids], calibrated[unseen_ids], among[unseen_ids]))
+        hm = 2 * s * u / (s + u + 2.2e-16)
+        if hm > best[2]:
+            best = (s, u, hm, zsl, float(beta))
+    return best
+
+
+def plain_stage(data: BenchmarkData, subsets: tuple[str, ...], method: Method, shape: str, seed: int) -> list[float]:
+    """Train for all epochs as released and return the validation HM of each."""
+    training = method.training
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    model = build("avca", Dims(512, 512, 300), method.options)
+    assert isinstance(model, AVCA)
+    optimiser = torch.optim.Adam(model.trained(), lr=training.lr, weight_decay=training.weight_decay)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", patience=3)
+    items, check = PlainItems(data, subsets), PlainItems(data, ("val_seen", "val_unseen"))
+    validation, (ids, seen) = data.subset("val_seen", "val_unseen"), data.candidates(1)
+
+    def unpack(sides: list[Any], classes: torch.Tensor) -> Batch:
+        return Batch(Clips(*sides[0]), Clips(*sides[1]), classes)
+
+    result = []
+    for _ in range(training.epochs):
+        model.train()
+        for sides in plain_loader(items, training.batches_per_epoch, training.batch_size):
+            loss = model.step(unpack(sides, torch.empty(0)), {"adam": optimiser}, 0)
+            float(loss)
+        model.eval()
+        with torch.no_grad():
+            for sides in plain_loader(check, training.batches_per_epoch, training.batch_size):
+                batch = unpack(sides, torch.empty(0))
+                float(model.loss(batch))
+                model.embed(batch.positive.audio, batch.positive.visual, batch.positive.text)
+            points = model.embed(
+                torch.from_numpy(data.audio[validation.rows]),
+                torch.from_numpy(data.visual[validation.rows]),
+                torch.from_numpy(data.vectors[ids]),
+            )
+        scores = plain_evaluate(
+            points["visual"], points["classes"], torch.from_numpy(validation.labels), ids, seen, SHAPES[shape][3]
+        )
+        scheduler.step(scores[2])
+        result.append(scores[2])
+    return result
+
+
+def plain_protocol(data: BenchmarkData, method: Method, shape: str) -> int:
+    """Run both stages as the released code does and return the epoch that stage 1 selects."""
+    hm = plain_stage(data, ("train",), method, shape, 0)
+    plain_stage(data, ("train", "val_seen", "val_unseen"), method, shape, 0)
+    return int(np.argmax(hm)) + 1
+
+
+# --- measurements -----------------------------------------------------------------------------------------------
+
+
+def clock() -> float:
+    """CPU seconds of this process and its children."""
+    use, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return use.ru_utime + use.ru_stime + children.ru_utime + children.ru_stime
+
+
+def protocol(shape: str, shrink: float, threads: int) -> None:
+    """Print CPU seconds of the whole two-stage protocol: plain, as_released, corrected."""
+    batches = max(2, round(500 / shrink))
+    with tempfile.TemporaryDirectory() as name:
+        files, folder = make(Path(name), shape)
+        data = load(folder, files.pack[0], files.embeddings)
+        size = {"epochs": 50 if shrink <= 25 else 10, "batches_per_epoch": batches, "batch_size": SHAPES[shape][2]}
+        print(f"{shape}: {size}, {threads} threads")
+        started = clock()
+        epoch = plain_protocol(data, avca("as_released", **size), shape)
+        plain = clock() - started
+        print(f"plain loop    {plain:8.1f} CPU s   selected epoch {epoch}")
+        for preset in ("as_released", "corrected"):
+            benchmark = Benchmark(shape, shape, "d", "f", preset, ("avca",), (0,), Overrides())  # type: ignore[arg-type]
+            started = clock()
+            out = Path(name) / preset
+            run(folder, files.pack[0], files.embeddings, avca(preset, **size), benchmark, 0, out, "cpu", threads)
+            seconds = clock() - started
+            row = json.loads((out / "run.json").read_text())
+            print(
+                f"{preset:12}  {seconds:8.1f} CPU s   selected epoch {row['epoch']}   {plain / seconds:.2f} times faster"
+            )
+
+
+def evaluation() -> None:
+    """Print CPU time of scoring VGGSound's test set at every beta, from embeddings: plain and ours."""
+    classes, clips = 276, 12482
+    rng = np.random.default_rng(0)
+    ids, seen = np.sort(rng.permutation(309)[:classes]), np.arange(classes) < 207
+    w = torch.from_numpy(rng.standard_normal((classes, 64)).astype(np.float32)).relu()
+    labels = rng.integers(0, classes, clips)
+    z = (w[labels] + 2 * torch.from_numpy(rng.standard_normal((clips, 64)).astype(np.float32))).relu()
+    plain_scores, plain = timed(lambda: plain_evaluate(z, w, torch.from_numpy(ids[labels]), ids, seen, 309), 2)
+    ours, mine = timed(lambda: Calibration(pairwise(z, w).numpy(), labels, seen).best(), 10)
+    matrix = pairwise(z, w).numpy()
+    _, scored = timed(lambda: Calibration(matrix, labels, seen).best(), 10)
+    print(f"plain {1000 * plain:.0f} ms   ours {1000 * mine:.1f} ms   {plain / mine:.0f} times faster")
+    print(f"of which calibration, every beta, from the one matrix of distances: {1000 * scored:.1f} ms")
+    print(f"HM plain {plain_scores[2]:.6f}, ours {ours.hm:.6f} at beta {ours.beta:.1f}")
+
+
+def timed(call: Any, repeats: int) -> tuple[Any, float]:
+    """Return the result of `call` and its mean CPU seconds, after one call to warm up."""
+    result = call()
+    started = clock()
+    for _ in range(repeats):
+        call()
+    return result, (clock() - started) / repeats
+
+
+def memory() -> None:
+    """Print this process's peak memory for a short run on VGGSound-sized features."""
+    with tempfile.TemporaryDirectory() as name:
+        # Made in a child process, so that only training counts here.
+        import multiprocessing
+
+        child = multiprocessing.get_context("spawn").Process(target=make, args=(Path(name), "vggsound"))
+        child.start()
+        child.join()
+        files = SyntheticFiles(
+            Path(name) / "in",
+            (Path(name) / "in" / "packed.safetensors", Path(name) / "in" / "packed.parquet"),
+            Path(name) / "in" / "embeddings.safetensors",
+        )
+        method = avca("corrected", epochs=1, batches_per_epoch=20, batch_size=64)
+        benchmark = Benchmark("vggsound", "vggsound", "d", "f", "corrected", ("avca",), (0,), Overrides())
+        run(
+            Path(name) / "benchmark",
+            files.pack[0],
+            files.embeddings,
+            method,
+            benchmark,
+            0,
+            Path(name) / "out",
+            "cpu",
+            1,
+        )
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, 94,752 clips")
+
+
+def precision(shrink: float, threads: int) -> None:
+    """Print time and HM over 5 seeds in float32, in bfloat16, and compiled."""
+    with tempfile.TemporaryDirectory() as name:
+        files, folder = make(Path(name), "ucf")
+        benchmark = Benchmark("ucf", "ucf", "d", "f", "corrected", ("avca",), (0,), Overrides())
+        size = {"epochs": 10, "batches_per_epoch": max(2, round(500 / shrink)), "batch_size": 256}
+        for label, change in (
+            ("float32", {}),
+            ("bfloat16", {"precision": "bfloat16"}),
+            ("compiled", {"compile": True}),
+        ):
+            hm, started = [], clock()
+            for seed in range(5):
+                out = Path(name) / "out"
+                run(
+                    folder,
+                    files.pack[0],
+                    files.embeddings,
+                    avca("corrected", **size, **change),
+                    benchmark,
+                    seed,
+                    out,
+                    "cpu",
+                    threads,
+                )
+                hm.append(json.loads((out / "run.json").read_text())["hm"])
+            print(
+                f"{label:9} {clock() - started:7.1f} CPU s   HM {np.mean(hm):.2f} ± {np.std(hm, ddof=1):.2f}   {np.round(hm, 2)}"
+            )
+
+
+def main() -> None:
+    """Parse the command line and print one measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="ucf")
+    parser.add_argument("--shrink", type=float, default=10.0, help="divide the 500 batches of an epoch by this")
+    parser.add_argument("--threads", type=int, default=2)
+    for flag in ("evaluation", "memory", "precision"):
+        parser.add_argument(f"--{flag}", action="store_true")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    torch.set_num_threads(options.threads)
+    if options.evaluation:
+        evaluation()
+    elif options.memory:
+        memory()
+    elif options.precision:
+        precision(options.shrink, options.threads)
+    else:
+        protocol(options.shape, options.shrink, options.threads)
+
+
+if __name__ == "__main__":
+    main()

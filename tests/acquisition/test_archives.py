@@ -1,0 +1,153 @@
+"""Archives, honest and hostile."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from avzsl.acquisition import AcquisitionError
+from avzsl.acquisition.unpack import unpack
+
+
+def make_tar(path: Path, files: dict[str, bytes], mode: str = "w:gz") -> Path:
+    with tarfile.open(path, mode) as tape:
+        for name, body in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(body), 0o6777
+            tape.addfile(info, io.BytesIO(body))
+    return path
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as box:
+        for name, body in files.items():
+            box.writestr(name, body)
+    return path
+
+
+def make_rar(path: Path, files: dict[str, bytes]) -> Path:
+    """Write a rar 2.9 archive of stored (not compressed) files: headers with a CRC-16 of their own, then the bytes."""
+
+    def block(kind: int, flags: int, fields: bytes, body: bytes = b"") -> bytes:
+        rest = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+        return struct.pack("<H", zlib.crc32(rest) & 0xFFFF) + rest + body
+
+    out = b"Rar!\x1a\x07\x00" + block(0x73, 0, b"\0" * 6)
+    for name, body in files.items():
+        raw = name.encode()
+        fields = struct.pack("<IIBIIBBHI", len(body), len(body), 3, zlib.crc32(body), 0, 20, 0x30, len(raw), 0o100644)
+        out += block(0x74, 0x8000, fields + raw, body)
+    path.write_bytes(out + block(0x7B, 0x4000, b""))
+    return path
+
+
+MAKERS = {
+    "a.tar": lambda path, files: make_tar(path, files, "w"),
+    "a.tar.gz": make_tar,
+    "a.tar.xz": lambda path, files: make_tar(path, files, "w:xz"),
+    "a.zip": make_zip,
+    "a.rar": make_rar,
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_data_set_from_archives(tmp_path, fetch, good_clip, make_clips, make_dataset, name):
+    body = good_clip.read_bytes()
+    archive = MAKERS[name](
+        tmp_path / name, {"UCF/Archery/v_Archery_g01_c01.mp4": body, "UCF/Archery/v_broken.mp4": b"x" * 50}
+    )
+    clips = make_clips(["Archery/v_Archery_g01_c01.mp4", "v_broken.mp4", "v_none.mp4"])
+    dataset = make_dataset({"kind": "archive", "archives": [str(archive)]})
+    table = fetch(clips, dataset)
+    assert list(table["status"]) == ["ok", "corrupt", "missing"]
+    assert Path(table.iloc[0]["path"]).is_file()
+    archive.unlink()  # unpacked once; but a list that names nothing is a mistake
+    with pytest.raises(AcquisitionError, match="there is no such archive"):
+        fetch(clips, dataset)
+
+
+def test_an_archive_is_fetched_from_a_server(tmp_path, server, fetch, good_clip, make_clips, make_dataset):
+    server.bodies["all.zip"] = make_zip(tmp_path / "all.zip", {"x/good.mp4": good_clip.read_bytes()}).read_bytes()
+    server.faults["all.zip"] = ["truncate"]  # goes on where it broke
+    source = {"kind": "archive", "archives": [f"{server.url}/all.zip"]}
+    assert list(fetch(make_clips(["good.mp4"]), make_dataset(source))["status"]) == ["ok"]
+    assert list(fetch(make_clips(["good.mp4"]), make_dataset(source))["status"]) == ["ok"]
+    assert server.seen[0][2] == "bytes=0-" and len(server.seen) == 2
+
+
+HOSTILE = {
+    "../up.txt": b"1", "/abs.txt": b"2", "a/../../up2.txt": b"3", "ok/./fine.txt": b"4", "..\\win.txt": b"5",
+    "C:\\drive.txt": b"6", ".unpacked-0000": b"7", "ok/deep/fine.txt": b"8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_nothing_leaves_the_folder(tmp_path, name):
+    archive = MAKERS[name](tmp_path / name, HOSTILE)
+    folder = tmp_path / "inside" / "out"
+    unpack(archive, folder, 1000)
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert files == {"ok/fine.txt", "ok/deep/fine.txt"}
+    assert {p.name for p in tmp_path.iterdir()} == {name, "inside"}
+    assert not any(p.stat().st_mode & 0o6000 for p in folder.rglob("*"))
+
+
+def test_links_and_devices_are_left_out(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tape:
+        for kind, name in (
+            (tarfile.SYMTYPE, "link"),
+            (tarfile.LNKTYPE, "hard"),
+            (tarfile.CHRTYPE, "dev"),
+            (tarfile.FIFOTYPE, "pipe"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            tape.addfile(info)
+        info = tarfile.TarInfo("link/passwd")
+        info.size = 3
+        tape.addfile(info, io.BytesIO(b"abc"))
+    unpack(path, tmp_path / "out", 1000)
+    assert [p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")] == [
+        "link",
+        "link/passwd",
+    ]
+    assert not (tmp_path / "out/link").is_symlink()
+    zipped = tmp_path / "a.zip"
+    with zipfile.ZipFile(zipped, "w") as box:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = 0o120777 << 16
+        box.writestr(info, "/etc/passwd")
+    unpack(zipped, tmp_path / "out2", 1000)
+    assert list((tmp_path / "out2").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_bomb_is_refused_by_what_comes_out(tmp_path, name):
+    archive = MAKERS[name](tmp_path / name, {"a.bin": b"\0" * 600_000, "b.bin": b"\0" * 600_000})
+    with pytest.raises(AcquisitionError, match="unpacks to more than"):
+        unpack(archive, tmp_path / "out", 1_000_000)
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".part*"))
+
+
+def test_a_damaged_archive_is_an_error_unless_it_is_allowed(tmp_path, fetch, good_clip, make_clips, make_dataset):
+    body = good_clip.read_bytes()
+    archive = make_tar(tmp_path / "a.tar.gz", {"a.mp4": body, "b.mp4": random.Random(0).randbytes(300_000)})
+    archive.write_bytes(archive.read_bytes()[:-100_000])
+    source = {"kind": "archive", "archives": [str(archive)]}
+    clips = make_clips(["a.mp4", "b.mp4"])
+    with pytest.raises(AcquisitionError, match=r"a\.tar\.gz: is not a whole archive"):
+        fetch(clips, make_dataset(source))
+    text = tmp_path / "t.zip"
+    text.write_text("no archive")
+    with pytest.raises(AcquisitionError, match="is not a whole archive"):
+        unpack(text, tmp_path / "out", 1000)
+    table = fetch(clips, make_dataset({**source, "allow_damaged": True}))
+    assert list(table["status"]) == ["ok", "missing"]

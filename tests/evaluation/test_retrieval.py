@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from avzsl.evaluation.retrieval import average_precision, retrieve
+
+
+def test_average_precision_agrees_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    distances, relevant = rng.random((20, 50)), rng.random((20, 50)) < 0.2
+    want = [average_precision_score(r, -d) for r, d in zip(relevant, distances, strict=True)]
+    np.testing.assert_allclose(average_precision(distances, relevant), want)
+
+
+def test_retrieval_by_hand_leave_one_out_and_class_averaged():
+    # Two classes on a line. Class 0 (seen): clips at 0 and 1; class 1 (unseen): clips at 2, 10, 11.
+    x = np.asarray([[0.0], [1.0], [2.0], [10.0], [11.0]])
+    labels, seen = np.asarray([0, 0, 1, 1, 1]), np.asarray([True, False])
+    got = retrieve({"audio": x, "visual": x, "classes": np.asarray([[0.2], [10.4]])}, labels, seen)
+    # Query at 0 finds 1 first: AP 1. Query at 1: 0 and 2 are tied, 0 comes first: AP 1.
+    assert got["audio_visual"]["seen"] == pytest.approx(100.0)
+    # At 2: order 1, 0, 10, 11 -> (1/3 + 2/4) / 2. At 10: 11, 2 -> 1. At 11: 10, 2 -> 1.
+    assert got["audio_visual"]["unseen"] == pytest.approx(100 * np.mean([(1 / 3 + 2 / 4) / 2, 1, 1]))
+    assert got["text_audio"] == {
+        "seen": pytest.approx(100.0),
+        "unseen": pytest.approx(100.0),
+        "hm": pytest.approx(100.0),
+    }
+    assert got["visual_audio"] == got["audio_visual"]
+
+
+def test_a_class_with_one_clip_has_no_cross_modal_score():
+    x = np.asarray([[0.0], [1.0], [2.0]])
+    got = retrieve(
+        {"audio": x, "visual": x, "classes": np.asarray([[0.0], [2.0]])},
+        np.asarray([0, 0, 1]),
+        np.asarray([True, False]),
+    )
+    assert got["audio_visual"]["unseen"] is None
+    assert got["audio_visual"]["hm"] is None
+    assert got["text_visual"]["unseen"] == pytest.approx(100.0)
+
+
+def test_many_queries_are_chunked_without_a_seam():
+    rng = np.random.default_rng(1)
+    x, labels = rng.standard_normal((600, 4)), rng.integers(0, 5, 600)
+    got = retrieve({"audio": x, "visual": x + 0.1, "classes": rng.standard_normal((5, 4))}, labels, np.arange(5) < 3)
+    distances = np.linalg.norm(x[:, None] - (x + 0.1)[None], axis=2)
+    scores = []
+    for i in range(600):
+        rest = np.arange(600) != i
+        scores.append(average_precision_score(labels[rest] == labels[i], -distances[i, rest]))
+    by_class = [np.mean(np.asarray(scores)[labels == c]) for c in range(5)]
+    assert got["audio_visual"]["seen"] == pytest.approx(100 * np.mean(by_class[:3]))
