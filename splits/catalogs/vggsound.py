@@ -38,8 +38,10 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     Raises DataError with file and line for a row that is malformed, listed twice or of an unknown class.
     """
     del dataset
-    table = options.clips.locate("vggsound.csv", cache, "catalog.clips", CSV_URLS)
-    categories = _categories(options.categories.locate("stat.csv", cache, "catalog.categories", CATEGORY_URLS))
+    table = options.clips.locate("vggsound.csv", cache, f"datasets/{name}.yaml: catalog.clips", CSV_URLS)
+    categories = _categories(
+        options.categories.locate("stat.csv", cache, f"datasets/{name}.yaml: catalog.categories", CATEGORY_URLS)
+    )
     rows: dict[str, tuple[str, str, str, str, float, float, str, str]] = {}
     for number, row in _rows(table):
         if (
