@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 from pydantic import Field
 
 from avzsl.config.base import Section
@@ -67,6 +66,8 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     Raises ConfigError for a label that the ontology does not hold, DataError with file and line for a malformed
     row, a video listed twice or a file with fewer rows than its header says.
     """
+    import pandas as pd
+
     del dataset
     labels = dict(options.classes)
     notes: list[str] = []

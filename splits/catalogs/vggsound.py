@@ -7,7 +7,6 @@ import io
 import re
 from pathlib import Path
 
-import pandas as pd
 from pydantic import Field
 
 from avzsl.config.base import Section
@@ -37,6 +36,8 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
 
     Raises DataError with file and line for a row that is malformed, listed twice or of an unknown class.
     """
+    import pandas as pd
+
     del dataset
     table = options.clips.locate("vggsound.csv", cache, f"datasets/{name}.yaml: catalog.clips", CSV_URLS)
     categories = _categories(
