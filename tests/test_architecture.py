@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "avzsl/evaluation": FLOOR | {"avzsl.evaluation"},
     "avzsl/methods": FLOOR | {"avzsl.evaluation", "avzsl.methods"},
     "avzsl/training": FLOOR | {"avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
+    "avzsl/published": {"avzsl.published"},
+    "avzsl/tables": FLOOR | {"avzsl.published", "avzsl.tables"},
     "avzsl/report": FLOOR | {"avzsl.evaluation", "avzsl.report"},
     "avzsl/predict": FLOOR | {"extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
@@ -53,7 +55,8 @@ def test_imports_go_down_only(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["splits", "splits.catalogs", "avzsl.config.load", "avzsl.report", "avzsl.benchmark", "avzsl.cli"]
+    "module",
+    ["splits", "splits.catalogs", "avzsl.config.load", "avzsl.report", "avzsl.benchmark", "avzsl.cli", "avzsl.tables"],
 )
 def test_light_modules_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -57,7 +57,7 @@ def recompute(run: Path) -> dict[str, Any]:
     points: dict[str, np.ndarray] = {
         name: arrays[name] for name in ("audio", "visual", "both", "classes") if name in arrays
     }
-    result["retrieval"] = retrieve(points, labels, seen) if "classes" in points else {}
+    result["retrieval"] = retrieve(points, labels, seen, arrays["distances"])
     history = read_table(run / "history.parquet", HISTORY)
     chosen = history[(history["stage"] == 1) & history["selected"]]
     result["epoch"] = int(chosen["epoch"].iloc[0])

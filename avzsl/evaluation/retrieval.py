@@ -50,26 +50,30 @@ def _per_query(
     return result
 
 
-def retrieve(points: Mapping[str, FloatArray], labels: IntArray, seen: BoolArray) -> dict[str, dict[str, float | None]]:
-    """Return mAP in percent of every direction of the CJME paper that `points` allow: `seen`, `unseen` and `hm` each.
+def retrieve(
+    points: Mapping[str, FloatArray], labels: IntArray, seen: BoolArray, distances: FloatArray | None = None
+) -> dict[str, dict[str, float | None]]:
+    """Return mAP in percent of every direction of the CJME paper that the method allows: `seen`, `unseen` and `hm` each.
 
     `points` holds `classes` (C, dim) and, in the same space, `audio` and `visual` (clips, dim), one of them, or `both`
-    (clips, dim) for a method that embeds joined modalities; `labels` (clips,) index classes; `seen` (C,). The gallery
-    is always all test clips, seen and unseen; a clip is never in its own gallery. `text_both` ranks by the sum of both
-    distances (eq. 6). The mean is first over a class's queries, then over classes.
+    (clips, dim) for a method that embeds joined modalities; it may be empty. `distances` (clips, C), uncalibrated, are
+    the method's own: `text_selected` ranks by them (CJME's "T -> A or V"). `labels` (clips,) index classes; `seen` (C,).
+    The gallery is always all test clips, seen and unseen; a clip is never in its own gallery. `text_both` ranks by the
+    sum of both distances (eq. 6). The mean is first over a class's queries, then over classes.
     """
     present = np.unique(labels)
-    texts = points["classes"][present]
+    directions: dict[str, FloatArray] = {}
     galleries = {name: [points[name]] for name in ("audio", "visual", "both") if name in points}
     if "audio" in points and "visual" in points:
         galleries["both"] = [points["audio"], points["visual"]]
-    directions = {
-        f"text_{name}": _per_query([texts] * len(gallery), gallery, present, labels, False)
-        for name, gallery in galleries.items()
-    }
-    if "audio" in points and "visual" in points:
         for query, gallery in (("audio", "visual"), ("visual", "audio")):
             directions[f"{query}_{gallery}"] = _per_query([points[query]], [points[gallery]], labels, labels, True)
+    for name, parts in galleries.items():
+        texts = [points["classes"][present]] * len(parts)
+        directions[f"text_{name}"] = _per_query(texts, parts, present, labels, False)
+    if distances is not None:
+        relevant = present[:, None] == labels[None]
+        directions["text_selected"] = average_precision(distances.T[present].astype(np.float64), relevant)
     result: dict[str, dict[str, float | None]] = {}
     for name, precision in directions.items():
         owners = present if name.startswith("text") else labels

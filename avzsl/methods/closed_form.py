@@ -119,7 +119,7 @@ def values(options: Mapping[str, Option], key: str) -> list[float]:
     """Return the values of an option to search, one or a list; raises ConfigError if one is no number above 0."""
     given = options[key]
     listed = given if isinstance(given, list) else [given]
-    numbers = [float(v) for v in listed if isinstance(v, int | float) and not isinstance(v, bool) and v > 0]
+    numbers = [v for v in listed if isinstance(v, int | float) and not isinstance(v, bool) and v > 0]
     if not listed or len(numbers) < len(listed):
         raise ConfigError(f"method option {key}: must be a number above 0 or a list of such, got {given!r}")
     return numbers

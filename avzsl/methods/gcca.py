@@ -30,11 +30,22 @@ class GCCA(ClosedForm):
     def prepare(self, problem: Problem) -> Any:
         mean = problem.classes[problem.labels].mean(0)
         views = (problem.audio, problem.visual, problem.classes[problem.labels] - mean)
-        return views, [linalg.eigh(x.T @ x) for x in views], mean
+        # Basis of the common space of the last penalty: it does not depend on `dim`.
+        return views, [linalg.eigh(x.T @ x) for x in views], mean, {}
 
     def common(self, prepared: Any, penalty: float, dim: int) -> tuple[Array, list[Array]]:
         """Return G (N, r) and the U_j; r is `dim`, or fewer where the views have no more directions."""
-        views, decompositions, _ = prepared
+        views, decompositions, _, bases = prepared
+        if penalty not in bases:
+            bases.clear()  # one is as large as all features together
+            bases[penalty] = self._bases(views, decompositions, penalty)
+        joined, whitening, values, basis = bases[penalty]
+        keep = np.flatnonzero(values > 1e-9 * values[-1])[::-1][:dim]
+        g = joined @ (basis[:, keep] / np.sqrt(values[keep]))
+        return g, [w @ (w.T @ (x.T @ g)) for x, w in zip(views, whitening, strict=True)]
+
+    def _bases(self, views: Any, decompositions: Any, penalty: float) -> tuple[Array, list[Array], Array, Array]:
+        """Return M of all views side by side, its factors after X, and the eigenvalues and -vectors of M^T M."""
         # X (X^T X + rho I)^-1 X^T = M M^T with M = X Q (Lambda + rho)^-1/2: the sum over views is one such product
         # of all M side by side, whose left singular vectors come from a matrix of the views' widths, not of N clips.
         whitening = []
@@ -42,10 +53,7 @@ class GCCA(ClosedForm):
             positive = np.maximum(values, 0)
             whitening.append(basis / np.sqrt(positive + penalty * max(positive.mean(), 1e-12)))
         joined = np.concatenate([x @ w for x, w in zip(views, whitening, strict=True)], axis=1)
-        values, basis = linalg.eigh(joined.T @ joined)
-        keep = np.flatnonzero(values > 1e-9 * values[-1])[::-1][:dim]
-        g = joined @ (basis[:, keep] / np.sqrt(values[keep]))
-        return g, [w @ (w.T @ (x.T @ g)) for x, w in zip(views, whitening, strict=True)]
+        return joined, whitening, *linalg.eigh(joined.T @ joined)
 
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
         _, maps = self.common(prepared, setting["penalty"], int(setting["dim"]))

@@ -117,7 +117,7 @@ def run(
         "per_class": {n: _percent(float(r)) for n, r in zip(names, recall, strict=True)},
         "classes_without_test_clips": [names[c] for c in calibration.empty],
         "best_beta_on_test": _oracle(calibration),
-        "retrieval": _retrieval(points, calibration, seen),
+        "retrieval": retrieve(points, calibration.labels, seen, matrix),
         "outputs": {
             key: {
                 k: _percent(v)
@@ -163,12 +163,6 @@ def _oracle(calibration: Calibration) -> dict[str, float | None]:
     """What calibration could have given at best: over all beta, chosen on the test clips. Never a result."""
     best = calibration.best_exact()
     return {"hm": _percent(best.hm), "beta": best.beta, "ausuc": calibration.area()}
-
-
-def _retrieval(points: dict[str, np.ndarray], calibration: Calibration, seen: np.ndarray) -> dict[str, Any]:
-    if not points:
-        return {}
-    return retrieve(points, calibration.labels, seen)
 
 
 def _write_predictions(

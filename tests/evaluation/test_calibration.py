@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avzsl.contracts.errors import AvzslError
 from avzsl.evaluation import GRID, Calibration, harmonic_mean
 
 
@@ -106,7 +107,7 @@ def test_harmonic_mean_is_symmetric_and_zero_at_zero():
 
 
 def test_distances_that_are_not_numbers_are_refused():
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(AvzslError, match="not finite"):
         Calibration(np.asarray([[np.nan, 1.0]]), np.asarray([0]), np.asarray([True, False]))
 
 

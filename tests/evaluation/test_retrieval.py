@@ -54,3 +54,17 @@ def test_many_queries_are_chunked_without_a_seam():
         scores.append(average_precision_score(labels[rest] == labels[i], -distances[i, rest]))
     by_class = [np.mean(np.asarray(scores)[labels == c]) for c in range(5)]
     assert got["audio_visual"]["seen"] == pytest.approx(100 * np.mean(by_class[:3]))
+
+
+def test_the_methods_own_distances_rank_clips_for_a_phrase():
+    labels, seen = np.asarray([0, 0, 1, 1]), np.asarray([True, False])
+    distances = np.asarray([[0.1, 9.0], [0.2, 9.0], [0.3, 1.0], [0.15, 2.0]])
+    got = retrieve({}, labels, seen, distances)
+    # Class 0's clips come first and third of 0.1, 0.15, 0.2, 0.3; class 1's come first and second.
+    assert got == {
+        "text_selected": {
+            "seen": pytest.approx(100 * (1 + 2 / 3) / 2),
+            "unseen": 100.0,
+            "hm": pytest.approx(2 * 100 * 83.3333333333 / 183.3333333333),
+        }
+    }

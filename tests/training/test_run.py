@@ -174,5 +174,5 @@ def test_a_compiled_loss_learns_the_same(toy, tmp_path):
 def test_a_training_that_diverges_says_so(toy, tmp_path):
     from avzsl.contracts.errors import AvzslError
 
-    with pytest.raises((AvzslError, ValueError), match=r"diverged|not finite"):
+    with pytest.raises(AvzslError, match=r"diverged|not finite"):
         go(toy, tmp_path, method("cjme", lr=1e30, batches_per_epoch=30))

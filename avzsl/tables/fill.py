@@ -1,0 +1,142 @@
+"""From finished runs to the rows of a table."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from avzsl.config.load import Benchmark, Project
+from avzsl.contracts.errors import DataError
+from avzsl.published import Published, comparable, of_table
+from avzsl.tables.layout import Layout
+
+# Our feature sets that are of a published kind: same network, same weights.
+FEATURES = {"selavi": "selavi", "selavi-as-released": "selavi", "vggish-c3d": "vggish-c3d"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of a row, in percent; None where there is no such number."""
+
+    mean: float | None = None
+    sd: float | None = None  # over seeds, sample standard deviation; None for one seed
+    published: float | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured less published, in standard deviations over seeds."""
+        if self.mean is None or self.published is None or not self.sd:
+            return None
+        return (self.mean - self.published) / self.sd
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its leading cells, the method it belongs to, and how it came about."""
+
+    labels: tuple[str, ...]
+    method: str
+    status: str  # measured, not run here, or published, not run here
+    cells: Mapping[str, Cell]
+    seeds: int = 0
+    seconds: float | None = None  # mean wall time of a run
+    source: str = ""  # of the published numbers
+
+
+class Measured:
+    """The finished runs of one benchmark, as run.json records them."""
+
+    def __init__(self, project: Project, benchmark: Benchmark, results: Path) -> None:
+        self.project, self.benchmark, self.folder = project, benchmark, results / "benchmarks" / benchmark.name
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Content of benchmark.json."""
+        return read(self.folder / "benchmark.json")
+
+    def runs(self, method: str) -> list[dict[str, Any]]:
+        """Return the record of every configured seed; none if the benchmark does not run this method.
+
+        Raises DataError if a configured run is not there.
+        """
+        if method not in self.benchmark.methods:
+            return []
+        return [read(self.folder / "runs" / method / f"seed-{seed}" / "run.json") for seed in self.benchmark.seeds]
+
+    @property
+    def random_weights(self) -> bool:
+        return bool((self.record.get("extractor") or {}).get("random_weights"))
+
+    def published(self, task: str) -> list[Published]:
+        """Return published rows of the same data set, features and split; none for features of random weights."""
+        features = FEATURES.get(self.benchmark.features)
+        if features is None or self.random_weights:
+            return []
+        split = self.project.dataset(self.benchmark.dataset).splits[self.benchmark.split]
+        if split.flavour not in ("published", "imported"):
+            return []
+        name = "published_cls" if split.variant == "cls" else "published"
+        return comparable(self.benchmark.dataset, features, name, task)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises DataError that names the file if there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(path, "does not exist; run `snakemake` to build it") from error
+    except (OSError, ValueError) as error:
+        raise DataError(path, f"is not readable JSON ({error}); delete it and run again") from error
+    if not isinstance(value, dict):
+        raise DataError(path, "does not hold a JSON object; delete it and run again")
+    return value
+
+
+def fill(layout: Layout, measured: Measured) -> list[Row]:
+    """Return the table's rows for one benchmark, in the paper's order; what was not run keeps its row."""
+    printed = {row.row: row for row in of_table(layout.source, layout.table)}
+    rows = [_row(layout, measured, row) for _, row in sorted(printed.items())]
+    if layout.references:
+        ours = {row.method for row in rows}
+        for row in measured.published("classification"):
+            if row.source != layout.source and row.method not in ours:
+                cells = {metric: Cell(published=getattr(row, metric)) for metric in layout.metrics}
+                rows.append(Row(("Newer", *row.labels), "", "published, not run here", cells, source=row.place))
+    return rows
+
+
+def _row(layout: Layout, measured: Measured, printed: Published) -> Row:
+    runs = measured.runs(printed.method)
+    match = _match(measured.published(printed.task), printed)
+    cells = {}
+    for metric in layout.metrics:
+        values = [v for v in (_value(run, printed.task, metric) for run in runs) if v is not None]
+        # A metric that some seed lacks has no mean.
+        whole = bool(values) and len(values) == len(runs)
+        cells[metric] = Cell(
+            statistics.fmean(values) if whole else None,
+            statistics.stdev(values) if whole and len(values) > 1 else None,
+            getattr(match, metric) if match else None,
+        )
+    labels = (printed.group, *printed.labels) if len(printed.labels) < len(layout.labels) else printed.labels
+    seconds = statistics.fmean(run["seconds"] for run in runs) if runs else None
+    status = "measured" if runs else "not run here"
+    return Row(labels, printed.method, status, cells, len(runs), seconds, match.place if match else "")
+
+
+def _match(candidates: list[Published], printed: Published) -> Published | None:
+    """Return the same row for this benchmark's data set, else the same method's row of another source."""
+    same = [c for c in candidates if (c.source, c.table, c.row) == (printed.source, printed.table, printed.row)]
+    method = [c for c in candidates if printed.method and c.method == printed.method]
+    return next(iter(same + method), None)
+
+
+def _value(run: dict[str, Any], task: str, metric: str) -> float | None:
+    value = run.get(metric) if task == "classification" else (run.get("retrieval") or {}).get(task, {}).get(metric)
+    return None if value is None or math.isnan(value) else float(value)
