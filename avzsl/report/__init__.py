@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avzsl.report.page import build
-    from avzsl.report.summary import Summary, summarise, terminal_table
+    from avzsl.report.summary import Summary, collect, summarise, terminal_table
 
-__all__ = ["Summary", "build", "summarise", "terminal_table"]
+__all__ = ["Summary", "build", "collect", "summarise", "terminal_table"]
 
 
 def __getattr__(name: str) -> Any:

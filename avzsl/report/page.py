@@ -68,7 +68,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
         version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
-        nav=NAV, stages=STAGES, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
+        nav=NAV, stages=STAGES, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
         random=[b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip

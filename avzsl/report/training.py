@@ -179,9 +179,13 @@ def _beta_figure(benchmark: str, method: str, curve: Tradeoff, beta: float | Non
         ]
     return Figure(
         f"beta-{benchmark}-{method}", f"Calibration of {method}",
-        f"S, U and HM on the test clips over the calibration β, seed {seed}; the dashed line is the β chosen on validation.",
+        f"S, U and HM on the test clips over the calibration β, seed {seed}; the dashed line is the β chosen on validation.{_thinned(curve)}",
         data, layout,
     )  # fmt: skip
+
+
+def _thinned(curve: Tradeoff) -> str:
+    return f" Drawn: {CURVE_POINTS} of {len(curve.betas)} steps." if len(curve.betas) > CURVE_POINTS else ""
 
 
 def _thin(curve: Tradeoff) -> np.ndarray:

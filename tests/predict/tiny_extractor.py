@@ -17,6 +17,7 @@ DIM = 6
 class _Networks:
     audio_dim = visual_dim = DIM
     batch_windows = 4
+    measured: dict[str, float] = {}  # noqa: RUF012
     identity: dict[str, Any] = {"name": "tiny", "windows": "uniform", "weights": "none", "random_weights": True}  # noqa: RUF012
 
     def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:

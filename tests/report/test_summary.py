@@ -9,7 +9,7 @@ import pytest
 
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import RUNS
-from avzsl.report import summarise, terminal_table
+from avzsl.report import build, collect, summarise, terminal_table
 from avzsl.report.published import find_published
 from tests.report.world import World, make_world
 
@@ -79,3 +79,20 @@ def test_published_numbers_are_found_by_data_set_features_and_method() -> None:
 def test_the_tables_need_no_torch() -> None:
     code = "import sys, avzsl.report as r; r.summarise, r.build; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_papers_number_stands_beside_ours(world: World, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = find_published("ucf", "selavi", "avca")
+    monkeypatch.setattr("avzsl.report.summary.find_published", lambda d, f, m: paper if m == "avca" else None)
+    row = collect(world.project, world.results).table.iloc[0]
+    assert row["hm_published"] == 27.15
+    assert row["published_source"] == "AVCA (CVPR 2022), Table 2"
+    build(world.project, world.results, tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert f"paper 27.15 ({row['hm_mean'] - 27.15:+.2f})" in page
+
+
+def test_collecting_writes_nothing(tmp_path) -> None:
+    world = make_world(tmp_path)
+    collect(world.project, world.results)
+    assert not (world.results / "runs.csv").exists()

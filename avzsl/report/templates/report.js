@@ -6,7 +6,8 @@
 
   // ---- theme -------------------------------------------------------------------------------------------------
   const system = window.matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  let printing = false; // paper is white whatever the screen is
+  const dark = () => !printing && (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
   const palettes = {
     light: ["#0072B2", "#D55E00", "#009E73", "#AA4499", "#B07D00", "#3A9BD9", "#6B4C9A", "#555555"],
     dark: ["#56B4E9", "#FF9A4D", "#2FC79A", "#E39BCB", "#F0E442", "#8FB8FF", "#C9A0FF", "#C8C8C8"],
@@ -93,7 +94,12 @@
     redraw();
   });
   window.addEventListener("beforeprint", () => {
-    if (root.dataset.figures) plots.forEach((node) => { if (!drawn.has(node)) draw(node); });
+    printing = true;
+    if (root.dataset.figures) plots.forEach(draw);
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    redraw();
   });
 
   // ---- which benchmark is shown ------------------------------------------------------------------------------
