@@ -190,6 +190,11 @@ def test_theme_button_and_print(opened) -> None:
     assert opened.execute_script("return getComputedStyle(document.body).backgroundColor") != before
     result = opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert len(result["data"]) > 50_000
+    # Paper is white, also for a reader whose screen is dark.
+    opened.execute_script("document.documentElement.dataset.theme = 'dark'")
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert opened.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 @pytest.mark.slow
