@@ -48,6 +48,14 @@ def test_ucf_is_the_published_one(ucf, stage):
     assert split.counts()["excluded"] == len(ucf.clips) - 6816
 
 
+def test_a_catalogue_without_the_lost_clips_gives_the_same(ucf):
+    """Who has only what survived, or lists it, gets the published split as well."""
+    survived = ucf.clips[ucf.clips["clip_id"].isin(set().union(*ucf.lists.values()))]
+    split = build_split(survived, ucf.classes, config("ucf"))
+    assert len(survived) == 6816
+    assert {stage: clips_of(split, stage) for stage in SUBSET} == ucf.lists
+
+
 @pytest.mark.parametrize("stage", list(SUBSET))
 def test_activitynet_is_the_published_one(activitynet, stage):
     lists = {"path": str(activitynet.folder)}
