@@ -38,16 +38,20 @@ class Audit:
         return next(check for check in self.checks if check.name == name)
 
     def enforce(self) -> None:
-        """Raise AvzslError that names the first check that exceeds its gate, with examples."""
+        """Raise AvzslError that names every check that exceeds its gate, with examples."""
+        failed = []
         for check in self.checks:
             if check.passed:
                 continue
             if check.count is None:
-                raise AvzslError(f"audit: {check.name} has a gate, but was {check.note}")
+                failed.append(f"{check.name} has a gate, but was {check.note}")
+                continue
             examples = f", for example {'; '.join(check.examples[:3])}" if check.examples else ""
-            raise AvzslError(
-                f"audit: {check.name}: {check.count} of {check.total} {check.title}; the gate allows {check.limit:g}{examples}"
+            failed.append(
+                f"{check.name}: {check.count} of {check.total} {check.title}; the gate allows {check.limit:g}{examples}"
             )
+        if failed:
+            raise AvzslError(f"audit: {'. '.join(failed)}")
 
 
 def audit_split(

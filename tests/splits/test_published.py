@@ -204,3 +204,15 @@ def test_the_shipped_data_sets_are_in_order(name):
     check_options(name, dataset)
     flavours = {split.flavour for split in dataset.splits.values()}
     assert flavours == {"published", "imported", "source_disjoint"}
+
+
+def test_other_flavours_need_validation_classes_of_their_own(catalog):
+    names = [n for members in load_facts("audioset-zsl").roles.values() for n in members]
+    tables = catalog([20] * 33, names=names)
+    for flavour in ("random", "source_disjoint"):
+        with pytest.raises(ConfigError, match="no class has the role val_unseen"):
+            build_split(*tables, SplitConfig.model_validate({"flavour": flavour, "classes": "audioset-zsl"}))
+        split = build_split(
+            *tables, SplitConfig.model_validate({"flavour": flavour, "classes": "audioset-zsl-disjoint"})
+        )
+        assert split.counts()["test_unseen"] == 200
