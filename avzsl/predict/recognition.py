@@ -96,7 +96,13 @@ def predict(
     predictions = []
     for path, row in zip(clips, table.to_dict("records"), strict=True):
         if row["status"] != "ok":
-            predictions.append(Prediction(str(path), row["status"], row["reason"], (), (), (), ()))
+            # Extraction only knows that there were no media, and the status why.
+            status, reason = (
+                (row["reason"], "there is no such file")
+                if row["status"] == "no_media"
+                else (row["status"], row["reason"])
+            )
+            predictions.append(Prediction(str(path), status, reason, (), (), (), ()))
             continue
         part = slice(*arrays["offsets"][row["row"] : row["row"] + 2])
         audio, visual = arrays["audio"][part], arrays["visual"][part]

@@ -110,8 +110,8 @@ def test_unreadable_clips_have_a_reason(project: Project, run: Path, tmp_path: P
     empty.write_text("")
     good = clip(tmp_path / "-b.mp4", np.ones((1, DIM)))
     got = predict(project, run, [empty, tmp_path / "not there.mp4", good], LABELS)
-    assert [c.status for c in got.clips] == ["too_short", "no_media", "ok"]
-    assert got.clips[1].reason
+    assert [c.status for c in got.clips] == ["too_short", "missing", "ok"]
+    assert got.clips[1].reason == "there is no such file"
 
 
 def test_other_features_or_words_than_the_runs_are_refused(project: Project, run: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_command_writes_table_json_and_page(project: Project, run: Path, tmp_pat
 
 def test_page_of_a_failed_clip(project: Project, run: Path, tmp_path: Path) -> None:
     page = as_page(predict(project, run, [tmp_path / "gone.mp4"], LABELS))
-    assert "no_media" in page
+    assert "there is no such file" in page
 
 
 def test_nearness_ranks_like_distances_and_sums_to_a_hundred() -> None:
