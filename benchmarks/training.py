@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from avzsl.benchmark import BenchmarkData, assemble, load
 from avzsl.benchmark.synthetic import SyntheticFiles, write
-from avzsl.config.load import SHIPPED, Benchmark, Method, _load
+from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides
 from avzsl.evaluation import Calibration
 from avzsl.methods import Batch, Clips, Dims, build
@@ -60,7 +61,7 @@ def make(folder: Path, shape: str) -> tuple[SyntheticFiles, Path]:
 
 def avca(preset: str, **training: Any) -> Method:
     """Return AVCA under a preset, with the settings that the released scripts have for UCF."""
-    config = _load(SHIPPED / "methods" / "avca.yaml", MethodConfig, 0)
+    config = MethodConfig.model_validate(yaml.safe_load((SHIPPED / "methods" / "avca.yaml").read_text()))
     options = {**config.options, **config.presets.get(preset, Overrides()).options}  # type: ignore[call-overload]
     return Method("avca", config, options, config.training.model_copy(update=training))
 

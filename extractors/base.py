@@ -66,6 +66,7 @@ class Networks(Protocol):
     visual_dim: int
     batch_windows: int  # windows that one call should hold
     identity: dict[str, Any]  # name, windows, weights, random_weights, execution: the header of every output
+    measured: dict[str, float]  # what the networks found out about themselves, such as the error of 16-bit arithmetic
 
     def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
         """Return float32 features (windows, audio_dim) and (windows, visual_dim) of a non-empty batch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 ATTEMPTS = 5
+RETRY_S = 1.0  # wait before the second attempt; doubled after each
 TIMEOUT_S = 60.0
 
 
@@ -55,26 +57,26 @@ def download(url: str, folder: Path, sha256: str | None = None) -> tuple[Path, s
 
 
 def _fetch(url: str, partial: Path) -> None:
-    problem: Exception | None = None
-    for attempt in range(ATTEMPTS):
+    """Fetch until the file is whole; only attempts that bring nothing new are counted."""
+    failures = 0
+    while True:
         before = partial.stat().st_size if partial.exists() else 0
         try:
             _fetch_rest(url, partial)
             return
-        except (OSError, http.client.HTTPException, urllib.error.URLError) as error:
-            problem = error
-            if isinstance(error, urllib.error.HTTPError):
-                if error.code == 416:  # the partial file is longer than the file: start anew
-                    partial.unlink(missing_ok=True)
-                elif error.code < 500:
-                    break
+        except (OSError, http.client.HTTPException) as error:
+            code = error.code if isinstance(error, urllib.error.HTTPError) else None
             grown = partial.exists() and partial.stat().st_size > before
-            logger.info("fetching %s stopped (%s), attempt %d of %d", url, error, attempt + 1, ATTEMPTS)
-            if not grown and attempt + 1 >= 2 and not isinstance(error, urllib.error.HTTPError):
-                break
-    raise DataError(
-        partial, f"{url} cannot be fetched ({problem}); fetch it by hand and name the file in features.weights.path"
-    ) from problem
+            failures = 1 if grown else failures + 1
+            logger.info("fetching %s stopped: %s", url, error)
+            if code == 416:  # what is there is no beginning of the file: start anew
+                partial.unlink(missing_ok=True)
+            elif failures >= ATTEMPTS or (code is not None and code < 500):
+                raise DataError(
+                    partial,
+                    f"{url} cannot be fetched ({error}); run again to go on, or fetch it by hand and name the file in features.weights.path",
+                ) from error
+            time.sleep(RETRY_S * (2**failures - 1))
 
 
 def _fetch_rest(url: str, partial: Path) -> None:

@@ -52,30 +52,35 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def pick_video(container: InputContainer, *, first: bool = False) -> VideoStream:
-    """Return the video stream to decode: the first one that is not a cover picture, or simply the `first`."""
+def pick_video(container: InputContainer, info: ClipInfo, *, first: bool = False) -> VideoStream:
+    """Return the video stream to decode and note its codec and frame rate in `info`.
+
+    It is the first one that is not a cover picture, or simply the `first`. Raises ClipError("no_video_stream").
+    """
     streams = list(container.streams.video)
     if not first:
         streams = [s for s in streams if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         raise ClipError("no_video_stream", "has no video stream")
-    return streams[0]
+    stream = streams[0]
+    info.video_codec = stream.codec_context.name if stream.codec_context else None
+    info.fps = float(stream.average_rate) if stream.average_rate else None
+    return stream
 
 
-def pick_audio(container: InputContainer) -> AudioStream:
-    """Return the audio stream that the ffmpeg command takes by default: marked default, then most channels, then first."""
+def pick_audio(container: InputContainer, info: ClipInfo) -> AudioStream:
+    """Return the audio stream to decode and note its codec in `info`.
+
+    It is the one that the ffmpeg command takes by default: marked as default, then most channels, then first.
+    Raises ClipError("no_audio_stream").
+    """
     streams = list(container.streams.audio)
     if not streams:
         raise ClipError("no_audio_stream", "has no audio stream")
     default = av.stream.Disposition.default
-    return max(streams, key=lambda s: (bool(s.disposition & default), _channels(s), -s.index))
-
-
-def describe(info: ClipInfo, video: VideoStream, audio: AudioStream) -> None:
-    """Write codecs and frame rate of the two streams into `info`."""
-    info.video_codec = video.codec_context.name if video.codec_context else None
-    info.audio_codec = audio.codec_context.name if audio.codec_context else None
-    info.fps = float(video.average_rate) if video.average_rate else None
+    stream = max(streams, key=lambda s: (bool(s.disposition & default), _channels(s), -s.index))
+    info.audio_codec = stream.codec_context.name if stream.codec_context else None
+    return stream
 
 
 def decode_video(container: InputContainer, stream: VideoStream, *, strict: bool) -> Iterator[VideoFrame]:
@@ -138,21 +143,18 @@ def decode_audio_on_time(
     on; jumps back and jumps of more than 10 s are broken timestamps and change nothing.
     """
     begin, samples = None, 0
-    received = 0.0  # seconds that the decoder gave since begin, at its own rate
     for time, chunk in decode_audio(container, stream, rate):
         if begin is None:
             begin = time if time is not None and math.isfinite(time) else 0.0
         elif time is not None:
-            hole = time - begin - received
+            hole = time - begin - samples / rate
             if MIN_GAP_S < hole <= MAX_GAP_S:
                 silence = np.zeros(round(hole * rate), np.int16)
                 yield begin + samples / rate, silence
                 samples += silence.size
-                received += hole
         if chunk.size:
             yield begin + samples / rate, chunk
         samples += chunk.size
-        received = samples / rate
 
 
 def _flush(resampler: av.AudioResampler) -> np.ndarray:

@@ -49,16 +49,17 @@ def extract_shard(
     """
     extractor = find_extractor(features.extractor)
     networks = extractor.load(features, device, threads, cache)
-    clips = [_Clip({str(k): v for k, v in row.items()}) for row in media.to_dict("records")]
+    clips = [Clip({str(k): v for k, v in row.items()}) for row in media.to_dict("records")]
     readable = [clip for clip in clips if clip.row["status"] == "ok"]
     if readable:
-        _extract(readable, networks, features, threads)
+        extract_clips(readable, networks, features, threads)
     there = [clip for clip in clips if clip.status == "ok"]
     for row, clip in enumerate(there):
         clip.place = row
     header = {
         "clip_ids": [clip.row["clip_id"] for clip in there],
         "extractor": networks.identity,
+        "measured": networks.measured,
         "versions": _versions(),
     }
     write_arrays(arrays, _arrays(there, networks), header)
@@ -74,7 +75,7 @@ def extract_shard(
 
 
 @dataclass
-class _Clip:
+class Clip:
     """A clip on its way through the shard."""
 
     row: dict[str, Any]  # of the MEDIA table
@@ -108,9 +109,9 @@ def covered(times: list[tuple[float, float]]) -> float:
     return round(total, 6)
 
 
-def _extract(clips: list[_Clip], networks: Networks, features: FeaturesConfig, threads: int) -> None:
-    """Read all clips and embed their windows, batched over clips in their order."""
-    batch: list[tuple[_Clip, Window]] = []
+def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int) -> None:
+    """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips."""
+    batch: list[tuple[Clip, Window]] = []
 
     def embed() -> None:
         if not batch:
@@ -140,7 +141,7 @@ def _extract(clips: list[_Clip], networks: Networks, features: FeaturesConfig, t
             clip.end = End("too_short", "it gave no window", clip.end.info)
 
 
-def _arrays(clips: list[_Clip], networks: Networks) -> dict[str, np.ndarray]:
+def _arrays(clips: list[Clip], networks: Networks) -> dict[str, np.ndarray]:
     """Return the arrays of a shard file (docs/architecture.md)."""
     return {
         "audio": _rows([row for clip in clips for row in clip.audio], networks.audio_dim),
@@ -165,7 +166,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _delete_media(clips: list[_Clip]) -> None:
+def _delete_media(clips: list[Clip]) -> None:
     for clip in clips:
         name = clip.row.get("path")
         if not isinstance(name, str):

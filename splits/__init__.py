@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from splits.audit import Audit, audit_split, write_audit
     from splits.build import Split, build_split, write_split
+    from splits.export import write_lists
 
-__all__ = ["Audit", "Split", "audit_split", "build_split", "write_audit", "write_split"]
+__all__ = ["Audit", "Split", "audit_split", "build_split", "write_audit", "write_lists", "write_split"]
 
 
-_MODULES = {"Audit": "audit", "audit_split": "audit", "write_audit": "audit"}
+_MODULES = {"Audit": "audit", "audit_split": "audit", "write_audit": "audit", "write_lists": "export"}
 
 
 def __getattr__(name: str) -> Any:

@@ -33,12 +33,14 @@ def stratified(frame: pd.DataFrame, split: SplitConfig) -> pd.Series:
     return pd.Series(subset, index=frame.index, dtype=object)
 
 
-def check_subsets(subsets: pd.Series) -> None:
+def check_subsets(subsets: pd.Series, split: SplitConfig) -> None:
     """Raise ConfigError if a subset that a benchmark cannot do without is empty."""
     counts = subsets.value_counts()
+    need = (
+        "one train class needs three sources that no other class has, another seen class two"
+        if split.flavour == "source_disjoint"
+        else "a class of one clip is all training: one train class needs two clips, another seen class as well"
+    )
     for name in ("train", "val_seen", "val_unseen", "test_seen", "test_unseen"):
         if not counts.get(name, 0):
-            raise ConfigError(
-                f"the split leaves {name} without a clip: a class of one clip is all training, "
-                "so the seen classes need more clips (two at least in one train class and one other)"
-            )
+            raise ConfigError(f"the split leaves {name} without a clip; {need}")

@@ -17,6 +17,9 @@ from splits import class_checks, leaks
 from splits.build import Split
 from splits.check import EXAMPLES, Check
 from splits.facts import load_facts
+from splits.grouped import ratio_errors
+from splits.imported import differences_from
+from splits.lists import has_subsets
 
 __all__ = ["Audit", "Check", "audit_split", "write_audit"]
 
@@ -74,7 +77,8 @@ def audit_split(
         *leaks.pretraining(table, config),
         *leaks.official_mixing(table),
         *class_checks.empty_classes(table, split.classes),
-        *_against_lists(split, config),
+        *_against_lists(split, config, cache),
+        *_ratios(split, config),
         class_checks.embedding_order(classes),
     ]
     names = [check.name for check in checks]
@@ -93,9 +97,13 @@ def audit_split(
     )
 
 
-def _against_lists(split: Split, config: SplitConfig) -> list[Check]:
-    """Differences from the lists that were imported, and from the published numbers."""
+def _against_lists(split: Split, config: SplitConfig, cache: Path | None) -> list[Check]:
+    """Differences from the lists that were imported or given beside a rule, and from the published numbers."""
     checks = []
+    if config.flavour == "published" and config.variant == "main" and has_subsets(config.lists):
+        found = differences_from(split.clips, config, cache)
+        title = "differences between the regenerated split and the released lists"
+        checks.append(Check("lists", title, len(found), len(split.clips), found))
     if config.flavour == "imported":
         title = "differences between the lists and the catalogue"
         checks.append(Check("lists", title, len(split.findings), len(split.clips), split.findings))
@@ -115,6 +123,19 @@ def _against_lists(split: Split, config: SplitConfig) -> list[Check]:
         unseen = sum(role in {"val_unseen", "test_unseen"} for role in split.classes["role"])
         checks.append(Check("variant_classes", title, len(dropped), max(unseen, len(dropped)), dropped[:EXAMPLES]))
     return checks
+
+
+def _ratios(split: Split, config: SplitConfig) -> list[Check]:
+    """Count the seen classes whose share of test clips is further from the config's than rounding makes it."""
+    if config.flavour == "imported" or (config.classes is not None and load_facts(config.classes).recipe != "avca"):
+        return []
+    roles = split.classes.set_index("class_name")["role"]
+    errors = ratio_errors(split.clips.assign(role=split.clips["class_name"].map(roles)), config)
+    off = errors[errors["error"] > 1].sort_values(["error", "clips"], ascending=False)
+    examples = [f"{name}: {row.test} of {row.clips}" for name, row in off.head(EXAMPLES).iterrows()]
+    title = f"seen classes whose test clips are more than one off a share of {config.test_seen:g}"
+    note = f"off by {errors['error'].mean():.2f} clips on average" if len(errors) else ""
+    return [Check("test_seen_ratio", title, len(off), len(errors), examples, note)]
 
 
 def write_audit(audit: Audit, folder: Path) -> None:

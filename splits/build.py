@@ -12,7 +12,7 @@ from avzsl.contracts.schemas import EXCLUDED, SPLIT, SPLIT_CLASSES
 from avzsl.contracts.tables import write_table
 from splits import assign
 from splits.facts import Facts, chosen_filters, listed_roles, load_facts
-from splits.grouped import ratio_errors, source_disjoint
+from splits.grouped import source_disjoint
 from splits.imported import imported
 from splits.labels import load_labels
 from splits.overlap import COLUMNS as OVERLAP
@@ -62,7 +62,7 @@ def build_split(clips: pd.DataFrame, classes: pd.DataFrame, split: SplitConfig, 
         out = frame["role"] == EXCLUDED
         why = {name: f"class excluded: {reason}" for name, (_, reason) in roles.items()}
         frame.loc[out, "reason"] = frame.loc[out, "class_name"].map(why)
-        assign.check_subsets(frame["subset"])
+        assign.check_subsets(frame["subset"], split)
         notes += _missing_classes(frame)
     table = pd.DataFrame(
         [(name, role, reason) for name, (role, reason) in sorted(roles.items())],
@@ -106,11 +106,6 @@ def _assign(frame: pd.DataFrame, facts: Facts | None, split: SplitConfig, cache:
         part = frame[frame["subset"] != EXCLUDED]
         reason = left_out(part, name, rule, split, cache, notes).dropna()
         frame.loc[reason.index, "subset"], frame.loc[reason.index, "reason"] = EXCLUDED, reason
-    if split.flavour == "source_disjoint":
-        errors = ratio_errors(frame, split)["error"]
-        notes.append(
-            f"test_seen clips of a class are off the share by {errors.mean():.2f} clips on average, {errors.max():.2f} at most"
-        )
     return notes
 
 

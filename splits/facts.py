@@ -28,7 +28,9 @@ class Filter(Section):
 
     clips: tuple[str, ...] = Field((), description="these clips")
     last: dict[str, int] = Field(default_factory=dict, description="class -> that many of its last clips by name")
-    longer_than_s: float | None = Field(None, description="clips that do not last longer")
+    longer_than_s: float | None = Field(
+        None, description="clips that do not last longer, unless the split's `lists` hold them: those were measured"
+    )
     official_subset: str | None = Field(None, description="clips of another official subset")
     roles: tuple[Role, ...] = Field((), description="classes that `official_subset` is asked of; none: all")
     listed: Literal[False, True, "optional"] = Field(False, description="clips that the split's `lists` do not hold")

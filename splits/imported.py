@@ -51,6 +51,19 @@ def imported(frame: pd.DataFrame, names: list[str], split: SplitConfig, cache: P
     return roles, differences
 
 
+def differences_from(clips: pd.DataFrame, split: SplitConfig, cache: Path | None) -> list[str]:
+    """Return every clip whose subset in `clips` (SPLIT schema) is not that of the split's lists, one sentence each."""
+    assert split.lists is not None
+    found: list[str] = []
+    place = _places(read_lists(split.lists, split.variant, cache), found)
+    made = {clip_id: subset for clip_id, subset in clips[["clip_id", "subset"]].to_numpy() if subset != EXCLUDED}
+    for clip_id in sorted(set(made) | set(place)):
+        here, there = made.get(clip_id, "none"), place.get(clip_id, ("none", ""))[0]
+        if here != there:
+            found.append(f"{clip_id}: {here} here, {there} in the lists")
+    return found
+
+
 def _roles(lists: Lists, own_name: dict[str, str], names: list[str], differences: list[str]) -> Roles:
     roles: Roles = {name: (EXCLUDED, "not in the class lists") for name in names}
     for role in ("train", "val_unseen", "test_unseen"):

@@ -12,6 +12,7 @@ from avzsl.config.splits import ListsConfig
 from avzsl.contracts.errors import DataError
 from splits.files import Files, RemoteFile, lines, malformed
 
+PLAIN = {".txt", ".tsv", ".csv"}
 # The five lists that partition the benchmark; stage_2_train repeats the first three.
 STAGES = {
     "stage_1_train": "train",
@@ -39,10 +40,15 @@ def read_lists(config: ListsConfig, variant: str, cache: Path | None) -> Lists:
     return _cjme(path, files, config.within) if config.layout == "cjme" else _avca(path, files, config.within, variant)
 
 
+def has_subsets(config: ListsConfig | None) -> bool:
+    """Return whether `config` names lists of subsets, not a plain text file of clip ids."""
+    return config is not None and (config.path is None or Path(config.path).suffix not in PLAIN)
+
+
 def read_ids(config: ListsConfig, cache: Path | None) -> set[str]:
     """Return the clip ids of all lists, or those of a plain text file of one id a line."""
     path, files = _open(config, cache)
-    if path.is_file() and path.suffix in {".txt", ".tsv", ".csv"}:
+    if path.is_file() and path.suffix in PLAIN:
         # Ids may begin with '-', so nothing is a comment; a table's first column is the id.
         found = {re.split(r"[,\t]", line, maxsplit=1)[0].strip() for _, line in lines(files.text(path.name))}
         if not found:
@@ -62,13 +68,15 @@ def _open(config: ListsConfig, cache: Path | None) -> tuple[Path, Files]:
 
 
 def _avca(path: Path, files: Files, within: str, variant: str) -> Lists:
-    folder = f"{within}/{variant}_split".lstrip("/")
+    folder, main = (f"{within}/{name}_split".lstrip("/") for name in (variant, "main"))
     lists = Lists(f"{path}/{folder}")
+    # The clip lists of a variant are those of the main one, byte for byte; where they are left out, the main ones serve.
+    clips = folder if files.find(f"{folder}/stage_1_train.csv") is not None else main
     for stage, subset in STAGES.items():
-        lists.clips[subset] = _csv(path, files, f"{folder}/{stage}.csv")
+        lists.clips[subset] = _csv(path, files, f"{clips}/{stage}.csv")
         lists.classes[subset] = _names(path, files, f"{folder}/{stage}.txt")
-    if files.find(f"{folder}/stage_2_train.csv") is not None:
-        whole = set(_csv(path, files, f"{folder}/stage_2_train.csv"))
+    if files.find(f"{clips}/stage_2_train.csv") is not None:
+        whole = set(_csv(path, files, f"{clips}/stage_2_train.csv"))
         parts = set().union(*(lists.clips[name] for name in ("train", "val_seen", "val_unseen")))
         lists.problems += [f"{c}: in stage_2_train.csv but in none of its three parts" for c in sorted(whole - parts)]
         lists.problems += [f"{c}: in a part of stage_2_train.csv but not in it" for c in sorted(parts - whole)]

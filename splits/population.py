@@ -36,7 +36,10 @@ def left_out(
         drop(pd.Series(frame.index.isin(tail), index=frame.index), "lost in the released extraction")
     if rule.longer_than_s is not None:
         seconds = frame["end_s"].astype(float) - frame["start_s"].astype(float)
-        drop(seconds <= rule.longer_than_s, f"not longer than {rule.longer_than_s:g} s")
+        short = seconds <= rule.longer_than_s
+        if split.lists is not None:
+            short &= ~frame["clip_id"].isin(read_ids(split.lists, cache))
+        drop(short, f"not longer than {rule.longer_than_s:g} s")
     if rule.official_subset is not None:
         asked = frame["role"].isin(rule.roles) if rule.roles else pd.Series(True, index=frame.index)
         drop(asked & (frame["official_subset"] != rule.official_subset), f"not official {rule.official_subset}")

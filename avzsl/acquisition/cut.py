@@ -5,6 +5,7 @@ Runs in a decoding process (`decoder.py`).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -47,6 +48,8 @@ def cut(
                 continue
         return {"status": "corrupt", "error": f"no picture can be decoded at {start:.2f} s"}
     except (av.FFmpegError, OSError, ValueError, EOFError) as error:
+        if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+            return {"status": "disk", "errno": error.errno}  # type: ignore[union-attr]
         return {"status": "corrupt", "error": f"cannot be cut: {getattr(error, 'strerror', None) or error}"}
     except MemoryError:
         return {"status": "corrupt", "error": "needs more memory to decode than any real clip"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from avzsl.acquisition.errors import AcquisitionError
 from avzsl.acquisition.journal import Journal, Record, from_manifest, journal_path, read_journal, write_journal
 from avzsl.acquisition.locks import exclusive
 from avzsl.acquisition.one import Fetcher
-from avzsl.acquisition.place import sweep
+from avzsl.acquisition.place import full_disk_said, sweep
 from avzsl.acquisition.sandbox import SandboxPool
 from avzsl.acquisition.sources.build import build_sources
 from avzsl.config.dataset import DatasetConfig
@@ -28,6 +30,9 @@ from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import read_table, write_table
 
 logger = logging.getLogger(__name__)
+
+# The columns of the manifest that features depend on.
+_SUBSTANCE = ["clip_id", "status", "path", "sha256"]
 
 
 def fetch_shard(
@@ -40,11 +45,14 @@ def fetch_shard(
     shard: int,
     workers: int = 1,
     state: Path,
+    cache: Path | None = None,
+    reopen: frozenset[str] = frozenset(),
 ) -> pd.DataFrame:
     """Get every clip of a shard that can be had, and write the shard's MEDIA table to `manifest`.
 
     `clips` is a CLIPS table; `media_dir` is this shard's own folder; `state` holds what all processes of the
-    machine share (pace, cool-down). Interrupted at any point, the next call goes on from the journal beside the
+    machine share (pace, cool-down); archives are unpacked to `cache` (default: `archives` beside the folder of the
+    media folders). Failures whose status is in `reopen` are asked again even if they are permanent. Interrupted at any point, the next call goes on from the journal beside the
     manifest: good files are looked at again by size and time, permanent failures are not asked again, failures that
     may pass are. Returns the table, one row a clip in the order of `clips`.
 
@@ -56,14 +64,21 @@ def fetch_shard(
     wanted = list(clips_of(clips))
     _check_unique(wanted, manifest)
     stop = threading.Event()
-    cache = media_dir.parent.parent / "archives"
+    cache = media_dir.parent.parent / "archives" if cache is None else cache
     sources = build_sources(dataset_name, dataset, Path(state), cache, stop)
     busy = f"{manifest}: another process is fetching this shard; wait for it or stop it"
-    with exclusive(manifest.with_suffix(".lock"), busy):
+    with (
+        full_disk_said(manifest.parent),
+        exclusive(manifest.with_suffix(".lock"), busy),
+        # Two projects may share a data folder.
+        exclusive(media_dir.with_name(f"{media_dir.name}.lock"), busy),
+    ):
         media_dir.mkdir(parents=True, exist_ok=True)
         sweep(media_dir)
         journal_file = journal_path(manifest)
         records = _known(wanted, manifest, journal_file, [source.name for source in sources])
+        for record in records.values():
+            record.findings = {name: f for name, f in record.findings.items() if f.status not in reopen}
         sandboxes = SandboxPool(dataset.media.time_limit_s)
         try:
             for source in sources:
@@ -80,9 +95,21 @@ def fetch_shard(
         done = [records[clip.clip_id] for clip in wanted]
         write_journal(journal_file, done)
         table = pd.DataFrame([record.row(shard) for record in done], columns=list(MEDIA.columns))
-        write_table(manifest, table, MEDIA)
-        table = read_table(manifest, MEDIA)
+        table = _write(manifest, table)
     _account(table, dataset_name, dataset, manifest, shard)
+    return table
+
+
+def _write(manifest: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Write the manifest; one whose media are what they were keeps its time, so that nothing is extracted again."""
+    before = None
+    with contextlib.suppress(DataError):
+        before = read_table(manifest, MEDIA)
+    moment = manifest.stat().st_mtime_ns if before is not None else 0
+    write_table(manifest, table, MEDIA)
+    table = read_table(manifest, MEDIA)
+    if before is not None and table[_SUBSTANCE].equals(before[_SUBSTANCE]):
+        os.utime(manifest, ns=(moment, moment))
     return table
 
 

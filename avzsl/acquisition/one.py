@@ -52,9 +52,7 @@ class Fetcher:
         try:
             return [self._update(clip, record, video) for clip, record in zip(clips, known, strict=True)]
         finally:
-            for shared in video.values():
-                if hasattr(shared, "close"):
-                    shared.close()
+            forget(video)
 
     def _update(self, clip: Clip, known: Record | None, video: dict[str, Any]) -> Record:
         if known is not None and known.request != clip.request:
@@ -62,7 +60,7 @@ class Fetcher:
         if known is not None and known.ok:
             if self._still_good(known):
                 return known
-            known = None
+            known = Record(clip.clip_id, clip.request, known.attempts)
         record = known or Record(clip.clip_id, clip.request)
         names = {source.name for source in self._sources}
         record.findings = {name: finding for name, finding in record.findings.items() if name in names}
@@ -115,6 +113,8 @@ class Fetcher:
         for again in range(source.attempts):
             if again and self.stop.wait(source.backoff_s * 2 ** (again - 1) * random.uniform(0.5, 1.0)):
                 return
+            if again:
+                forget(video)  # addresses expire and servers change: look again
             self._ask(source, clip, record, video)
             if record.ok or record.findings[source.name].weight < TRANSIENT:
                 return
@@ -139,7 +139,7 @@ class Fetcher:
             ends = disk_error(error, self._media_dir)
             if ends is not None:
                 raise ends from error
-            record.findings[source.name] = Finding("missing", first_sentence(error))
+            record.findings[source.name] = Finding("network" if source.remote else "missing", first_sentence(error))
         finally:
             work.partial.unlink(missing_ok=True)
         self._journal.append(record)
@@ -188,6 +188,14 @@ class Fetcher:
             raise ClipError(
                 "corrupt", f"the file lasts {duration_s:.2f} s where the segment has {asked:.2f} s; is `trimmed` right?"
             )
+
+
+def forget(video: dict[str, Any]) -> None:
+    """Let go of what the clips of a video share."""
+    while video:
+        _, shared = video.popitem()
+        if hasattr(shared, "close"):
+            shared.close()
 
 
 @cache

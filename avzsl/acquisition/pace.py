@@ -111,13 +111,6 @@ class Pace:
                 )
                 state.failures = state.cool_downs = 0
 
-    def reset(self) -> None:
-        """Forget cool-down and breaker; the budget stays."""
-        with self._state() as state:
-            state.cool_until = state.open_until = 0.0
-            state.cool_downs = state.failures = 0
-            state.reason = ""
-
     def look(self) -> State:
         """Return the present state."""
         with self._state() as state:
@@ -174,24 +167,27 @@ class Pace:
                 return
             self._sleep(_POLL)
 
-    @contextlib.contextmanager
-    def _state(self) -> Iterator[State]:
-        """Yield the shared state under its lock and store it again if it was changed."""
-        path = self._folder / f"{self._stem}.json"
-        handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def _state(self) -> contextlib.AbstractContextManager[State]:
+        return _locked(self._folder / f"{self._stem}.json")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[State]:
+    """Yield the shared state under its lock and store it again if it was changed."""
+    handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        state = _read(path)
+        before = asdict(state)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            state = _read(path)
-            before = asdict(state)
-            try:
-                yield state
-            finally:
-                if asdict(state) != before:
-                    temporary = path.with_suffix(".new")
-                    temporary.write_text(json.dumps(asdict(state)))
-                    temporary.replace(path)
+            yield state
         finally:
-            os.close(handle)
+            if asdict(state) != before:
+                temporary = path.with_suffix(".new")
+                temporary.write_text(json.dumps(asdict(state)))
+                temporary.replace(path)
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> State:
@@ -205,3 +201,12 @@ def _read(path: Path) -> State:
     if max(state.next_at, state.cool_until, state.open_until) > latest:
         return State()
     return state
+
+
+def reset_all(state: Path) -> None:
+    """Forget the cool-downs and breakers of every source of the machine; the budgets stay."""
+    for path in (state / "pace").glob("*.json"):
+        with _locked(path) as shared:
+            shared.cool_until = shared.open_until = 0.0
+            shared.failures = shared.cool_downs = 0
+            shared.reason = ""

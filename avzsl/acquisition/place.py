@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from avzsl.acquisition.errors import AcquisitionError
@@ -62,3 +64,12 @@ def disk_error(error: OSError, folder: Path) -> AcquisitionError | None:
         return None
     reason = os.strerror(error.errno or 0).lower()
     return AcquisitionError(f"{folder}: {reason}; make room and run again, nothing fetched so far is lost")
+
+
+@contextlib.contextmanager
+def full_disk_said(folder: Path) -> Iterator[None]:
+    """Turn a disk's OSError into the error that ends the run with a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, folder) or error from error

@@ -67,7 +67,7 @@ class Sandbox:
     ) -> dict[str, Any]:
         """Cut a segment as `cut.cut` does; `inputs` are files, or readers that stay in this process.
 
-        Raises ClipError if the segment cannot be had: what the reader raised, corrupt for a crash or time-out,
+        Raises OSError if the disk is full, ClipError if the segment cannot be had: what the reader raised, corrupt for a crash or time-out,
         or the status that `cut` found.
         """
         readers = [i for i in inputs if not isinstance(i, Path)]
@@ -85,6 +85,8 @@ class Sandbox:
             tolerance_s=tolerance_s,
         )
         status, error = answer.pop("status"), answer.pop("error", None)
+        if status == "disk":
+            raise OSError(answer["errno"], os.strerror(answer["errno"]), str(out))
         if status != "ok":
             raise ClipError(status, str(error))
         return answer

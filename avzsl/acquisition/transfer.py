@@ -92,11 +92,10 @@ class RangeReader:
     ) -> None:
         self._opener = opener
         self._max_bytes = max_bytes
-        self._deadline = time.monotonic() + limits.limit_s
         self._limit_s = limits.limit_s
         self._respect = respect_opt_out
-        self._fetched = 0
         self.size = 0
+        self.renew()
         # An unnamed file that vanishes with the process; holes take no room.
         self._store = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the reader)
         self._have: list[tuple[int, int]] = []  # sorted, disjoint
@@ -105,6 +104,11 @@ class RangeReader:
         except BaseException:
             self.close()
             raise
+
+    def renew(self) -> None:
+        """Start the limits of time and bytes anew, for another clip of the same video."""
+        self._deadline = time.monotonic() + self._limit_s
+        self._fetched = 0
 
     def close(self) -> None:
         """Let go of the store."""

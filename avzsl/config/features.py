@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avzsl.config.base import Section
 
@@ -25,10 +25,20 @@ class FeaturesConfig(Section):
     extractor: str = Field("selavi", description="module of the extractors package")
     windows: Literal["uniform", "as_released"] = "uniform"
     antialias: bool = Field(False, description="uniform windows: antialias when frames are made smaller")
-    weights: WeightsConfig
+    weights: WeightsConfig = Field(default_factory=WeightsConfig)
     execution: Literal["exact", "fused", "bfloat16", "half"] = Field("fused", description="how the networks are run")
     tf32: bool = Field(
         False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
     )
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
     time_limit_s: float = Field(600.0, gt=0, description="decoding time after which a clip ends as time_limit")
+
+    @model_validator(mode="after")
+    def _weights_named(self) -> FeaturesConfig:
+        """SeLaVi never runs with weights that nobody asked for."""
+        named = [self.weights.random_seed is not None, bool(self.weights.path), bool(self.weights.url)]
+        if self.extractor == "selavi" and not any(named):
+            raise ValueError("weights: name one of random_seed, path or url")
+        if named[0] and any(named[1:]):
+            raise ValueError("weights: give random_seed or path/url, not both")
+        return self

@@ -53,7 +53,10 @@ class FolderSource(FileSource):
     kind: Literal["folder"]
     root: str = Field(description="the folder; ~ and environment variables are expanded")
     in_place: bool = Field(True, description="use the files where they are instead of copying them")
-    search: bool = Field(False, description="look for the file's name anywhere below the root; the suffix may differ")
+    search: bool = Field(
+        False,
+        description="look anywhere below the root for the file's name, with whatever suffix, or for `... [name].ext`",
+    )
 
 
 class ArchiveSource(FileSource):

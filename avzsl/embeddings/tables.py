@@ -74,7 +74,8 @@ def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.
             dim = len(text.split()) - 1
             if dim < 1:
                 raise DataError(path, f"line {number}: expected a word and its numbers, divided by spaces")
-        word = wanted.get(text.partition(b" ")[0]) or wanted.get(text.partition(b"\t")[0])
+        end = text.find(b" ")
+        word = wanted.get(text[: end if end >= 0 else text.find(b"\t")])
         if word is None or word in found:
             continue
         fields = text.split()

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from avzsl.contracts.errors import AvzslError
+
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
@@ -64,7 +66,7 @@ class Calibration:
     `distances` (clips, classes): smaller is nearer, uncalibrated. `labels` (clips,): column of the true class.
     `seen` (classes,): which columns are seen classes; all others are unseen.
     Clips of a tie go to the class with the smaller column, as argmin does.
-    Raises ValueError if distances are not finite or there is no seen or no unseen class.
+    Raises AvzslError if distances are not finite, ValueError if there is no seen or no unseen class.
     """
 
     def __init__(self, distances: FloatArray, labels: IntArray, seen: BoolArray) -> None:
@@ -83,7 +85,7 @@ class Calibration:
             part = slice(start, start + CACHED_ROWS)
             piece = distances[part]
             if not np.isfinite(piece).all():
-                raise ValueError("the model gives distances that are not finite; lower the learning rate")
+                raise AvzslError("the model gives distances that are not finite; lower training.lr")
             (piece + bar_unseen).argmin(1, out=self.nearest_seen[part])
             (piece + bar_seen).argmin(1, out=self.nearest_unseen[part])
         rows = np.arange(len(labels))

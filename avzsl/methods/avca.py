@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Clips, Dims, Method
-from avzsl.methods.blocks import layer, pairwise, triplet
+from avzsl.methods.blocks import Dropout, layer, pairwise, triplet
 from avzsl.methods.options import choose, number
 
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.
@@ -33,7 +33,7 @@ class Attention(nn.Module):
         super().__init__()
         self.to_qkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
         self.to_out = nn.Linear(WIDTH, WIDTH)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         batch = len(x)
@@ -51,7 +51,7 @@ class FeedForward(nn.Module):
     def __init__(self, dropout: float) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(WIDTH, ATTENTION_HIDDEN), nn.Linear(ATTENTION_HIDDEN, WIDTH)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dropout(self.second(self.dropout(functional.gelu(self.first(x)))))

@@ -89,6 +89,10 @@ class SelaviNetworks:
         self._tf32 = tf32
         self._dtype = {"bfloat16": torch.bfloat16, "half": torch.float16}.get(execution, torch.float32)
         self._exact = execution == "exact"
+        self.trunks = trunks
+        self.measured: dict[str, float] = {}
+        # Sixteen bits are measured against the float32 form on the first windows that come.
+        self._reference = None if self._dtype is torch.float32 else FusedVideoTrunk(trunks.video).to(device).eval()
         if self._exact:
             self._video, self._audio = trunks.video, trunks.audio
         else:
@@ -103,6 +107,8 @@ class SelaviNetworks:
         if self._gpu:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
         visual = self._embed_video([w.visual for w in windows])
+        if self._reference is not None:
+            self._measure(windows[0].visual, visual[0])
         audio = self._embed_audio([w.audio for w in windows])
         return audio.cpu().numpy(), visual.cpu().numpy()
 
@@ -113,11 +119,21 @@ class SelaviNetworks:
 
     def _run_video(self, frames: Tensor) -> Tensor:
         """(N, 30, 112, 112, 3), uint8 or normalised float32 -> (N, 512) float32."""
-        if frames.dtype == torch.uint8:
-            frames = (frames.float() / 255 - float(picture.MEAN)) / float(picture.DEVIATION)
+        frames = _normalised(frames)
         if self._exact:
             return self._video(frames.permute(0, 4, 1, 2, 3).contiguous())
         return self._video(frames.to(self._dtype))
+
+    def _measure(self, window: np.ndarray, features: Tensor) -> None:
+        """Note the largest difference to float32 of one window's picture features, relative to the largest feature."""
+        assert self._reference is not None
+        exact = self._reference(_normalised(self._stack([window])))[0]
+        error = float((features - exact).abs().max() / exact.abs().max())
+        self.measured["visual_relative_error"] = float(f"{error:.2g}")
+        logger.info(
+            "%s: relative error of the picture features %.2g, measured on one window", self.identity["execution"], error
+        )
+        self._reference = None
 
     def _embed_audio(self, audio: list[np.ndarray]) -> Tensor:
         """Short clips have shorter spectrograms (as released), so windows are run in groups of one length."""
@@ -135,3 +151,10 @@ class SelaviNetworks:
         """Stack on the device; on a GPU through pinned memory, so that the copy runs beside the computation."""
         batch = torch.from_numpy(np.stack(arrays))
         return batch.pin_memory().to(self._device, non_blocking=True) if self._gpu else batch
+
+
+def _normalised(frames: Tensor) -> Tensor:
+    """Return float32 frames as `picture.normalise` does; uniform windows with antialias arrive as uint8."""
+    if frames.dtype == torch.uint8:
+        return (frames.float() / 255 - float(picture.MEAN)) / float(picture.DEVIATION)
+    return frames

@@ -19,7 +19,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import decode_audio, decode_video, describe, open_container, pick_audio, pick_video
+from extractors.media import decode_audio, decode_video, open_container, pick_audio, pick_video
 from extractors.selavi.picture import resize_and_crop
 from extractors.selavi.plan import PlannedWindow, plan_released, released_frame_index
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
@@ -35,8 +35,7 @@ def read_released(path: Path, info: ClipInfo) -> Iterator[Window]:
     Raises ClipError where the released code would leave the clip out or replace it.
     """
     with open_container(path) as pictures, open_container(path) as sounds:
-        video_stream, audio_stream = pick_video(pictures, first=True), pick_audio(sounds)
-        describe(info, video_stream, audio_stream)
+        video_stream, audio_stream = pick_video(pictures, info, first=True), pick_audio(sounds, info)
         info.frames = info.audio_samples = 0
         fps, ticks = _check(info, video_stream, audio_stream)
         plan = plan_released(fps, video_stream.frames)
@@ -45,7 +44,7 @@ def read_released(path: Path, info: ClipInfo) -> Iterator[Window]:
                 "too_short", f"the released plan has no window for {info.duration_s:.2f} s; it needs two seconds"
             )
         frames = _frames(pictures, video_stream, plan, ticks, fps, info)
-        samples = _samples(sounds, audio_stream, plan, info)
+        samples = _slices(decode_audio(sounds, audio_stream, SAMPLE_RATE), plan, info)
         for window, visual, sound in zip(plan, frames, samples, strict=True):
             yield Window(window.start_s, window.start_s + 1.0, log_filterbank(sound), visual)
 
@@ -140,8 +139,8 @@ def _pixels(convert: VideoReformatter, frame: VideoFrame) -> np.ndarray:
     return resize_and_crop(rgb.to_ndarray(), released=True)
 
 
-def _samples(
-    container: InputContainer, stream: av.AudioStream, plan: list[PlannedWindow], info: ClipInfo
+def _slices(
+    chunks: Iterator[tuple[float | None, np.ndarray]], plan: list[PlannedWindow], info: ClipInfo
 ) -> Iterator[np.ndarray]:
     """Yield each window's int16 samples: a second, or what the released slicing leaves of a shorter stream.
 
@@ -150,7 +149,6 @@ def _samples(
     """
     held, begin = np.zeros(0, np.int16), 0  # samples held, and the number of the first of them
     pieces: list[np.ndarray] = []
-    chunks = decode_audio(container, stream, SAMPLE_RATE)
     total = 0
     ended = False
     for window in plan:

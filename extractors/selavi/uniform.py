@@ -19,7 +19,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import decode_audio_on_time, decode_video, describe, open_container, pick_audio, pick_video
+from extractors.media import decode_audio_on_time, decode_video, open_container, pick_audio, pick_video
 from extractors.selavi.picture import SIZE, resize_and_crop, short_side_size
 from extractors.selavi.plan import FRAMES
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
@@ -35,8 +35,7 @@ def read_uniform(path: Path, info: ClipInfo, *, antialias: bool = False) -> Iter
     Raises ClipError where there is no window.
     """
     with open_container(path) as pictures, open_container(path) as sounds:
-        video_stream, audio_stream = pick_video(pictures), pick_audio(sounds)
-        describe(info, video_stream, audio_stream)
+        video_stream, audio_stream = pick_video(pictures, info), pick_audio(sounds, info)
         info.frames = info.audio_samples = 0
         video = _Video(pictures, video_stream, info, antialias=antialias)
         audio = _Audio(sounds, audio_stream, info)

@@ -130,12 +130,14 @@ def dataset_without_root(dataset, other):
 
 def test_search_finds_a_file_anywhere_and_refuses_two(tmp_path, fetch, good_clip, make_clips, make_dataset):
     root = tmp_path / "root"
-    for name in ("a/b/one.mkv", "a/two.mp4", "c/two.mp4"):
+    for name in ("a/b/one.mkv", "a/two.mp4", "c/two.mp4", "Some title [---g-f_I2yQ].mp4"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(good_clip, root / name)
     dataset = make_dataset({"kind": "folder", "root": str(root), "search": True})
     table = fetch(make_clips(["one.mp4", "two.mp4", "a/two.mp4"]), dataset)
     assert list(table["status"]) == ["ok", "missing", "ok"]
+    by_id = make_dataset({"kind": "folder", "root": str(root), "search": True, "file": "{source_id}"})
+    assert list(fetch(make_clips(["x"], source_id="---g-f_I2yQ"), by_id)["status"]) == ["ok"]
     assert "2 files" in table.loc["two.mp4", "error"]
 
 

@@ -12,8 +12,7 @@ import av
 import pytest
 
 from avzsl.acquisition import StoppedError
-from avzsl.acquisition.pace import Pace
-from avzsl.config.sources import PaceConfig
+from avzsl.acquisition.pace import reset_all
 from avzsl.contracts.hashing import sha256_file
 
 
@@ -192,7 +191,7 @@ def test_when_nothing_succeeds_the_run_ends_and_goes_on_later(
         fetch(make_clips(names), dataset)
     assert len(server.seen) <= asked + 1
     server.faults.clear()
-    Pace(tmp_path / "state", "http-127.0.0.1", PaceConfig()).reset()
+    reset_all(tmp_path / "state")
     before = {name: server.count(name) for name in names}
     table = fetch(make_clips(names), dataset)
     assert set(table["status"]) == {"ok"}

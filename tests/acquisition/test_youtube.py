@@ -216,3 +216,87 @@ def test_titles_with_control_characters_do_not_reach_the_terminal():
     failure = classify(ExtractorError("bad \x1b[2J\x07title\nsecond line http://x/v?sig=s3cret", expected=True))
     assert failure.error.isprintable() and "second" not in failure.error
     assert "s3cret" not in classify(ExtractorError("no http://h/v?sig=s3cret", expected=True)).error
+
+
+def _formats(monkeypatch, formats):
+    monkeypatch.setattr(
+        Youtube,
+        "_info",
+        lambda self, url, work: {"id": "v", "license": "Creative Commons", "requested_formats": formats},
+    )
+
+
+@pytest.mark.parametrize("keep", ["clips", "originals"])
+def test_picture_and_sound_of_two_addresses(
+    tmp_path, server, fetch, make_clip, make_clips, make_dataset, site, monkeypatch, keep
+):
+    """As YouTube serves them: the segments of one video share what was fetched."""
+    for kind in ("video", "audio"):
+        other = "audio" if kind == "video" else "video"
+        server.bodies[f"{kind}.mp4"] = make_clip(
+            tmp_path / f"{kind}.mp4", seconds=8, noise=True, **{other: False}
+        ).read_bytes()
+    form = {"protocol": "http", "ext": "mp4", "http_headers": {"User-Agent": "x"}}
+    _formats(
+        monkeypatch, [{**form, "url": f"{server.url}/{kind}.mp4", "format_id": kind} for kind in ("video", "audio")]
+    )
+    clips = make_clips(["x", "y", "z"], path="v", source_id="v", start_s=[1.0, 3.0, None], end_s=[3.0, 5.0, None])
+    table = fetch(clips, make_dataset(site(), keep=keep))
+    assert list(table["status"]) == ["ok"] * 3, list(table["error"])
+    assert table["duration_s"].tolist() == pytest.approx([2, 2, 8], abs=0.1)
+    assert set(table["licence"]) == {"Creative Commons"}
+    if keep == "originals":
+        assert server.count("video.mp4") == 1
+        assert len(list((tmp_path / "data/mine/media/0000/originals").iterdir())) == 2
+
+
+def test_licences_can_be_asked_for(server, fetch, make_clips, make_dataset, site, monkeypatch):
+    _formats(monkeypatch, [])
+    row = fetch(make_clips(["v"]), make_dataset(site(licences=["public domain"]))).loc["v"]
+    assert row["status"] == "refused_by_policy" and "Creative Commons" in row["error"]
+
+
+def test_expired_addresses_are_looked_up_again(
+    tmp_path, server, fetch, make_clip, make_clips, make_dataset, site, monkeypatch
+):
+    server.bodies["v.mp4"] = make_clip(tmp_path / "v.mp4", seconds=4).read_bytes()
+    server.faults["v.mp4"] = ["403", "404", "ok"]
+    form = {"url": f"{server.url}/v.mp4", "protocol": "http", "ext": "mp4", "format_id": "18"}
+    _formats(monkeypatch, [form])
+    row = fetch(make_clips(["v"], start_s=1.0, end_s=2.0), make_dataset(site())).loc["v"]
+    assert (row["status"], row["attempts"]) == ("ok", 3)  # forbidden says nothing about the video
+
+
+def test_streams_in_pieces_are_downloaded_by_ytdlp(tmp_path, server, fetch, make_clip, make_clips, make_dataset, site):
+    """HLS through yt-dlp's own downloader, without an ffmpeg program."""
+    video = make_clip(tmp_path / "v.mp4", seconds=6, gop=25)
+    with av.open(str(video)) as source, av.open(str(tmp_path / "v.ts"), "w") as copy:
+        streams = {s.index: copy.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    body = (tmp_path / "v.ts").read_bytes()
+    half = len(body) // 376 * 188
+    server.bodies |= {"0.ts": body[:half], "1.ts": body[half:]}
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:3",
+        "#EXT-X-TARGETDURATION:4",
+        "#EXTINF:3,",
+        "0.ts",
+        "#EXTINF:3,",
+        "1.ts",
+        "#EXT-X-ENDLIST",
+        "",
+    ]
+    server.bodies["v.m3u8"] = "\n".join(lines).encode()
+    row = fetch(make_clips(["v.m3u8"], start_s=1.0, end_s=3.0), make_dataset(site(pace={"attempts": 1}))).loc["v.m3u8"]
+    assert row["status"] == "ok", row["error"]
+    assert row["duration_s"] == pytest.approx(2, abs=0.1)
+    assert [p.name for p in (tmp_path / "data/mine/media/0000").iterdir()] == [Path(row["path"]).name]
+    server.faults["1.ts"] = ["404!"]
+    row = fetch(
+        make_clips(["again"], path="v.m3u8", start_s=1.0, end_s=3.0), make_dataset(site(pace={"attempts": 1}))
+    ).loc["again"]
+    assert row["status"] != "ok"

@@ -45,29 +45,39 @@ class World:
         return self.root / "results"
 
 
-def make_world(root: Path, seed: int = 0, media: bool = False, random_weights: bool = True) -> World:
-    """Write config, catalogue, media manifest, features, split, two benchmarks and their runs below `root`."""
+def make_world(
+    root: Path,
+    seed: int = 0,
+    media: bool = False,
+    random_weights: bool = True,
+    times: int = 1,
+    per_class: int = CLIPS_PER_CLASS,
+) -> World:
+    """Write config, catalogue, media manifest, features, split, two benchmarks and their runs below `root`.
+
+    There are 9 x `times` classes of `per_class` clips.
+    """
     project = _write_config(root)
     generator = np.random.default_rng(seed)
-    classes = [f"{m} {o}" for m, o in itertools.product(("spinning", "bouncing", "rising"), ("drum", "bell", "flute"))]
+    motions = [f"{m}{'' if i == 0 else f' {i}'}" for m in ("spinning", "bouncing", "rising") for i in range(times)]
+    classes = [f"{m} {o}" for m, o in itertools.product(motions, ("drum", "bell", "flute"))]
+    roles_in_order = tuple(role for role in ROLES for _ in range(times))
     classes[0], classes[6] = HOSTILE, 'a "quoted" & odd</script> name'
     clips = pd.DataFrame(
         {
-            "clip_id": [f"-{c}/{i:02d}" for c in range(len(classes)) for i in range(CLIPS_PER_CLASS)],
+            "clip_id": [f"-{c}/{i:02d}" for c in range(len(classes)) for i in range(per_class)],
             "dataset": "toy",
-            "class_name": np.repeat(classes, CLIPS_PER_CLASS),
-            "source_id": [f"source {c} {i // 2}" for c in range(len(classes)) for i in range(CLIPS_PER_CLASS)],
+            "class_name": np.repeat(classes, per_class),
+            "source_id": [f"source {c} {i // 2}" for c in range(len(classes)) for i in range(per_class)],
             "shard": 0,
-            "path": [f"{c}/{i}.mp4" for c in range(len(classes)) for i in range(CLIPS_PER_CLASS)],
-            "category": np.repeat(
-                [["shapes", "things", "others"][c % 3] for c in range(len(classes))], CLIPS_PER_CLASS
-            ),
+            "path": [f"{c}/{i}.mp4" for c in range(len(classes)) for i in range(per_class)],
+            "category": np.repeat([["shapes", "things", "others"][c % 3] for c in range(len(classes))], per_class),
             "licence": "CC0-1.0",
         }
     )
     base = root / "results" / "toy"
     write_table(base / "catalog" / "clips.parquet", clips, CLIPS)
-    table = pd.DataFrame({"class_name": classes, "dataset": "toy", "phrase": classes, "clips": CLIPS_PER_CLASS})
+    table = pd.DataFrame({"class_name": classes, "dataset": "toy", "phrase": classes, "clips": per_class})
     write_table(base / "catalog" / "classes.parquet", table, CLASSES)
     write_json(base / "catalog" / "catalog.json", {"notes": []})
 
@@ -95,7 +105,7 @@ def make_world(root: Path, seed: int = 0, media: bool = False, random_weights: b
         ),
         FEATURES,
     )
-    number = np.repeat(np.arange(len(classes)), CLIPS_PER_CLASS)
+    number = np.repeat(np.arange(len(classes)), per_class)
     centres = generator.normal(size=(len(classes), 16))
     arrays = {
         name: (centres[number] + generator.normal(size=(len(clips), 16)))[usable].astype(np.float32)
@@ -104,8 +114,8 @@ def make_world(root: Path, seed: int = 0, media: bool = False, random_weights: b
     header = {"clip_ids": list(clips["clip_id"][usable]), "extractor": {}, "versions": {"av": "18.1.0"}}
     write_arrays(base / "features" / "random" / "packed.safetensors", arrays, header)
 
-    roles = dict(zip(classes, ROLES, strict=True))
-    in_class = rows % CLIPS_PER_CLASS
+    roles = dict(zip(classes, roles_in_order, strict=True))
+    in_class = rows % per_class
     subset = [
         roles[c] if roles[c] == "test_unseen" else "test_seen" if i in (0, 1) else
         "val_unseen" if roles[c] == "val_unseen" else "val_seen" if i == 2 else "train"
@@ -119,12 +129,18 @@ def make_world(root: Path, seed: int = 0, media: bool = False, random_weights: b
     )
     write_table(
         split / "classes.parquet",
-        pd.DataFrame({"class_name": classes, "role": ROLES, "reason": ["drawn"] * 6 + ["overlap: kinetics400"] * 3}),
+        pd.DataFrame(
+            {
+                "class_name": classes,
+                "role": roles_in_order,
+                "reason": ["drawn"] * (6 * times) + ["overlap: kinetics400"] * (3 * times),
+            }
+        ),
         SPLIT_CLASSES,
     )
     write_json(split / "audit.json", _audit(clips))
     for name in ("toy", "toy-released"):
-        _write_benchmark(root, project, name, clips, classes, subset, usable, pack_row, media_status, feature_status, arrays, generator, random_weights)  # fmt: skip
+        _write_benchmark(root, project, name, clips, classes, subset, usable, pack_row, media_status, feature_status, arrays, generator, random_weights, roles)  # fmt: skip
     return World(root, project)
 
 
@@ -186,6 +202,7 @@ def _write_benchmark(
     arrays,
     generator,
     random_weights,
+    roles,
 ):
     folder = root / "results" / "benchmarks" / name
     listed = clips[["clip_id", "class_name"]].assign(
@@ -200,7 +217,7 @@ def _write_benchmark(
         folder / "classes.parquet",
         pd.DataFrame(
             {
-                "class_name": classes, "role": ROLES, "listed": [int(counts["size"][c]) for c in classes],
+                "class_name": classes, "role": [roles[c] for c in classes], "listed": [int(counts["size"][c]) for c in classes],
                 "usable": [int(counts["sum"][c]) for c in classes],
             }
         ),
@@ -215,12 +232,12 @@ def _write_benchmark(
         {
             "name": name, "hashes": {"split": "cd" * 32}, "extractor": extractor,
             "embeddings": {"backend": "table", "table": "demo"},
-            "chance": {"seen": 100 / 9, "unseen": 100 / 9, "hm": 100 / 9, "zsl": 100 / 3},
+            "chance": {**dict.fromkeys(("seen", "unseen", "hm"), 100 / len(roles)), "zsl": 300 / len(roles)},
         },
     )  # fmt: skip
     tested = listed[listed["usable"] & listed["subset"].isin(["test_seen", "test_unseen"])]
     truth = np.array([classes.index(c) for c in tested["class_name"]])
-    seen = np.array([role != "test_unseen" for role in ROLES])
+    seen = np.array([role != "test_unseen" for role in roles.values()])
     packed = tested["row"].to_numpy()
     for method, sharp in (("avca", 2.2), ("cjme", 1.0)):
         for seed in (0, 1, 2):

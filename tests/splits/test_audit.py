@@ -162,3 +162,23 @@ def test_names_cannot_break_the_page(planted, tmp_path):
     page = (tmp_path / "audit.md").read_text()
     assert "<script>" not in page
     assert all(line.count("|") - line.count("\\|") in (0, 3, 6, 7) for line in page.splitlines())
+
+
+def test_a_regenerated_split_is_compared_with_the_lists_beside_it(activitynet, shared):
+    audit = audited(activitynet, "activitynet", shared, gates={"lists": 0})
+    audit.enforce()
+    assert audit["lists"].count == 0
+    other = audited(activitynet, "activitynet", shared, seed=41)
+    assert other["lists"].count > 1000
+    assert "here, " in other["lists"].examples[0]
+
+
+def test_ratios(catalog):
+    clips, classes = catalog([40] * 6, per_source=10)
+    config = SplitConfig(flavour="source_disjoint")
+    audit = audit_split(build_split(clips, classes, config), clips, classes, config)
+    # Four sources a class: a quarter is the nearest to a tenth that tests it at all.
+    assert found(audit, "test_seen_ratio") == (5, 5)
+    assert audit["test_seen_ratio"].note == "off by 6.00 clips on average"
+    fine = audit_split(build_split(clips, classes, SplitConfig()), clips, classes, SplitConfig())
+    assert found(fine, "test_seen_ratio") == (0, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import zipfile
 
@@ -12,6 +13,7 @@ from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import AvzslError, DataError
 from splits import audit_split, build_split
 from splits.catalogs import build_catalog
+from splits.export import write_lists
 
 
 def config(path: object, **keys: object) -> SplitConfig:
@@ -100,3 +102,27 @@ def test_cjme_lists(shared, tmp_path):
     assert all(finding.startswith("class ") for finding in split.findings)
     audit = audit_split(split, catalog.clips, catalog.classes, config(folder, layout="cjme"))
     assert (audit["val_unseen_is_test_unseen"].count, audit["class_disjointness"].count) == (1, 1)
+
+
+def test_the_variant_drops_the_classes_and_their_clips(ucf):
+    split = build_split(ucf.clips, ucf.classes, config(ucf.folder).model_copy(update={"variant": "cls"}))
+    dropped = split.clips[split.clips["class_name"].isin(["BandMarching", "BrushingTeeth", "Typing"])]
+    assert set(dropped["subset"]) == {"excluded"}
+    assert split.counts()["test_seen"] == 555
+    rule = SplitConfig.model_validate({"flavour": "published", "classes": "ucf", "variant": "cls"})
+    published = build_split(ucf.clips, ucf.classes, rule)
+    assert list(published.clips["subset"]) == list(split.clips["subset"])
+
+
+def test_lists_are_written_in_the_released_layout(ucf, tmp_path):
+    rule = SplitConfig.model_validate({"flavour": "published", "classes": "ucf"})
+    published = build_split(ucf.clips, ucf.classes, rule)
+    write_lists(published, tmp_path)
+    for stage, names in ucf.lists.items():
+        with (tmp_path / "main_split" / f"{stage}.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert {row["filename"] for row in rows} == names
+    assert {"filename": "v_Archery_g01_c01", "label": "Archery", "label_code": "2"} in rows
+    again = build_split(ucf.clips, ucf.classes, config(tmp_path))
+    assert again.findings == []
+    assert again.clips["subset"].equals(published.clips["subset"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import ConfigError
 from splits.build import Split, build_split
-from splits.catalogs import build_catalog
+from splits.catalogs import build_catalog, check_options
 from splits.facts import listed_roles, load_facts
 from splits.population import cjme_sizes
 
@@ -129,3 +132,67 @@ def test_vggsound_numbers_are_the_published_ones_class_by_class(shared, tmp_path
     assert sorted(whole.clips.loc[late, "clip_id"]) == last
     kept = whole.clips[~late].merge(split.clips, on="clip_id")
     assert (kept["subset_x"] == kept["subset_y"]).all()
+
+
+def test_audiosetzsl_has_the_published_numbers(shared):
+    """Candidates as many as AudioSet holds, with made-up ids: the rule gives the totals of the paper's Tables 8 to 10."""
+    with (shared / "data/overlap/audiosetzsl_classes.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    clips = pd.DataFrame(
+        [
+            (f"{row['class']} {k}", row["class"], "eval" if k < 70 else "unbalanced_train")
+            for row in rows
+            for k in range(int(row["unbalanced_single_of_33"]) + 70)
+        ],
+        columns=["clip_id", "class_name", "official_subset"],
+    )
+    clips["source_id"], clips["start_s"], clips["end_s"] = clips["clip_id"], 0.0, 10.0
+    classes = pd.DataFrame({"class_name": [row["class"] for row in rows], "category": None, "clips": 1})
+    split = build_split(clips, classes, config("audioset-zsl"))
+    counts = split.counts()
+    assert [counts[s] for s in ("train", "val_seen", "test_seen", "val_unseen", "test_unseen")] == [
+        79795, 26587, 26593, 4684, 4687,
+    ]  # fmt: skip
+    # Evaluation segments are test, or lost.
+    subsets = split.clips.merge(clips, on="clip_id").groupby("official_subset")["subset"].agg(set)
+    assert subsets["eval"] == {"test_seen", "test_unseen", "excluded"}
+
+
+def test_a_class_list_of_ones_own(catalog, tmp_path):
+    (tmp_path / "mine.yaml").write_text("roles: {train: [a, b], val_unseen: [c], test_unseen: [d]}\n")
+    clips, classes = catalog([10] * 5, names=list("abcde"))
+    split = build_split(clips, classes, SplitConfig(classes=str(tmp_path / "mine.yaml"), force={"b": "test_unseen"}))
+    assert dict(split.classes[["class_name", "role"]].to_numpy()) == {
+        "a": "train", "b": "test_unseen", "c": "val_unseen", "d": "test_unseen", "e": "excluded",
+    }  # fmt: skip
+    (tmp_path / "mine.yaml").write_text("roles: {train: [a, zz]}\n")
+    with pytest.raises(ConfigError, match="the data set has no class 'zz'"):
+        build_split(clips, classes, SplitConfig(classes=str(tmp_path / "mine.yaml")))
+    (tmp_path / "mine.yaml").write_text("rolls: {}\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml: .*(roles|rolls)"):
+        load_facts(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"classes": "imagenet"}, r"splits.x.classes: 'imagenet' is neither a known benchmark"),
+        ({"classes": "ucf", "filters": ["sounds"]}, r"splits.x.filters: no filter 'sounds'; known: sound, extraction"),
+        ({"classes": "ucf", "variant": "clss"}, r"splits.x.variant: there is no 'clss'; known: main, cls"),
+        ({"avoid": ["kinetics"]}, r"splits.x.avoid: unknown label set 'kinetics'"),
+    ],
+)
+def test_mistakes_are_found_before_anything_runs(keys, words):
+    from splits.facts import check_split
+
+    with pytest.raises(ConfigError, match=words):
+        check_split("splits.x", SplitConfig.model_validate(keys))
+
+
+@pytest.mark.parametrize("name", ["ucf", "activitynet", "vggsound", "audioset-zsl"])
+def test_the_shipped_data_sets_are_in_order(name):
+    path = Path(__file__).resolve().parents[2] / "config/datasets" / f"{name}.yaml"
+    dataset = DatasetConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    check_options(name, dataset)
+    flavours = {split.flavour for split in dataset.splits.values()}
+    assert flavours == {"published", "imported", "source_disjoint"}

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import small, write
-from avzsl.config.load import SHIPPED, Benchmark, Method, _load
+from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
@@ -25,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts, vectors = small((6, 3, 3), clips=6)
     files = write(folder / "in", counts, vectors)
     assemble(files.split, files.pack, [], files.embeddings, folder / "b")
-    config = _load(SHIPPED / "methods" / "cjme.yaml", MethodConfig, 0)
+    config = MethodConfig.model_validate(yaml.safe_load((SHIPPED / "methods" / "cjme.yaml").read_text()))
     training = TrainingConfig(epochs=2, batches_per_epoch=5, batch_size=16)
     method = Method("cjme", config, config.options, training)
     benchmark = Benchmark("toy", "toy", "d", "f", "corrected", ("cjme",), (0,), Overrides())

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
-from avzsl.config.load import SHIPPED, Benchmark, Method, _load
+from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
@@ -21,7 +22,7 @@ QUICK = TrainingConfig(epochs=4, batches_per_epoch=12, batch_size=32, checkpoint
 
 
 def method(name: str, preset: str = "corrected", **training: object) -> Method:
-    config = _load(SHIPPED / "methods" / f"{name}.yaml", MethodConfig, 0)
+    config = MethodConfig.model_validate(yaml.safe_load((SHIPPED / "methods" / f"{name}.yaml").read_text()))
     options = dict(config.options)
     options.update(config.presets.get(preset, Overrides()).options)  # type: ignore[call-overload]
     return Method(name, config, options, QUICK.model_copy(update=training))
@@ -129,3 +130,49 @@ def test_tiny_subsets_and_single_clips_run(tmp_path):
     assert 0 <= row["hm"] <= 100
     row = go((tmp_path / "benchmark", files), tmp_path / "run2", method("cjme", epochs=2, batches_per_epoch=3))
     assert 0 <= row["zsl"] <= 100
+
+
+def test_stage_two_replays_the_learning_rates_of_stage_one(toy, tmp_path):
+    go(toy, tmp_path, method("cjme", epochs=14, batches_per_epoch=4, patience=0, lr_factor=0.5))
+    history = read_table(tmp_path / "history.parquet", HISTORY)
+    first, second = (history[history["stage"] == stage] for stage in (1, 2))
+    assert first["lr"].nunique() > 1
+    assert second["lr"].tolist() == first["lr"].tolist()[: len(second)]
+    assert second["hm"].isna().all()
+
+
+def test_as_released_schedules_stage_two_by_its_own_score(toy, tmp_path):
+    what = method("cjme", "as_released", epochs=10, batches_per_epoch=6, patience=0, lr_factor=0.5)
+    row = go(toy, tmp_path, what, preset="as_released")
+    history = read_table(tmp_path / "history.parquet", HISTORY)
+    for stage in (1, 2):
+        part = history[history["stage"] == stage]
+        optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", factor=0.5, patience=0)
+        for lr, hm in zip(part["lr"], part["hm"], strict=True):
+            assert lr == optimiser.param_groups[0]["lr"]
+            plateau.step(hm)
+    # The mean of three best betas, which need not lie on the grid.
+    assert row["config"]["training"]["beta"] == "mean"
+
+
+@pytest.mark.parametrize("change", [{"precision": "bfloat16"}, {"precision": "float64"}, {"calibration": "exact"}])
+def test_other_arithmetic_and_calibration_run(toy, tmp_path, change):
+    row = go(toy, tmp_path, method("avca", **change))
+    assert row["hm"] > 0
+    if change.get("calibration"):
+        assert row["beta"] not in np.linspace(0, 3, 16, dtype=np.float32)
+
+
+@pytest.mark.slow
+def test_a_compiled_loss_learns_the_same(toy, tmp_path):
+    plain = go(toy, tmp_path / "plain", method("cjme", epochs=2))
+    compiled = go(toy, tmp_path / "compiled", method("cjme", epochs=2, compile=True))
+    assert compiled["zsl"] == pytest.approx(plain["zsl"], abs=25)
+
+
+def test_a_training_that_diverges_says_so(toy, tmp_path):
+    from avzsl.contracts.errors import AvzslError
+
+    with pytest.raises(AvzslError, match=r"diverged|not finite"):
+        go(toy, tmp_path, method("cjme", lr=1e30, batches_per_epoch=30))

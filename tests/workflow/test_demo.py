@@ -37,7 +37,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "results",
         "report",
     ):
-        assert f"rule {rule}:" in planned
+        kind = "checkpoint" if rule.startswith("catalog") else "rule"
+        assert f"{kind} {rule}:" in planned
     assert not (folder / "results" / "demo").exists(), "a dry run makes nothing"
     result = run_in(folder)()
     assert "RANDOM WEIGHTS" in result.stdout

@@ -11,10 +11,10 @@ rule benchmark:
     log:
         f"{LOGS}/benchmarks/{{benchmark}}/benchmark.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     script:
         "../scripts/benchmark.py"

@@ -2,7 +2,8 @@
 
 
 # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
-# did not change keeps its checksum, and nothing after it runs again.
+# did not change keeps its checksum, and nothing after it runs again. A checkpoint, so that this is seen in
+# the same run; the shape of the DAG does not depend on it.
 for dataset in DATASETS:
 
     if project.dataset(dataset).catalog.module == "demo":
@@ -16,17 +17,17 @@ for dataset in DATASETS:
             log:
                 f"{LOGS}/{dataset}/world.log",
             conda:
-                "avzsl"
+                "../../environment.yml"
             threads: 2
             resources:
-                mem_mb=2000,
-                runtime=30,
+                mem_mb=memory(2000),
+                runtime=minutes(30),
             params:
                 catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
             script:
                 "../scripts/world.py"
 
-    rule:
+    checkpoint:
         name:
             f"catalog_{rule_name(dataset)}"
         input:
@@ -44,14 +45,15 @@ for dataset in DATASETS:
         log:
             f"{LOGS}/{dataset}/catalog.log",
         conda:
-            "avzsl"
+            "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            mem_mb=memory(2000),
+            runtime=minutes(60),
             network=1,
         params:
             dataset=dataset,
+            listing=listing(dataset),
             catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
             phrases=project.dataset(dataset).phrases,
             cache=f"{DATA}/{dataset}/metadata",
@@ -67,11 +69,11 @@ rule embeddings:
     log:
         f"{LOGS}/{{dataset}}/embeddings.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(
             mode="json"

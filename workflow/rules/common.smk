@@ -1,5 +1,7 @@
 # Configuration and paths. This file is read again in every job: nothing heavy is imported here.
 
+import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -60,6 +62,16 @@ def gpus(wildcards):
     return int(wants_gpu(project.config.device))
 
 
+def memory(megabytes):
+    """Memory of a job, in MB: as much again with every attempt (retries are the profile's)."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
+def minutes(limit):
+    """Time limit of a job: as much again with every attempt."""
+    return lambda wildcards, attempt: limit * attempt
+
+
 def rule_name(name):
     """Snakemake's rule names are identifiers."""
     return name.replace("-", "_")
@@ -113,6 +125,27 @@ def runs_of(name):
 def settings_of(names):
     """Return the part of the configuration that tables and page show."""
     return {name: str(project.benchmarks[name]) for name in names}
+def listing(dataset):
+    """Hash of the file names below a folder catalogue's root: a clip added or removed makes the catalogue again."""
+    catalog = project.dataset(dataset).catalog
+    if catalog.module != "folder":
+        return ""
+    names = hashlib.sha256()
+    root = os.path.expandvars(os.path.expanduser(catalog.options["root"]))
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            names.update(os.fsencode(f"{folder}/{name}\0"))
+    return names.hexdigest()
+
+
+def after_catalog(wildcards):
+    """Look at a shard again when the catalogue is there: a job whose clips are the same is then struck out.
+
+    Without it every shard counts as changed as soon as the catalogue is made anew. Adds no file to the input.
+    """
+    getattr(checkpoints, f"catalog_{rule_name(wildcards.dataset)}").get()
+    return []
 
 
 wildcard_constraints:

@@ -4,6 +4,7 @@
 rule features:
     input:
         manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+        catalog=after_catalog,
     output:
         arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.safetensors",
         manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.parquet",
@@ -12,14 +13,16 @@ rule features:
     benchmark:
         f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000),
+        runtime=minutes(240),
         gpu=gpus,
     params:
-        settings=lambda w: project.features(w.features).model_dump(mode="json"),
+        settings=lambda w: project.features(w.features).model_dump(
+            mode="json", exclude={"title"}
+        ),
         cache=f"{DATA}/weights",
     script:
         "../scripts/features.py"
@@ -43,11 +46,11 @@ rule pack:
     log:
         f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     script:
         "../scripts/pack.py"
 

@@ -4,16 +4,19 @@
 rule media:
     input:
         clips=f"{RESULTS}/{{dataset}}/catalog/shards/{{shard}}.parquet",
+        catalog=after_catalog,
     output:
         manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
     log:
         f"{LOGS}/{{dataset}}/media/{{shard}}.log",
+    benchmark:
+        f"{LOGS}/{{dataset}}/media/{{shard}}.benchmark.tsv"
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=memory(2000),
+        runtime=minutes(720),
         network=1,
     params:
         sources=lambda w: [

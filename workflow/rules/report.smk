@@ -11,11 +11,11 @@ rule results:
     log:
         f"{LOGS}/results.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         settings=settings_of(BENCHMARKS),
     script:
@@ -38,11 +38,11 @@ rule report:
     log:
         f"{LOGS}/report.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         settings=settings_of(BENCHMARKS),
     script:
@@ -62,11 +62,11 @@ for name in BENCHMARKS:
         log:
             f"{LOGS}/benchmarks/{name}/results.log",
         conda:
-            "avzsl"
+            "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=4000,
-            runtime=30,
+            mem_mb=memory(4000),
+            runtime=minutes(30),
         params:
             benchmark=name,
             settings=settings_of([name]),

@@ -18,11 +18,11 @@ rule run:
     benchmark:
         f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.benchmark.tsv"
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
         gpu=gpus,
     params:
         settings=method_settings,

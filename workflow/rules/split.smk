@@ -13,11 +13,11 @@ rule split:
     log:
         f"{LOGS}/{{dataset}}/splits/{{split}}.log",
     conda:
-        "avzsl"
+        "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         settings=lambda w: project.dataset(w.dataset)
         .splits[w.split]

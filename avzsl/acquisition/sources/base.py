@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from avzsl.acquisition.clip import Clip
 from avzsl.acquisition.place import ORIGINALS
 from avzsl.acquisition.sandbox import Reader, Sandbox
+from avzsl.acquisition.transfer import RangeReader
 from avzsl.config.sources import MediaConfig
 from avzsl.contracts.hashing import safe_name
 
@@ -30,6 +31,14 @@ class Work:
     @property
     def keep_originals(self) -> bool:
         return self.media.keep == "originals"
+
+    def shared(self, key: str, make: Callable[[], RangeReader]) -> RangeReader:
+        """Return the reader that the clips of this video share; what has been fetched once is not fetched again."""
+        reader: RangeReader | None = self.video.get(f"reader {key}")
+        if reader is None:
+            reader = self.video[f"reader {key}"] = make()
+        reader.renew()
+        return reader
 
     def cut(self, inputs: Sequence[Path | Reader], clip: Clip) -> dict[str, Any]:
         """Cut the clip's segment out of `inputs` to `partial`; returns facts for the manifest, raises ClipError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -56,12 +57,14 @@ class Folder:
 
 
 def index_tree(root: Path) -> dict[str, list[Path]]:
-    """Return the files below `root` by name and by stem; links to folders are not followed."""
+    """Return the files below `root` by name, by stem and by a last [id]; links to folders are not followed."""
     index: dict[str, list[Path]] = {}
     for folder, _, names in os.walk(root, followlinks=False):
         for name in names:
             path = Path(folder, name)
-            for key in {path.name, path.stem}:
+            # yt-dlp names files `title [id].ext` unless told otherwise.
+            tagged = re.search(r"\[([^\[\]]+)\]$", path.stem)
+            for key in {path.name, path.stem, tagged[1] if tagged else path.stem}:
                 index.setdefault(key, []).append(path)
     return index
 

@@ -55,11 +55,10 @@ class Http:
         limits, respect = self.config.transfer, self.config.respect_opt_out
         segment = clip.segmented and not self.config.trimmed
         if segment and not work.keep_originals:
-            reader = RangeReader(self._opener(url), work.media.max_bytes, limits, respect, work.partial.parent)
-            try:
-                return Fetched(work.partial, suffix=".mp4", is_segment=True, facts=work.cut([reader], clip))
-            finally:
-                reader.close()
+            reader = work.shared(
+                url, lambda: RangeReader(self._opener(url), work.media.max_bytes, limits, respect, work.partial.parent)
+            )
+            return Fetched(work.partial, suffix=".mp4", is_segment=True, facts=work.cut([reader], clip))
         target = work.partial
         if segment and work.keep_originals:
             target = original_path(work.partial.parent, clip, suffix)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +66,11 @@ class Youtube:
         with self.pace.request():
             try:
                 return self._fetch(url, clip, work)
-            except (YoutubeDLError, OSError) as error:
-                if (
-                    isinstance(error, OSError)
-                    and error.errno is not None
-                    and not isinstance(error, ConnectionError | TimeoutError)
-                ):
-                    raise  # the disk, not the site
+            except YoutubeDLError as error:
+                if os.strerror(errno.ENOSPC) in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+                raise classify(error, self._secrets) from error
+            except (ConnectionError, TimeoutError) as error:
                 raise classify(error, self._secrets) from error
 
     def _fetch(self, url: str, clip: Clip, work: Work) -> Fetched:
@@ -83,14 +83,8 @@ class Youtube:
             raise ClipError("refused_by_policy", f"the licence is {first_sentence(licence or 'not stated', 80)}")
         direct = all(str(f.get("protocol", "")) in {"http", "https"} for f in formats)
         if clip.segmented and direct and not work.keep_originals:
-            readers: list[RangeReader] = []
-            try:
-                for f in formats:
-                    readers.append(self._reader(f, work))
-                return Fetched(work.partial, suffix=".mp4", is_segment=True, facts=facts | work.cut(readers, clip))
-            finally:
-                for reader in readers:
-                    reader.close()
+            readers = [work.shared(f["url"], partial(self._reader, f, work)) for f in formats]
+            return Fetched(work.partial, suffix=".mp4", is_segment=True, facts=facts | work.cut(readers, clip))
         files = [self._whole(f, clip, work) for f in formats]
         if clip.segmented or len(files) > 1:
             # Two streams of a whole video are joined by the same cutter, from beginning to end.

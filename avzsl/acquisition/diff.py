@@ -1,0 +1,88 @@
+"""Compare two rebuilds of the same benchmark: which clips changed, and what that does to the scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from avzsl.acquisition.attrition import read_media
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.schemas import PREDICTIONS
+from avzsl.contracts.tables import read_table
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Diff:
+    """`changed`: dataset, clip_id, a, b (status in each), same_file (both ok with the same bytes).
+    `scores`: benchmark, method, seed, clips (list: each rebuild's own, or the common one), and in percent S, U, HM
+    and ZSL of a and of b with their difference b - a.
+    """
+
+    changed: pd.DataFrame
+    scores: pd.DataFrame
+
+
+def diff(a: Path, b: Path) -> Diff:
+    """Compare two results folders. Raises DataError if one of them holds neither manifests nor runs."""
+    for folder in (a, b):
+        if not any(folder.glob("*/media/*.parquet")) and not any(folder.glob("benchmarks/*/runs")):
+            raise DataError(folder, "is no results folder: it holds neither manifests nor runs")
+    return Diff(_changed(a, b), _scores(a, b))
+
+
+def _changed(a: Path, b: Path) -> pd.DataFrame:
+    names = sorted({path.parents[1].name for folder in (a, b) for path in folder.glob("*/media/*.parquet")})
+    columns = ["dataset", "clip_id", "a", "b", "same_file"]
+    tables = []
+    for name in names:
+        left, right = (read_media(folder, name).set_index("clip_id")[["status", "sha256"]] for folder in (a, b))
+        both = left.join(right, how="outer", lsuffix="_a", rsuffix="_b")
+        both["dataset"] = name
+        both["a"], both["b"] = both["status_a"].fillna(ABSENT), both["status_b"].fillna(ABSENT)
+        good = (both["a"] == "ok") & (both["b"] == "ok")
+        both["same_file"] = good & (both["sha256_a"] == both["sha256_b"])
+        moved = (both["a"] != both["b"]) | (good & ~both["same_file"])
+        tables.append(both[moved].reset_index()[columns])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def _scores(a: Path, b: Path) -> pd.DataFrame:
+    rows = []
+    for path in sorted(a.glob("benchmarks/*/runs/*/seed-*/predictions.parquet")):
+        other = b / path.relative_to(a)
+        if not other.is_file():
+            continue
+        left, right = read_table(path, PREDICTIONS), read_table(other, PREDICTIONS)
+        # A clip that changed its class or its subset between the two is not common ground.
+        common = left.merge(right, on=["clip_id", "class_name", "subset"])["clip_id"]
+        benchmark, method, seed = path.parts[-5], path.parts[-3], path.parts[-2].removeprefix("seed-")
+        for which in ("own", "common"):
+            one, two = (t if which == "own" else t[t["clip_id"].isin(common)] for t in (left, right))
+            row = {"benchmark": benchmark, "method": method, "seed": int(seed), "list": which}
+            row |= {"clips_a": len(one), "clips_b": len(two)}
+            scores_a, scores_b = scores(one), scores(two)
+            for name in scores_a:
+                row |= {f"{name}_a": scores_a[name], f"{name}_b": scores_b[name]}
+                row[f"{name}_change"] = scores_b[name] - scores_a[name]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def scores(predictions: pd.DataFrame) -> dict[str, float]:
+    """Return S, U, HM and ZSL in percent: mean per-class accuracies of a PREDICTIONS table (AVCA section 4.1)."""
+    values = {}
+    for name, subset, column in (
+        ("S", "test_seen", "predicted"),
+        ("U", "test_unseen", "predicted"),
+        ("ZSL", "test_unseen", "predicted_zsl"),
+    ):
+        part = predictions[predictions["subset"] == subset]
+        hits = (part[column] == part["class_name"]).groupby(part["class_name"]).mean()
+        values[name] = 100.0 * float(hits.mean()) if len(hits) else float("nan")
+    both = values["S"] + values["U"]
+    values["HM"] = 2 * values["S"] * values["U"] / both if both else 0.0
+    return {name: values[name] for name in ("S", "U", "HM", "ZSL")}

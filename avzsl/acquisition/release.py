@@ -1,0 +1,33 @@
+"""Give the room of a shard's media back once its features are stored (`media.keep: features`)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from avzsl.acquisition.place import ORIGINALS
+from avzsl.contracts.schemas import FEATURES, MEDIA
+from avzsl.contracts.tables import read_table
+
+
+def release_shard(manifest: Path, features: Path, media_dir: Path) -> int:
+    """Delete the media files of a shard whose features are stored; returns the bytes that became free.
+
+    `manifest` is the shard's MEDIA table, `features` its FEATURES table. Only files below `media_dir` are touched:
+    a source that is used in place stays. As long as a clip of the shard may still come, everything is kept, because
+    the shard will be extracted again as a whole. Raises DataError if a table is missing or wrong.
+    """
+    media = read_table(manifest, MEDIA)
+    extracted = set(read_table(features, FEATURES)["clip_id"])
+    if not (media["permanent"] | (media["status"] == "ok")).all() or not set(media["clip_id"]) <= extracted:
+        return 0
+    free, home = 0, media_dir.resolve()
+    for name in media.loc[media["status"] == "ok", "path"]:
+        path = Path(name).resolve()
+        if home in path.parents and path.is_file():
+            free += path.stat().st_size
+            path.unlink()
+    originals = media_dir / ORIGINALS
+    free += sum(path.stat().st_size for path in originals.glob("*") if path.is_file())
+    shutil.rmtree(originals, ignore_errors=True)
+    return free

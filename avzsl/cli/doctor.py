@@ -1,0 +1,77 @@
+"""`avzsl doctor`: one screen before a long run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from avzsl.acquisition.attrition import read_media
+from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source, check_tools
+from avzsl.acquisition.estimate import estimate
+from avzsl.acquisition.retry import Places
+from avzsl.acquisition.sources.build import source_configs
+from avzsl.config.load import Project, load_project
+from avzsl.config.sources import ArchiveSource, FolderSource
+from avzsl.contracts.schemas import CLIPS
+from avzsl.contracts.tables import read_table
+
+_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the `avzsl` parser."""
+    parser = subparsers.add_parser("doctor", help="check tools, disk, network and sources before a long run")
+    parser.add_argument("dataset", nargs="*", help="data sets; default: those of the configured benchmarks")
+    parser.add_argument("--config", default=None, help="project configuration; default: config/config.yaml")
+    parser.add_argument("--live", action="store_true", help="fetch one clip from every source, remote ones too")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the checks; 1 if one of them failed."""
+    project = load_project(arguments.config)
+    names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
+    checks = list(check_tools())
+    for name in names:
+        checks += _check_dataset(project, name, arguments.live)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for check in checks:
+        # What a server or a catalogue says is text, not markup.
+        table.add_row(_MARKS[check.state], check.subject, check.finding.replace("[", "\\["))
+    Console().print(table)
+    return int(any(check.state == "fail" for check in checks))
+
+
+def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
+    dataset = project.dataset(name)
+    places = Places(Path(project.config.results), Path(project.config.data))
+    sources = source_configs(name, dataset)
+    checks = [check for source in sources for check in check_source(source, places.state)]
+    catalog = places.results / name / "catalog" / "clips.parquet"
+    if not catalog.is_file():
+        return [
+            *checks,
+            Check(name, "warn", f"no catalogue yet ({catalog}); `snakemake splits` makes it, then ask again"),
+        ]
+    clips = read_table(catalog, CLIPS)
+    left = estimate(name, dataset, clips, read_media(places.results, name))
+    checks += [Check(name, "ok", f"left: {left}"), check_disk(places.data, left.bytes)]
+    # One clip may be gone for good reasons; three at once are the source's trouble.
+    rows = [_plain(row) for _, row in clips.sample(n=min(3, len(clips)), random_state=0).iterrows()]
+    for source in sources:
+        # Archives would have to be unpacked first.
+        if rows and (live or isinstance(source, FolderSource)) and not isinstance(source, ArchiveSource):
+            tried: list[Check] = []
+            while len(tried) < len(rows) and not any(check.state == "ok" for check in tried):
+                tried.append(check_clip(rows[len(tried)], name, dataset, source))
+            checks.append(tried[-1])
+    return checks
+
+
+def _plain(row: pd.Series[Any]) -> dict[str, object]:
+    return {str(name): None if pd.isna(value) else value for name, value in row.items()}

@@ -1,0 +1,70 @@
+"""`avzsl predict`: zero-shot recognition of your own clips with any phrases."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from avzsl.config.load import load_project
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "predict",
+        help="recognise your own clips with any phrases",
+        description="Rank phrases for clips with the model of a finished run: a table on the terminal, and JSON and a page where asked for.",
+    )
+    parser.add_argument(
+        "clips", nargs="+", type=Path, metavar="CLIP", help="video files; after `--` they may begin with '-'"
+    )
+    parser.add_argument(
+        "--run", required=True, type=Path, dest="run_folder", metavar="RUN",
+        help="folder of a run, e.g. results/benchmarks/demo/runs/avca/seed-0",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", required=True, help='phrases separated by commas, e.g. "bouncing ball bell, spinning star drum"'
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write everything as JSON to FILE; - is the terminal, in place of the table"
+    )
+    parser.add_argument(
+        "--html",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write a page; without FILE it goes where `avzsl serve` shows it",
+    )
+    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict; the exit status is 1 if no clip could be read."""
+    from rich.console import Console
+
+    from avzsl.contracts.atomic import write_json, write_text
+    from avzsl.contracts.hashing import safe_name
+    from avzsl.predict import predict
+    from avzsl.predict.show import as_page, as_table
+
+    project = load_project(options.config)
+    predictions = predict(
+        project, options.run_folder, options.clips, options.labels.split(","), project.config.device, options.threads
+    )
+    if options.json == "-":
+        sys.stdout.write(json.dumps(predictions.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        Console().print(as_table(predictions))
+        if options.json:
+            write_json(options.json, predictions.as_json())
+    if options.html is not None:
+        name = safe_name(" ".join(str(clip) for clip in options.clips))
+        path = Path(options.html or Path(project.config.results) / "predictions" / f"{name}.html")
+        write_text(path, as_page(predictions))
+        sys.stderr.write(f"{path}\n")
+    return 0 if any(clip.status == "ok" for clip in predictions.clips) else 1

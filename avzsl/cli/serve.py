@@ -1,0 +1,120 @@
+"""`avzsl serve`: the report and predictions in a browser, from this machine only unless told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import html
+import http.server
+import ipaddress
+import logging
+import urllib.parse
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from avzsl.config.load import load_project
+from avzsl.contracts.errors import AvzslError
+
+logger = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "serve",
+        help="show the report and predictions in a browser",
+        description="Serve results/report and results/predictions over HTTP. Only this machine can reach it, unless --host says otherwise.",
+    )
+    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s, that is this machine only")
+    parser.add_argument("--port", type=int, default=8000, help="0: any free one; default: %(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    results = Path(load_project(options.config).config.results)
+    if not (results / "report" / "index.html").is_file():
+        raise AvzslError(f"{results}/report/index.html is not there yet; build it with `snakemake --cores all report`")
+    server = make_server(results, options.host, options.port)
+    host, port = server.server_address[:2]
+    logger.info(
+        "the report: http://%s:%s/  predictions: http://%s:%s/predictions/  (Ctrl+C ends)", host, port, host, port
+    )
+    if not _is_loopback(options.host):
+        logger.warning("anyone who reaches %s can read the report and its predictions", options.host)
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            logger.info("stopped")
+    return 0
+
+
+def make_server(results: Path, host: str, port: int) -> http.server.ThreadingHTTPServer:
+    """Return a server of the pages of `results` at `host` and `port`; raises AvzslError if it cannot listen there."""
+    handler = functools.partial(_Handler, results=results.resolve(), local=_is_loopback(host))
+    try:
+        return http.server.ThreadingHTTPServer((host, port), handler)
+    except OSError as error:
+        raise AvzslError(f"cannot listen at {host}:{port}: {error.strerror}; choose another --port") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Answers GET and HEAD for the report, the list of predictions and its pages; nothing else is reachable."""
+
+    def __init__(self, *arguments: Any, results: Path, local: bool) -> None:
+        self._results = results
+        self._local = local
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def _answer(self, body: bool) -> None:
+        # A page elsewhere may point its own name at this machine; then the Host header is not ours.
+        name = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        if self._local and not _is_loopback(name):
+            self.send_error(HTTPStatus.FORBIDDEN, "this server answers to its own address only")
+            return
+        content = self._content(urllib.parse.unquote(urllib.parse.urlsplit(self.path).path))
+        if content is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-cache")
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def _content(self, path: str) -> bytes | None:
+        """Return the page of a path; names are looked up in a list of what is there, so none can lead elsewhere."""
+        if path in ("/", "/index.html"):
+            report = self._results / "report" / "index.html"
+            return report.read_bytes() if report.is_file() else None
+        pages = {page.name: page for page in sorted((self._results / "predictions").glob("*.html")) if page.is_file()}
+        if path in ("/predictions", "/predictions/"):
+            items = "".join(
+                f'<li><a href="/predictions/{urllib.parse.quote(n)}">{html.escape(n)}</a></li>' for n in pages
+            )
+            text = items or "<li>none yet: run <code>avzsl predict ... --html</code></li>"
+            return f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>avzsl: predictions</title><h1>Predictions</h1><ul>{text}</ul><p><a href="/">The report</a></p></html>'.encode()
+        page = pages.get(path.removeprefix("/predictions/")) if path.startswith("/predictions/") else None
+        return page.read_bytes() if page is not None else None
+
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug("%s %s", self.address_string(), format % args)

@@ -1,0 +1,214 @@
+"""Clips -> features -> distances to phrases, with the networks and the model of one run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from avzsl.config.features import FeaturesConfig
+from avzsl.config.load import Project
+from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.errors import AvzslError, DataError
+from avzsl.contracts.schemas import BENCHMARK_CLASSES, MEDIA
+from avzsl.contracts.tables import read_table
+from avzsl.embeddings import embed_classes
+from avzsl.methods import Dims, Method, build
+from extractors import extract_shard
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one clip was recognised as."""
+
+    clip: str
+    status: str  # ok, or why there are no features: one of FEATURE_STATUS
+    reason: str | None
+    order: tuple[int, ...]  # labels from the nearest to the farthest
+    distances: tuple[float, ...]  # of the whole clip to each label, calibrated, in the order of the labels
+    seconds: tuple[tuple[float, float], ...]  # start and end of each window
+    by_second: tuple[tuple[float, ...], ...]  # (windows, labels) distances of single windows
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """All clips of one call, and what was asked of whom."""
+
+    labels: tuple[str, ...]
+    seen: tuple[bool, ...]  # labels that are classes the run was trained on
+    run: str
+    method: str
+    beta: float  # added to the distances of seen labels; 0 where all labels are of one kind
+    random_weights: bool
+    clips: tuple[Prediction, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON-like values, labels ranked."""
+        return {
+            "run": self.run, "method": self.method, "beta": self.beta, "random_weights": self.random_weights,
+            "labels": [{"label": label, "seen": seen} for label, seen in zip(self.labels, self.seen, strict=True)],
+            "clips": [
+                {
+                    "clip": clip.clip, "status": clip.status, "reason": clip.reason,
+                    "ranking": [{"label": self.labels[i], "distance": clip.distances[i]} for i in clip.order],
+                    "seconds": [
+                        {"start": start, "end": end, "distances": dict(zip(self.labels, row, strict=True))}
+                        for (start, end), row in zip(clip.seconds, clip.by_second, strict=True)
+                    ],
+                }
+                for clip in self.clips
+            ],
+        }  # fmt: skip
+
+
+def predict(
+    project: Project, run: Path, clips: Sequence[Path], labels: Sequence[str], device: str = "auto", threads: int = 1
+) -> Predictions:
+    """Rank `labels` (any phrases) for every clip with the model of the folder `run`.
+
+    Windows are extracted as for the run's benchmark, averaged over the clip, and compared with the phrases'
+    embeddings; each window alone gives the scores by second. Where some labels are classes that the run was trained
+    on and others are not, the run's calibration β is added to the former, as in its test.
+
+    A clip that cannot be read has its status and reason and no ranking. Raises AvzslError when the run, its
+    configuration or a phrase cannot be used, or the features differ from those the run was trained on.
+    """
+    labels = _clean(labels)
+    record = _read_run(run)
+    features = project.features(record["features"])
+    with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
+        arrays, header, table = _extract(clips, features, Path(folder), project, device, threads)
+    _check_features(run, record, header["extractor"])
+    vectors, seen = _embed(project, run, record, labels)
+    model, output = _load_model(project, run, record)
+    beta = float(record["beta"]) if any(seen) and not all(seen) else 0.0
+    shift = beta * np.asarray(seen, dtype=float)
+    predictions = []
+    for path, row in zip(clips, table.to_dict("records"), strict=True):
+        if row["status"] != "ok":
+            predictions.append(Prediction(str(path), row["status"], row["reason"], (), (), (), ()))
+            continue
+        part = slice(*arrays["offsets"][row["row"] : row["row"] + 2])
+        audio, visual = arrays["audio"][part], arrays["visual"][part]
+        whole = (
+            _distances(model, output, audio.mean(0, keepdims=True), visual.mean(0, keepdims=True), vectors)[0] + shift
+        )
+        windows = _distances(model, output, audio, visual, vectors) + shift
+        predictions.append(
+            Prediction(
+                str(path), "ok", row["reason"], tuple(int(i) for i in np.argsort(whole, kind="stable")),
+                tuple(float(d) for d in whole), tuple((float(a), float(b)) for a, b in arrays["times"][part]),
+                tuple(tuple(float(d) for d in window) for window in windows),
+            )
+        )  # fmt: skip
+    return Predictions(
+        tuple(labels), tuple(seen), str(run), record["method"], beta, bool(header["extractor"].get("random_weights")),
+        tuple(predictions),
+    )  # fmt: skip
+
+
+def _clean(labels: Sequence[str]) -> list[str]:
+    found = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    if len(found) < 2:
+        raise AvzslError("labels: give at least two different phrases, separated by commas")
+    return found
+
+
+def _read_run(run: Path) -> dict[str, Any]:
+    path = run / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            path, "is not there or not readable; --run takes a folder like results/benchmarks/demo/runs/avca/seed-0"
+        ) from error
+    missing = [key for key in ("benchmark", "dataset", "features", "method", "beta", "config") if key not in record]
+    if missing:
+        raise DataError(path, f"has no {missing[0]!r}; it is not the record of a run of this version")
+    return record
+
+
+def _extract(
+    clips: Sequence[Path], features: FeaturesConfig, folder: Path, project: Project, device: str, threads: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any], pd.DataFrame]:
+    rows = []
+    for number, path in enumerate(clips):
+        there = path.is_file()
+        rows.append(
+            {
+                "clip_id": f"{number}", "shard": 0, "status": "ok" if there else "missing", "permanent": not there,
+                "attempts": 1, "error": None if there else "there is no such file",
+                # An absolute path, since a relative one may begin with '-' or look like an address to FFmpeg.
+                "path": str(path.resolve()),
+            }
+        )  # fmt: skip
+    media = pd.DataFrame(rows).reindex(columns=list(MEDIA.columns))
+    table = extract_shard(
+        media, features, folder / "clips.safetensors", folder / "clips.parquet", device=device, threads=threads,
+        keep_media=True, cache=Path(project.config.data) / "weights",
+    )  # fmt: skip
+    arrays, header = read_arrays(folder / "clips.safetensors")
+    return arrays, header, table
+
+
+def _check_features(run: Path, record: dict[str, Any], extractor: dict[str, Any]) -> None:
+    trained = record.get("extractor") or {}
+    for key in ("name", "windows", "weights"):
+        if trained.get(key) != extractor.get(key):
+            raise DataError(
+                run / "run.json",
+                f"was trained on features with {key} {trained.get(key)}, but the feature set {record['features']!r} of the configuration now has {extractor.get(key)}; use the configuration of the run",
+            )
+
+
+def _embed(project: Project, run: Path, record: dict[str, Any], labels: list[str]) -> tuple[np.ndarray, list[bool]]:
+    """Return unit vectors (labels, dim) and which labels are classes that the run has trained on."""
+    config = project.dataset(record["dataset"]).embeddings
+    table = pd.DataFrame({"class_name": labels, "phrase": labels})
+    embedded = embed_classes(table, config)
+    trained = (record.get("embeddings") or {}).get("sha256")
+    if trained is not None and embedded.backend.get("sha256") != trained:
+        raise DataError(
+            run / "run.json",
+            f"was trained with other word vectors than {embedded.backend.get('table')} now holds; use those of the run",
+        )
+    classes = read_table(run.parents[2] / "classes.parquet", BENCHMARK_CLASSES)
+    known = set(classes.loc[classes["role"].isin(("train", "val_unseen")), "class_name"])
+    return embedded.rows(labels), [label in known for label in labels]
+
+
+def _load_model(project: Project, run: Path, record: dict[str, Any]) -> tuple[Method, str]:
+    path = run / "model.safetensors"
+    state, header = read_arrays(path)
+    benchmark = project.benchmarks.get(record["benchmark"])
+    if benchmark is None:
+        raise AvzslError(
+            f"{path}: the configuration has no benchmark {record['benchmark']!r}; use the configuration of the run (--config)"
+        )
+    module = project.method(record["method"], benchmark).config.module
+    model = build(module, Dims(**header["dims"]), header["config"]["options"])
+    try:
+        model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+    except RuntimeError as error:
+        raise DataError(
+            path, f"does not fit the method {record['method']!r} of this version; train the run again"
+        ) from error
+    model.eval()
+    return model, model.reported
+
+
+@torch.no_grad()
+def _distances(model: Method, output: str, audio: np.ndarray, visual: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return (clips, labels) distances of one output of the method; features (clips, dim), vectors (labels, dim)."""
+    tensors = (torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)) for x in (audio, visual, vectors))
+    return model.distances(*tensors)[output].double().numpy()

@@ -1,0 +1,206 @@
+"""How fast features are extracted: a plain implementation and every execution of ours, side by side.
+
+    python benchmarks/extraction.py --threads 2
+
+makes 20 ten-second clips, then times in turn, on the same few clips in every round:
+
+    (a) plain       the released procedure as it is described: every window decoded on its own, the whole sound decoded
+                    for every window, one window at a time through torchvision's modules
+    (b) exact       ours, the same arithmetic
+    (c) fused       ours, BatchNorm folded and convolutions split, float32
+    (d) bfloat16    ours, 16 bits in the video trunk
+    (e) forward     the forward pass alone on ready tensors, for each of our executions
+
+and prints medians over rounds, ratios to (a), the share of the forward-only rate that is reached end to end, and the error
+against (a). All use random weights and the as-released windows, so that the work is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from avzsl.config.features import FeaturesConfig
+from extractors.base import ClipInfo, Window
+from extractors.selavi import load, read
+from extractors.selavi.networks import SelaviNetworks
+from extractors.selavi.plan import plan_released, released_frame_index
+from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
+from extractors.shards import Clip, extract_clips
+
+
+def make_clip(path: Path, seconds: int, seed: int) -> None:
+    """Write a clip of 340 x 256 at 25 frames a second with stereo sound: drifting noise and a warbling tone."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(0, 256, (64, 85, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        video.width, video.height, video.pix_fmt = 340, 256, "yuv420p"
+        sound = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
+        for k in range(seconds * 25):
+            image = np.ascontiguousarray(ground[k % 200 : k % 200 + 256, (2 * k) % 300 : (2 * k) % 300 + 340])
+            out.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(video.encode(None))
+        t = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
+        wave = 0.2 * np.sin(
+            2 * np.pi * (300 + 30 * seed) * t + 20 * np.sin(2 * np.pi * t)
+        ) + 0.02 * rng.standard_normal(t.size)
+        for start in range(0, t.size - 1023, 1024):
+            part = np.stack([wave[start : start + 1024]] * 2).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, start
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+
+
+def plain(path: Path, networks: SelaviNetworks) -> np.ndarray:
+    """Return the averaged visual features of a clip the plain way; `networks` are only asked for their modules."""
+    rows = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        fps, ticks = float(stream.average_rate), stream.duration / stream.frames
+        plan = plan_released(fps, stream.frames)
+    for window in plan:
+        first, last = int(window.start_frame * ticks), int(window.end_frame * ticks)
+        frames = {}
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            container.seek(max(first - 1024, 0), stream=stream)
+            for frame in container.decode(video=0):
+                if frame.pts >= first:
+                    frames[frame.pts] = frame
+                if frame.pts > last:
+                    break
+        shown = [frames[pts].to_ndarray(format="rgb24") for pts in sorted(frames)]
+        index = np.minimum(released_frame_index(fps), len(shown) - 1)
+        clip = (torch.from_numpy(np.stack([shown[k] for k in index])).float() / 255 - 0.45) / 0.225
+        height, width = clip.shape[1:3]
+        size = (112, width * 112 // height)
+        clip = torch.nn.functional.interpolate(
+            clip.permute(0, 3, 1, 2), size=size, mode="bilinear", align_corners=False
+        )
+        left = -(-(clip.shape[3] - 112) // 2)
+        clip = clip[:, :, :, left : left + 112].permute(1, 0, 2, 3).contiguous()
+        with av.open(str(path)) as container:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+            pieces = [p for f in container.decode(audio=0) for p in resampler.resample(f)] + resampler.resample(None)
+            wav = np.concatenate([p.to_ndarray().reshape(-1) for p in pieces])
+        start = min(round(window.start_s * SAMPLE_RATE), len(wav) - SAMPLE_RATE)
+        spectrogram = torch.from_numpy(log_filterbank(wav[start : start + SAMPLE_RATE]))
+        with torch.inference_mode():
+            networks.trunks.audio(spectrogram[None])
+            rows.append(networks.trunks.video(clip[None])[0].numpy())
+    return np.mean(rows, axis=0)
+
+
+def ours(paths: list[Path], networks: SelaviNetworks, features: FeaturesConfig, threads: int) -> list[np.ndarray]:
+    """Return each clip's averaged visual features by the pipeline, decoding processes included."""
+    clips = [Clip({"clip_id": str(k), "shard": 0, "status": "ok", "path": str(p)}) for k, p in enumerate(paths)]
+    extract_clips(clips, networks, features, threads)
+    return [np.mean(clip.visual, axis=0) for clip in clips]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5, help="the clips are shared out over rounds")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--json", type=Path, help="write the numbers here as well")
+    arguments = parser.parse_args()
+    executions = ["exact", "fused", "bfloat16"] + (["half"] if arguments.device == "cuda" else [])
+    torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{k}.mp4" for k in range(arguments.clips)]
+        for k, path in enumerate(paths):
+            make_clip(path, arguments.seconds, k)
+        settings = {
+            name: FeaturesConfig.model_validate(
+                {"windows": "as_released", "weights": {"random_seed": 0}, "execution": name}
+            )
+            for name in executions
+        }
+        networks = {
+            name: load(settings[name], arguments.device, arguments.threads, Path(folder)) for name in executions
+        }
+        reference = load(settings["exact"], "cpu", arguments.threads, Path(folder))
+        times, errors, windows = measure(paths, settings, networks, reference, arguments.rounds, arguments.threads)
+    report(times, errors, windows, arguments.json)
+
+
+def measure(
+    paths: list[Path],
+    settings: dict[str, FeaturesConfig],
+    networks: dict[str, SelaviNetworks],
+    reference: SelaviNetworks,
+    rounds: int,
+    threads: int,
+) -> tuple[dict[str, list[float]], dict[str, float], int]:
+    """Return seconds a window of every way in every round, the largest relative errors, and the windows of a round."""
+    times: dict[str, list[float]] = {}
+    errors: dict[str, float] = {}
+    share = max(len(paths) // rounds, 1)
+    windows: list[Window] = []
+    for part in (paths[k : k + share] for k in range(0, len(paths), share)):
+        windows = [w for path in part for w in read(path, settings["exact"], ClipInfo())]
+
+        def timed(name: str, work: Callable[[], object], count: int = len(windows)) -> object:
+            started = time.perf_counter()
+            result = work()
+            times.setdefault(name, []).append((time.perf_counter() - started) / count)
+            return result
+
+        expected = timed("plain", lambda part=part: [plain(path, reference) for path in part])
+        for name, network in networks.items():
+            found = timed(name, lambda part=part, n=name: ours(part, networks[n], settings[n], threads))
+            timed(f"{name} forward", lambda n=network, w=windows: forward(n, w))
+            for one, other in zip(found, expected, strict=True):
+                errors[name] = max(errors.get(name, 0.0), float(np.abs(one - other).max() / np.abs(other).max()))
+        print(f"round {len(times['plain'])}: " + ", ".join(f"{n} {v[-1]:.3f}" for n, v in times.items()), flush=True)
+    return times, errors, len(windows)
+
+
+def forward(network: SelaviNetworks, windows: list[Window]) -> None:
+    """Run the networks on windows that are ready, in the batches that the pipeline makes."""
+    for start in range(0, len(windows), network.batch_windows):
+        network.embed(windows[start : start + network.batch_windows])
+
+
+def report(times: dict[str, list[float]], errors: dict[str, float], windows: int, path: Path | None) -> None:
+    """Print medians, ratios and errors."""
+    median = {name: statistics.median(values) for name, values in times.items()}
+    rows = {}
+    print(f"\n{'':10} {'s/window':>9} {'x plain':>8} {'forward only':>13} {'of its rate':>12} {'relative error':>15}")
+    print(f"{'plain':10} {median['plain']:9.3f} {1:8.2f}")
+    for name, error in errors.items():
+        alone = median[f"{name} forward"]
+        # Compared within each round: the machine may be slower in one round than in another.
+        ratio = statistics.median(p / o for p, o in zip(times["plain"], times[name], strict=True))
+        reached = statistics.median(f / o for f, o in zip(times[f"{name} forward"], times[name], strict=True))
+        rows[name] = {
+            "seconds": median[name],
+            "times_plain": ratio,
+            "forward": alone,
+            "of_forward": reached,
+            "error": error,
+        }
+        print(f"{name:10} {median[name]:9.3f} {ratio:8.2f} {alone:13.3f} {reached:11.0%} {error:15.1e}")
+    print(f"\n{len(times['plain'])} rounds of {windows} windows; medians of seconds a window, ratios within each round")
+    if path is not None:
+        path.write_text(json.dumps({"plain": median["plain"], "ours": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The published layout of averaged features, read and written: one .h5 file a class, modality and split.
+
+    features/main_features/{audio,video}/<split>/<class>.h5    data (clips, dim) float32, video_urls (clips) strings
+
+Reading it lets a user train on the released features without a video; writing it feeds ours to the released code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from avzsl.contracts.arrays import read_arrays, write_arrays
+from avzsl.contracts.atomic import replacing
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.hashing import sha256_value
+from avzsl.contracts.schemas import FEATURES
+from avzsl.contracts.tables import read_table, write_table
+
+FOLDER = Path("features") / "main_features"
+MODALITIES = {"audio": "audio", "visual": "video"}  # ours -> theirs
+# The released folders and the subsets whose clips they hold; stage 2 trains on all that stage 1 looked at.
+SPLITS = {
+    "stage_1_train": ("train",),
+    "stage_1_val_seen": ("val_seen",),
+    "stage_1_val_unseen": ("val_unseen",),
+    "stage_2_train": ("train", "val_seen", "val_unseen"),
+    "stage_2_test_seen": ("test_seen",),
+    "stage_2_test_unseen": ("test_unseen",),
+}
+
+
+def import_features(folder: Path, arrays: Path, manifest: Path) -> pd.DataFrame:
+    """Write the released features under `folder` as a pack; return a table of clip_id, class_name and split.
+
+    `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
+    table for every split that lists it. The per-second features were never published: `windows` is 0.
+
+    Raises DataError for a missing modality, audio and video that disagree, a clip of two classes, or two different
+    vectors for one clip.
+    """
+    root = _root(Path(folder))
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    rows: list[dict[str, str]] = []
+    classes: dict[str, str] = {}
+    for split, class_name, ids, audio, visual, path in _files(root):
+        for clip_id, sound, picture in zip(ids, audio, visual, strict=True):
+            if classes.setdefault(clip_id, class_name) != class_name:
+                raise DataError(path, f"lists {clip_id!r}, which is in class {classes[clip_id]!r} elsewhere")
+            kept = found.setdefault(clip_id, (sound, picture))
+            if not (np.array_equal(kept[0], sound) and np.array_equal(kept[1], picture)):
+                raise DataError(path, f"holds another vector for {clip_id!r} than an earlier split")
+            rows.append({"clip_id": clip_id, "class_name": class_name, "split": split})
+    if not found:
+        raise DataError(root, "holds no <split>/<class>.h5 under audio and video")
+    values = {name: np.stack([pair[k] for pair in found.values()]) for k, name in enumerate(("audio", "visual"))}
+    identity = {
+        "name": "selavi", "windows": "as_released", "weights": "published features", "random_weights": False,
+        "execution": "imported",
+    }  # fmt: skip
+    digest = sha256_value([[name, pair[0].tolist(), pair[1].tolist()] for name, pair in found.items()])
+    header = {"clip_ids": list(found), "extractor": identity, "sha256": {"imported": digest}}
+    write_arrays(arrays, values, header)
+    reason = "an average, imported; its windows were not published"
+    table = pd.DataFrame(
+        [
+            {"clip_id": c, "shard": 0, "status": "ok", "reason": reason, "row": k, "windows": 0}
+            for k, c in enumerate(found)
+        ]
+    )
+    write_table(manifest, table, FEATURES)
+    return pd.DataFrame(rows)
+
+
+def export_features(arrays: Path, manifest: Path, clips: pd.DataFrame, folder: Path) -> dict[str, int]:
+    """Write a pack in the released layout under `folder`; return the number of clips in each split.
+
+    `clips` has the columns clip_id, class_name and subset (a SPLIT table joined with its classes). Clips without
+    features and clips of other subsets are left out. Raises DataError if a class name cannot be a file name.
+    """
+    values, header = read_arrays(arrays)
+    table = read_table(manifest, FEATURES)
+    place = dict(zip(table["clip_id"], table["row"], strict=True))
+    counts: dict[str, int] = {}
+    if header.get("clip_ids") is None or {"audio", "visual"} - set(values):
+        raise DataError(arrays, "is not a pack of features")
+    for split, subsets in SPLITS.items():
+        part = clips[clips["subset"].isin(subsets)]
+        counts[split] = 0
+        for class_name, members in part.groupby("class_name", sort=True):
+            ids = [clip_id for clip_id in members["clip_id"] if place.get(clip_id, -1) >= 0]
+            if not ids:
+                continue
+            if "/" in str(class_name) or "\0" in str(class_name) or str(class_name) in {".", ".."}:
+                raise DataError(arrays, f"class {class_name!r} cannot be the name of a file, which the layout asks for")
+            rows = [place[clip_id] for clip_id in ids]
+            for ours, theirs in MODALITIES.items():
+                _write(Path(folder) / FOLDER / theirs / split / f"{class_name}.h5", values[ours][rows], ids)
+            counts[split] += len(ids)
+    return counts
+
+
+def _root(folder: Path) -> Path:
+    for root in (folder, folder / FOLDER, folder / FOLDER.name):
+        if all((root / name).is_dir() for name in MODALITIES.values()):
+            return root
+    raise DataError(folder, f"has no {FOLDER}/audio and {FOLDER}/video; name the folder that holds `features`")
+
+
+def _files(root: Path) -> Iterator[tuple[str, str, list[str], np.ndarray, np.ndarray, Path]]:
+    """Yield split, class, clip ids, audio and visual of every class file, in the order of names."""
+    audio_files = {p.relative_to(root / "audio"): p for p in sorted((root / "audio").glob("*/*.h5"))}
+    video_files = {p.relative_to(root / "video"): p for p in sorted((root / "video").glob("*/*.h5"))}
+    alone = sorted(set(audio_files) ^ set(video_files))
+    if alone:
+        raise DataError(root / alone[0], "is there for one modality only")
+    for name, path in audio_files.items():
+        ids, audio = _read(path)
+        video_ids, visual = _read(video_files[name])
+        if ids != video_ids:
+            raise DataError(path, "lists other clips than the file of the same name under video")
+        yield name.parts[0], name.stem, ids, audio, visual, path
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray]:
+    try:
+        with h5py.File(path, "r") as file:
+            data = np.asarray(_dataset(path, file, "data")[()], np.float32)
+            urls = _dataset(path, file, "video_urls")[()]
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise DataError(path, f"is not a readable HDF5 file of features ({error})") from error
+    ids = [u.decode("utf-8", "replace") if isinstance(u, bytes) else str(u) for u in np.atleast_1d(urls)]
+    if data.ndim != 2 or len(data) != len(ids):
+        raise DataError(path, f"data has shape {data.shape} for {len(ids)} video_urls")
+    if not np.isfinite(data).all():
+        raise DataError(path, "data holds NaN or infinity")
+    return ids, data
+
+
+def _dataset(path: Path, file: h5py.File, name: str) -> Any:
+    """Return a data set that lies in this file: links and external storage could read any other file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
+        raise DataError(path, f"has no data set {name!r} of its own")
+    if file[name].external or file[name].is_virtual:
+        raise DataError(path, f"data set {name!r} points to other files; this is refused")
+    return file[name]
+
+
+def _write(path: Path, data: np.ndarray, ids: list[str]) -> None:
+    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        file.create_dataset("data", data=np.ascontiguousarray(data, np.float32))
+        file.create_dataset("video_urls", data=ids, dtype=h5py.string_dtype("utf-8"))

@@ -1,0 +1,75 @@
+"""Read a pickle of features without executing anything: tensors, arrays, strings and plain containers only."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avzsl.contracts.errors import DataError
+
+# What the two published layouts are made of. Everything else in a pickle is refused by name.
+_PLAIN = {
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy", "str_"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+}
+
+
+def read_feature_pickle(path: Path) -> dict[str, Any]:
+    """Return `video` and `audio` float32 (clips, dim), `labels` int64 (clips) and `filenames` of a published pickle.
+
+    Both layouts are read: the list [video, labels, audio, filenames] that the released extraction writes, and the dict
+    that the released splitting scripts read. Tensors of a GPU come out as arrays. Raises DataError for anything else,
+    above all for a pickle that would call a function.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            content = _Restricted(stream).load()
+    except pickle.UnpicklingError as error:
+        raise DataError(path, f"is not a pickle of features: {error}; nothing of it was executed") from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise DataError(path, f"cannot be read as a pickle of features: {error}") from error
+    if isinstance(content, list) and len(content) == 4:
+        content = dict(zip(("video", "labels", "audio", "filenames"), content, strict=True))
+    if not isinstance(content, dict) or {"video", "labels", "audio", "filenames"} - set(content):
+        raise DataError(path, "holds neither the list nor the dict of the published features")
+    out: dict[str, Any] = {name: _array(content[name]) for name in ("video", "audio", "labels")}
+    out["filenames"] = [str(name) for name in content["filenames"]]
+    clips = len(out["filenames"])
+    for name in ("video", "audio", "labels"):
+        if len(out[name]) != clips:
+            raise DataError(path, f"{name} has {len(out[name])} rows for {clips} file names")
+    return out
+
+
+class _Restricted(pickle.Unpickler):
+    """An unpickler that knows a handful of harmless constructors."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch.storage", "_load_from_bytes"):
+            return _storage
+        if (module, name) in _PLAIN:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _storage(data: bytes) -> Any:
+    """Load a tensor's storage as torch pickles it, itself restricted to tensors."""
+    import torch
+
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)

@@ -1,0 +1,61 @@
+"""An extractor for tests: a file's text says what decoding it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avzsl.config.features import FeaturesConfig
+from extractors.base import ClipError, ClipInfo, Window
+
+
+def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+    """Obey the file: `windows N [SECONDS each]`, `crash AFTER`, `hang`, `memory`, `error`, `noise`."""
+    words = path.read_text(encoding="utf-8").split()
+    info.fps = 25.0
+    if words[0] == "windows":
+        for k in range(int(words[1])):
+            if len(words) > 2:
+                time.sleep(float(words[2]))
+            yield Window(
+                float(k), k + 1.0, np.full((1, 2), k, np.float32), np.full((3,), len(words[0]) + k, np.float32)
+            )
+    elif words[0] == "crash":
+        for k in range(int(words[1])):
+            yield Window(float(k), k + 1.0, np.zeros((1, 2), np.float32), np.zeros((3,), np.float32))
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif words[0] == "hang":
+        time.sleep(3600)
+    elif words[0] == "memory":
+        np.ones(1 << 40, np.uint8)
+    elif words[0] == "error":
+        raise ClipError("corrupt", "said so")
+    elif words[0] == "bug":
+        raise RuntimeError("a mistake in the extractor")
+    elif words[0] == "noise":
+        os.write(1, b"a library prints")  # must not reach the pipe of messages
+        yield Window(0.0, 1.0, np.zeros((1, 2), np.float32), np.zeros((3,), np.float32))
+
+
+class Sums:
+    """Networks that add up."""
+
+    audio_dim, visual_dim, batch_windows = 2, 3, 4
+
+    def __init__(self) -> None:
+        self.identity = {"name": "scripted", "windows": "uniform", "weights": "none", "random_weights": False}
+        self.measured: dict[str, float] = {}
+        self.batches: list[int] = []
+
+    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+        self.batches.append(len(windows))
+        return np.stack([w.audio[0] for w in windows]), np.stack([w.visual for w in windows])
+
+
+def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Sums:
+    return Sums()

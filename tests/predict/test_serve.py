@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import http.client
+import threading
+from pathlib import Path
+
+import pytest
+
+from avzsl.cli.serve import make_server
+from avzsl.contracts.errors import AvzslError
+
+
+@pytest.fixture
+def address(tmp_path: Path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").write_text("the report")
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "a <b> & c.html").write_text("a prediction")
+    (tmp_path / "secret.html").write_text("secret")
+    with make_server(tmp_path, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address
+        server.shutdown()
+        thread.join()
+
+
+def get(address, path: str, host: str | None = None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(*address[:2], timeout=10)
+    connection.putrequest("GET", path, skip_host=host is not None)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_report_and_predictions_are_shown(address) -> None:
+    assert get(address, "/") == (200, "the report")
+    status, listing = get(address, "/predictions/")
+    assert status == 200
+    assert "a &lt;b&gt; &amp; c.html" in listing
+    assert get(address, "/predictions/a%20%3Cb%3E%20%26%20c.html") == (200, "a prediction")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/secret.html",
+        "/../secret.html",
+        "/predictions/../secret.html",
+        "/predictions/%2e%2e%2fsecret.html",
+        "//etc/passwd",
+    ],
+)
+def test_nothing_else_is_reachable(address, path: str) -> None:
+    assert get(address, path)[0] == 404
+
+
+def test_other_names_for_this_machine_are_refused(address) -> None:
+    assert get(address, "/", host="evil.example")[0] == 403
+    assert get(address, "/", host=f"localhost:{address[1]}")[0] == 200
+
+
+def test_a_taken_port_is_one_sentence(address, tmp_path: Path) -> None:
+    with pytest.raises(AvzslError, match="choose another --port"):
+        make_server(tmp_path, "127.0.0.1", address[1])

@@ -1,0 +1,36 @@
+"""An extractor of features from a text file, a window a line: what a clip holds is what its features say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avzsl.config.features import FeaturesConfig
+from extractors.base import ClipError, ClipInfo, Window
+
+DIM = 6
+
+
+class _Networks:
+    audio_dim = visual_dim = DIM
+    batch_windows = 4
+    identity: dict[str, Any] = {"name": "tiny", "windows": "uniform", "weights": "none", "random_weights": True}  # noqa: RUF012
+
+    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+        return np.stack([w.audio for w in windows]), np.stack([w.visual for w in windows])
+
+
+def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+    lines = path.read_text().split("\n")
+    if lines == [""]:
+        raise ClipError("too_short", "it holds no window")
+    for second, line in enumerate(lines):
+        values = np.array([float(x) for x in line.split()], np.float32)
+        yield Window(second, second + 1, values, values[::-1].copy())
+
+
+def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> _Networks:
+    return _Networks()

@@ -1,0 +1,59 @@
+"""Stands before the real package on the path of a test's jobs: features of no meaning, at once.
+
+Everything but `extract_shard` is the real package. AVZSL_TEST_SLOW holds seconds that each shard takes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+__path__.append(str(Path(__file__).resolve().parents[4] / "extractors"))
+
+DIM = 16
+
+
+def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: object) -> None:
+    """Write the files of a shard: every usable clip gets one window, drawn from a hash of its id and the settings."""
+    import numpy as np
+    import pandas as pd
+
+    from avzsl.contracts.arrays import write_arrays
+    from avzsl.contracts.hashing import sha256_value
+    from avzsl.contracts.schemas import FEATURES
+    from avzsl.contracts.tables import write_table
+
+    time.sleep(float(os.environ.get("AVZSL_TEST_SLOW", "0")))
+    ids = [row.clip_id for row in media.itertuples() if row.status == "ok"]
+    drawn = {}
+    for clip_id in ids:
+        seed = int(sha256_value([clip_id, features.windows])[:8], 16)
+        drawn[clip_id] = np.random.default_rng(seed).normal(size=(2, DIM)).astype(np.float32)
+    values = np.stack([drawn[clip_id] for clip_id in ids]) if ids else np.zeros((0, 2, DIM), np.float32)
+    times = np.tile([0.0, 1.0], (len(ids), 1))
+    header = {"clip_ids": ids, "extractor": {"name": "stub", "windows": features.windows, "random_weights": True}}
+    write_arrays(
+        arrays,
+        {"audio": values[:, 0], "visual": values[:, 1], "offsets": np.arange(len(ids) + 1), "times": times},
+        header,
+    )
+    place = {clip_id: row for row, clip_id in enumerate(ids)}
+    rows = [
+        {
+            "clip_id": row.clip_id, "shard": row.shard, "status": "ok" if row.clip_id in place else "no_media",
+            "reason": None if row.clip_id in place else row.status, "row": place.get(row.clip_id, -1),
+            "windows": int(row.clip_id in place),
+        }
+        for row in media.itertuples()
+    ]  # fmt: skip
+    write_table(manifest, pd.DataFrame(rows, columns=list(FEATURES.columns)), FEATURES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "pack":
+        from extractors.packing import pack
+
+        return pack
+    raise AttributeError(f"module 'extractors' has no attribute {name!r}")
