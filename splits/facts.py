@@ -5,9 +5,10 @@ A user's own class list is a YAML file of the same form; only `roles` must be th
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -71,18 +72,28 @@ class Facts(Section):
 
 def load_facts(name: str) -> Facts:
     """Return the facts of a benchmark that avzsl knows, or of a YAML file; ConfigError if there is neither."""
-    folder = resources.files("splits.data") / "benchmarks"
-    known = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    if name in known:
-        text, where = (folder / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml"
-    else:
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise ConfigError(f"classes: {name!r} is neither a known benchmark ({', '.join(known)}) nor a YAML file")
-        text, where = path.read_text(encoding="utf-8"), str(path)
+    if name in _known():
+        return _shipped(name)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"classes: {name!r} is neither a known benchmark ({', '.join(_known())}) nor a YAML file")
+    return _parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def _known() -> list[str]:
+    entries = (resources.files("splits.data") / "benchmarks").iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+@cache
+def _shipped(name: str) -> Facts:
+    file = resources.files("splits.data") / "benchmarks" / f"{name}.yaml"
+    return _parse(file.read_text(encoding="utf-8"), f"{name}.yaml")
+
+
+def _parse(text: str, where: str) -> Facts:
     try:
-        values: Any = yaml.safe_load(text)
-        return Facts.model_validate(values)
+        return Facts.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: is not valid YAML: {error}".replace("\n", " ")) from error
     except ValidationError as error:

@@ -44,10 +44,12 @@ class RemoteFile(Section):
                 raise ConfigError(f"{key}: {path} does not exist")
             return path
         urls = self.urls or default_urls
-        hint = f"Get it by hand, from {' or '.join(urls)}, and give its place as `{key}: PATH`."
         if cache is None:
-            raise AvzslError(f"{name} is needed, and no folder for downloads was given. {hint}")
-        return download(urls, cache / name, sha256=self.sha256, by_hand=hint)
+            places = " or ".join(urls)
+            raise AvzslError(
+                f"{name} is needed and downloads are off here; get it from {places} and give `{key}: PATH`"
+            )
+        return download(urls, cache / name, sha256=self.sha256, by_hand=f"Get it by hand and give `{key}: PATH`")
 
 
 class Files:

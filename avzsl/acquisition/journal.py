@@ -108,7 +108,7 @@ def read_journal(path: Path) -> dict[str, Record]:
         for line in stream:
             try:
                 record = Record.from_json(line)
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, AttributeError):
                 continue
             records[record.clip_id] = record
     return records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import time
 from email.utils import parsedate_to_datetime
@@ -11,10 +12,12 @@ from http.client import HTTPException
 from typing import Any
 
 import yt_dlp
+from pydantic import SecretStr
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError, TransportError
 
 from avzsl.acquisition.errors import ClipError, first_sentence
+from avzsl.contracts.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,17 @@ _GONE = {
     401: "sign_in_required",
     407: "sign_in_required",
 }
+
+
+def reveal(secret: SecretStr) -> str:
+    """Return a secret with environment variables filled in; raises ConfigError if one is not set."""
+    text = os.path.expandvars(secret.get_secret_value())
+    unset = re.match(r"\$(\w+|\{\w+\})", text)
+    if unset:
+        raise ConfigError(
+            f"the environment variable {unset[1].strip('{}')}, which a source of the data set names, is not set"
+        )
+    return text
 
 
 class Silent:

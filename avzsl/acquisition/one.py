@@ -95,7 +95,7 @@ class Fetcher:
         if not ClipError(finding.status, "").permanent:
             return False
         if finding.file is None:
-            return True
+            return source.remote  # looking at a local folder again costs nobody anything
         try:
             return stamp(self._fetch_local(source, clip).path) == finding.file
         except (ClipError, OSError):
@@ -158,6 +158,8 @@ class Fetcher:
             fetched = Fetched(path, suffix=".mp4", is_segment=True, confirmed=fetched.confirmed, facts=facts)
         elif not fetched.in_place and path != work.partial:
             path = take(path, work.partial)
+        elif fetched.in_place:
+            _check_name(path)
         before = stamp(path)
         facts = work.sandbox.probe(str(path.absolute()))
         status, error = facts.pop("status"), facts.pop("error", None)
@@ -188,6 +190,15 @@ class Fetcher:
             raise ClipError(
                 "corrupt", f"the file lasts {duration_s:.2f} s where the segment has {asked:.2f} s; is `trimmed` right?"
             )
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ClipError(
+            "corrupt", "the file's name is not UTF-8, so no table can hold it; set in_place: false"
+        ) from None
 
 
 def forget(video: dict[str, Any]) -> None:

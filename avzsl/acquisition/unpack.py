@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import lzma
 import shutil
+import subprocess
 import tarfile
 import zipfile
 import zlib
@@ -21,6 +22,8 @@ from avzsl.acquisition.place import disk_error
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+# What rarfile unpacks with, one process a file.
+_RAR_PROGRAMS = ("unrar", "unar", "7z", "7zz")
 _BAD = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -106,10 +109,27 @@ def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
             yield ((info.filename, box.open(info)) for info in files)
     elif rarfile.is_rarfile(archive):
         with rarfile.RarFile(archive) as rar:
-            yield ((info.filename, rar.open(info)) for info in rar.infolist() if info.is_file())
+            program = shutil.which("bsdtar")
+            if program is None or (not rar.is_solid() and any(map(shutil.which, _RAR_PROGRAMS))):
+                yield ((info.filename, rar.open(info)) for info in rar.infolist() if info.is_file())
+            else:
+                yield _rar_files(archive, program)
     else:
         with tarfile.open(archive, "r|*") as tape:
             yield _tar_files(tape)
+
+
+def _rar_files(archive: Path, program: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield the files of a rar archive that bsdtar turns into a tar: one pass, where a solid rar costs one pass a file."""
+    command = [program, "-cf", "-", "--format=pax", f"@{archive.absolute()}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as tape:
+                yield from _tar_files(tape)
+            if process.wait() != 0:
+                raise RuntimeError("bsdtar cannot read all of it; another program, such as unrar, may")
+        finally:
+            process.kill()
 
 
 def _tar_files(tape: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from avzsl.acquisition.attrition import read_media
 from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source, check_tools
 from avzsl.acquisition.estimate import estimate
+from avzsl.acquisition.fetch import fetch_shard
 from avzsl.acquisition.retry import Places
 from avzsl.acquisition.sources.build import source_configs
 from avzsl.config.load import Project, load_project
@@ -29,6 +31,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("dataset", nargs="*", help="data sets; default: those of the configured benchmarks")
     parser.add_argument("--config", default=None, help="project configuration; default: config/config.yaml")
     parser.add_argument("--live", action="store_true", help="fetch one clip from every source, remote ones too")
+    parser.add_argument(
+        "--clips", type=int, default=0, metavar="N", help="with --live: also try N clips as a real run would"
+    )
     parser.set_defaults(run=run)
 
 
@@ -43,8 +48,32 @@ def run(arguments: argparse.Namespace) -> int:
     for check in checks:
         # What a server or a catalogue says is text, not markup.
         table.add_row(_MARKS[check.state], check.subject, check.finding.replace("[", "\\["))
-    Console().print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    if arguments.live and arguments.clips > 0:
+        for name in names:
+            console.print(_try(project, name, arguments.clips), markup=False)
     return int(any(check.state == "fail" for check in checks))
+
+
+def _try(project: Project, name: str, count: int) -> str:
+    """Fetch `count` clips as a run would, at its pace, and say how that went; they stay in DATA/trial to be looked at."""
+    places = Places(Path(project.config.results), Path(project.config.data))
+    clips = read_table(places.results / name / "catalog" / "clips.parquet", CLIPS)
+    sample = clips.sample(n=min(count, len(clips)), random_state=0)
+    folder = places.data / "trial" / name
+    began = time.monotonic()
+    table = fetch_shard(
+        sample, name, project.dataset(name), folder / "media" / "0000", folder / "0000.parquet",
+        shard=0, state=places.state, cache=places.data / name / "archives",
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    ended = ", ".join(f"{number} {status}" for status, number in table["status"].value_counts().items())
+    rate = seconds / max(1, len(table))
+    return (
+        f"{name}: {len(table)} clips in {seconds:.0f} s ({ended}); all {len(clips)} would take about "
+        f"{rate * len(clips) / 3600:.1f} h at this rate. Look at {folder}."
+    )
 
 
 def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:

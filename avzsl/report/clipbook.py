@@ -27,13 +27,13 @@ class ClipBook:
         self._folder = out.resolve().parent
         self._numbers: dict[tuple[str, str], int] = {}
         self._paths: list[Path | None] = []
-        self._wanted: list[int] = []
+        self._wanted: dict[int, int] = {}  # number -> rank
         self._media: dict[str, dict[str, str]] = {}
         self.entries: list[dict[str, Any]] = []
         self.failed = 0
 
-    def number(self, benchmark: BenchmarkFiles, clip_id: str, class_name: str, preview: bool = False) -> int:
-        """Return the number of a clip on this page; `preview` asks for its preview, first come first served."""
+    def number(self, benchmark: BenchmarkFiles, clip_id: str, class_name: str, preview: int | None = None) -> int:
+        """Return the number of a clip on this page; `preview` asks for its preview, small numbers are served first."""
         key = (benchmark.config.dataset, clip_id)
         if key not in self._numbers:
             self._numbers[key] = len(self.entries)
@@ -44,8 +44,8 @@ class ClipBook:
                 entry["file"] = urllib.parse.quote(os.path.relpath(path.resolve(), self._folder))
             self.entries.append(entry)
         number = self._numbers[key]
-        if preview and number not in self._wanted:
-            self._wanted.append(number)
+        if preview is not None:
+            self._wanted[number] = min(preview, self._wanted.get(number, preview))
         return number
 
     def _path(self, benchmark: BenchmarkFiles, clip_id: str) -> Path | None:
@@ -58,7 +58,7 @@ class ClipBook:
 
     def make_previews(self) -> None:
         """Fill the entries with previews until the budget of the page is used up."""
-        there = [n for n in self._wanted if self._paths[n] is not None]
+        there = sorted((n for n in self._wanted if self._paths[n] is not None), key=lambda n: self._wanted[n])
         if not there:
             return
         video = pictures = 0

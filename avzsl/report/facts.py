@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.report.results import BenchmarkFiles
+
+logger = logging.getLogger(__name__)
 
 
 def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
@@ -31,7 +36,7 @@ def effective_config(project: Project, benchmark: BenchmarkFiles) -> str:
         method = project.method(name, config)
         methods[name] = {
             "title": method.config.title, "source": method.config.source,
-            "options": method.options, "training": method.training.model_dump(mode="json"),
+            "options": method.options, "training": method.training.under(config.preset).model_dump(mode="json"),
         }  # fmt: skip
     content = {
         "benchmark": {
@@ -45,6 +50,49 @@ def effective_config(project: Project, benchmark: BenchmarkFiles) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
+def preset_choices(project: Project, benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
+    """Return where a method departs from its defaults here: option, value taken, default.
+
+    What each option means and what paper and released code say of it stands in docs/fidelity.md.
+    """
+    rows = []
+    for name in benchmark.config.methods:
+        method = project.method(name, benchmark.config)
+        defaults = {**method.config.options, **method.config.training.under("corrected").model_dump()}
+        taken = {**method.options, **method.training.under(benchmark.config.preset).model_dump()}
+        rows += [
+            {"method": name, "option": key, "value": str(value), "default": str(defaults.get(key))}
+            for key, value in taken.items()
+            if value != defaults.get(key)
+        ]
+    return rows
+
+
+def stage_costs(benchmark: BenchmarkFiles, logs: Path) -> list[dict[str, Any]]:
+    """Return jobs, wall and CPU time and peak memory of the stages that Snakemake measured, from its benchmark files."""
+    config = benchmark.config
+    rows = []
+    for stage, folder in (
+        ("features", logs / config.dataset / "features" / config.features),
+        ("runs", logs / "benchmarks" / config.name),
+    ):
+        parts = []
+        for path in sorted(folder.glob("*.benchmark.tsv")):
+            try:
+                parts.append(pd.read_csv(path, sep="\t", na_values=["-", "NA"]))
+            except (OSError, ValueError) as error:
+                logger.warning("%s: is not a benchmark file of Snakemake: %s", path, error)
+        if parts:
+            table = pd.concat(parts).reindex(columns=["s", "cpu_time", "max_rss"])
+            rows.append(
+                {
+                    "stage": stage, "jobs": len(table), "wall": float(table["s"].sum()), "cpu": float(table["cpu_time"].sum()),
+                    "memory": float(table["max_rss"].max()),
+                }
+            )  # fmt: skip
+    return rows
+
+
 def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
     """Return configuration, weights, hashes, versions and run records of one benchmark for the page."""
     record = benchmark.record
@@ -56,13 +104,15 @@ def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
         "random_weights": benchmark.random_weights,
         "embeddings": flatten(record.get("embeddings") or {}),
         "hashes": flatten(record.get("hashes") or {}),
-        "versions": [("avzsl", __version__), *flatten(first.get("versions") or {})],
+        "versions": flatten({"avzsl": __version__} | (first.get("versions") or {})),
         "hardware": flatten(first.get("hardware") or {}),
         "costs": [
-            {"method": run.method, "seed": run.seed, "seconds": run.record.get("seconds"), "epoch": run.record.get("epoch"), "beta": run.record.get("beta")}
+            {"method": run.method, "seed": run.seed, "stages": run.history.groupby("stage")["seconds"].sum().to_dict(), "seconds": run.record.get("seconds"), "epoch": run.record.get("epoch"), "beta": run.record.get("beta")}
             for run in runs
         ],
         "records": [(f"{run.method}, seed {run.seed}", json.dumps(run.record, indent=1, sort_keys=True, ensure_ascii=False)) for run in runs],
         "sources": [(m.title, m.source) for m in (project.method(name, benchmark.config).config for name in benchmark.config.methods)],
-        "command": f"snakemake --cores all --config benchmarks={benchmark.name}",
+        "presets": preset_choices(project, benchmark),
+        "stages": stage_costs(benchmark, Path("logs")),
+        "command": f"snakemake --cores all {project.config.results}/benchmarks/{benchmark.name}/results.csv",
     }  # fmt: skip

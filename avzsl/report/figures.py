@@ -76,9 +76,9 @@ def heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], uni
     """Return a heatmap trace of percentages, (rows, columns); Cividis reads alike for colour-blind readers."""
     return {
         "type": "heatmap", "z": [rounded(row, 1) for row in values], "x": list(columns), "y": list(rows),
-        "colorscale": "Cividis", "zmin": 0, "zmax": 100, "xgap": 1, "ygap": 1,
+        "colorscale": "Cividis", "zmin": 0, "zmax": 100, "xgap": int(len(columns) < 40), "ygap": int(len(rows) < 40),
         "hovertemplate": "true %{y}<br>predicted %{x}<br>%{z:.1f} " + unit + "<extra></extra>",
-        "colorbar": {"title": {"text": unit}, "thickness": 12},
+        "colorbar": {"title": {"text": unit}, "thickness": 12, "len": 200, "lenmode": "pixels", "y": 1, "yanchor": "top"},
     }  # fmt: skip
 
 

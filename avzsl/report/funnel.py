@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from avzsl.contracts.schemas import CLASS_ROLES, EXCLUDED, PERMANENT_STATUS, SUBSETS
+from avzsl.report.figures import Figure, axis, colour, labels
 from avzsl.report.results import BenchmarkFiles
 
 # Stages that lose clips in the order of the flow, and what the clips that pass them are called.
@@ -17,6 +18,8 @@ STAGES = (
     ("features", "decoded, with features"),
     ("class", "used"),
 )
+# Hatching of the roles, for print and for readers who do not tell the colours apart.
+PATTERNS = ("", "/", "x", ".")
 ROLE_TITLES = {
     "train": "Train: seen in both stages",
     "val_unseen": "Validation-unseen: unseen in stage 1, seen in stage 2",
@@ -116,3 +119,27 @@ def split_picture(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
     return [
         {"role": role, "title": ROLE_TITLES[role], "classes": classes} for role, classes in by_role.items() if classes
     ]
+
+
+def category_figure(benchmark: BenchmarkFiles) -> Figure | None:
+    """Return the classes of each category by role as stacked bars; None where no class has a category."""
+    rows = [row for row in class_table(benchmark) if row["category"]]
+    if not rows:
+        return None
+    counts = pd.crosstab(pd.Series([r["category"] for r in rows]), pd.Series([r["role"] for r in rows]))
+    roles = [role for role in (*CLASS_ROLES, EXCLUDED) if role in counts.columns]
+    names = list(counts.index)
+    data = [
+        {
+            "type": "bar", "orientation": "h", "name": role, "y": labels(names), "x": [int(n) for n in counts[role]],
+            "marker": {"color": colour(index), "pattern": {"shape": PATTERNS[index]}},
+            "hovertemplate": f"%{{y}}: %{{x}} classes, {role}<extra></extra>",
+        }
+        for index, role in enumerate(roles)
+    ]  # fmt: skip
+    return Figure(
+        f"categories-{benchmark.name}", "Categories", "Classes of each category by their role in the split.", data,
+        {"barmode": "stack", "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}, "xaxis": axis("classes"), "yaxis": {"autorange": "reversed", "type": "category"}},
+        height=170 + 24 * len(names), width=900, header=["category", *roles],
+        rows=[[name, *(int(counts.loc[name, role]) for role in roles)] for name in names],
+    )  # fmt: skip

@@ -117,14 +117,14 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
             nearest = np.argsort(distances[q], kind="stable")[:HITS]
             hits = tuple(
                 Hit(
-                    book.number(benchmark, ids[i], names[truth[i]], preview=True), names[truth[i]],
+                    book.number(benchmark, ids[i], names[truth[i]], preview=rank), names[truth[i]],
                     bool(truth[i] == wanted[q]), target, ("audio", "both", "visual")[leaning[i] + 1],
                 )
-                for i in nearest
+                for rank, i in enumerate(nearest)
                 if np.isfinite(distances[q, i])
             )  # fmt: skip
             name = names[wanted[q]]
-            clip = None if is_text else book.number(benchmark, ids[rows[q]], name, preview=True)
+            clip = None if is_text else book.number(benchmark, ids[rows[q]], name, preview=0)
             queries.append(Query(clip, phrases.get(name) or name, source, 100 * float(precision[q]), hits))
         mean = (run.record.get("retrieval") or {}).get(key) or {}
         result.append({"key": key, "title": title, "queries": queries, "map": mean})

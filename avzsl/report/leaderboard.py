@@ -96,3 +96,18 @@ METRIC_NAMES = {
     "zsl": "mean per-class accuracy on unseen classes, only unseen classes being candidates",
 }
 COLUMNS = [(metric, SHORT[metric], METRIC_NAMES[metric]) for metric in METRICS]
+
+
+def preset_pairs(summary: Summary) -> list[dict[str, Any]]:
+    """Return methods that were run on the same data set, split and features under both presets, side by side."""
+    keys = ["dataset", "split", "features", "method"]
+    table = summary.table
+    left, right = (table[table["preset"] == preset] for preset in ("corrected", "as_released"))
+    both = left.merge(right, on=keys, suffixes=("_corrected", "_as_released"))
+    return [
+        {
+            "row": {key: row[key] for key in keys},
+            "values": [(row[f"{metric}_mean_corrected"], row[f"{metric}_mean_as_released"]) for metric in METRICS],
+        }
+        for row in both.to_dict("records")
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import importlib.resources
 import logging
@@ -20,9 +21,9 @@ from avzsl.report.clipbook import ClipBook
 from avzsl.report.croissant import croissant
 from avzsl.report.facts import facts
 from avzsl.report.figures import Figure
-from avzsl.report.funnel import STAGES, class_table, funnel, reasons, split_picture, subset_table
+from avzsl.report.funnel import STAGES, category_figure, class_table, funnel, reasons, split_picture, subset_table
 from avzsl.report.gallery import gallery, leaning_table
-from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard
+from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard, preset_pairs
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.summary import collect
 from avzsl.report.training import trade_off_figures, training_figures
@@ -66,9 +67,9 @@ def build(project: Project, results: Path, out: Path) -> None:
     )  # fmt: skip
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
-        version=__version__, rows=leaderboard(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
+        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
         nav=NAV, stages=STAGES, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
-        script=Markup(script), plotly=Markup(plotly), script_hashes=[_hash(plotly), _hash(script)],
+        script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
         random=[b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
     write_text(out, page)
@@ -82,6 +83,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "training": training_figures(benchmark),
         "trade_off": trade_off_figures(benchmark),
         "confusion": confusion,
+        "categories": [figure for figure in (category_figure(benchmark),) if figure is not None],
         **embedding_views(benchmark, book),
     }
     galleries = [(method, found) for method in methods if (found := gallery(benchmark, method, book)) is not None]
@@ -90,7 +92,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
         "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
-        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit,
+        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "audit_file": benchmark.audit_path.as_posix(),
         "accuracy": class_accuracy(benchmark), "swallowers": {m: swallowers(benchmark, m) for m in methods},
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [method for method, _ in galleries],
         "leaning": leaning_table(benchmark), "croissant": croissant(benchmark, dataset, out.parent),

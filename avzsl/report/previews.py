@@ -21,8 +21,8 @@ FPS = 10
 RATE = 16_000
 MELS = 48
 # The page stays under 10 MB: what plotly.js leaves, with room for tables. Base64 adds a third.
-VIDEO_BYTES = 2_200_000
-PICTURE_BYTES = 700_000
+VIDEO_BYTES = 2_500_000
+PICTURE_BYTES = 1_200_000
 
 
 @dataclass(frozen=True)

@@ -136,9 +136,13 @@ class BenchmarkFiles:
     def split_classes(self) -> pd.DataFrame:
         return read_table(self.dataset_folder / "splits" / self.config.split / "classes.parquet", SPLIT_CLASSES)
 
+    @property
+    def audit_path(self) -> Path:
+        return self.dataset_folder / "splits" / self.config.split / "audit.json"
+
     @cached_property
     def audit(self) -> dict[str, Any]:
-        return read_json(self.dataset_folder / "splits" / self.config.split / "audit.json")
+        return read_json(self.audit_path)
 
     @cached_property
     def extractor(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pydantic import Field
 
 from avzsl.config.base import Section
@@ -36,8 +35,12 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
 
     Raises DataError that names video and annotation if the file is not the ActivityNet 1.3 JSON.
     """
+    import pandas as pd
+
     del dataset
-    path = options.annotations.locate("activity_net.v1-3.min.json", cache, "catalog.annotations", URLS)
+    path = options.annotations.locate(
+        "activity_net.v1-3.min.json", cache, f"datasets/{name}.yaml: catalog.annotations", URLS
+    )
     content = _load(path)
     rows: list[tuple[Any, ...]] = []
     phrases: dict[str, str] = {}

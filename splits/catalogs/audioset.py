@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 from pydantic import Field
 
 from avzsl.config.base import Section
@@ -67,6 +66,8 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     Raises ConfigError for a label that the ontology does not hold, DataError with file and line for a malformed
     row, a video listed twice or a file with fewer rows than its header says.
     """
+    import pandas as pd
+
     del dataset
     labels = dict(options.classes)
     notes: list[str] = []
@@ -74,16 +75,22 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     if doubled:
         raise ConfigError(f"datasets/{name}.yaml: catalog.classes: two classes have the label {doubled[0]}")
     if options.ontology is not None:
-        _check_labels(name, options.ontology.locate("ontology.json", cache, "catalog.ontology", ONTOLOGY_URLS), labels)
+        _check_labels(
+            name,
+            options.ontology.locate("ontology.json", cache, f"datasets/{name}.yaml: catalog.ontology", ONTOLOGY_URLS),
+            labels,
+        )
     if options.quality is not None:
-        path = options.quality.locate("qa_true_counts.csv", cache, "catalog.quality", QUALITY_URLS)
+        path = options.quality.locate(
+            "qa_true_counts.csv", cache, f"datasets/{name}.yaml: catalog.quality", QUALITY_URLS
+        )
         labels, notes = _good_enough(path, labels, options.min_quality)
     class_of = {label: class_name for class_name, label in labels.items()}
     wanted = frozenset(class_of)
     rows: dict[str, tuple[str, str, str, str, float, float, str]] = {}
     for subset in options.subsets:
         several = 0
-        path, files, member = _segments(subset, options, cache)
+        path, files, member = _segments(name, subset, options, cache)
         for number, video, start, end, carried in _read(str(path), files.text(member)):
             mine = wanted.intersection(carried)
             if len(mine) != 1:
@@ -100,17 +107,17 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     return Catalog(pd.DataFrame(list(rows.values()), columns=columns), classes, notes)
 
 
-def _segments(subset: str, options: Options, cache: Path) -> tuple[Path, Files, str]:
+def _segments(name: str, subset: str, options: Options, cache: Path) -> tuple[Path, Files, str]:
     file = f"{subset}_segments.csv"
     if options.metadata.path is not None:
-        path = options.metadata.locate(file, cache, "catalog.metadata")
+        path = options.metadata.locate(file, cache, f"datasets/{name}.yaml: catalog.metadata")
         files = Files(path)
         member = files.find(file)
         if member is None:
             raise DataError(path, f"holds no {file}")
         return path / member, files, member
     remote = RemoteFile(urls=options.metadata.urls, sha256=SHA256[subset])
-    path = remote.locate(file, cache, "catalog.metadata", (f"{BASE}/csv/{file}",))
+    path = remote.locate(file, cache, f"datasets/{name}.yaml: catalog.metadata", (f"{BASE}/csv/{file}",))
     return path, Files(path), path.name
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pandas as pd
 from pydantic import Field
 
 from avzsl.config.base import Section
@@ -42,8 +41,12 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
 
     Raises DataError with file and line for a name that is not of UCF101.
     """
+    import pandas as pd
+
     del dataset
-    path = options.lists.locate("UCF101TrainTestSplits-RecognitionTask.zip", cache, "catalog.lists", URLS)
+    path = options.lists.locate(
+        "UCF101TrainTestSplits-RecognitionTask.zip", cache, f"datasets/{name}.yaml: catalog.lists", URLS
+    )
     files = Files(path)
     rows: dict[str, dict[str, str | None]] = {}
     official = {subset: files.find(f"{subset}list01.txt") for subset in ("train", "test")}

@@ -7,7 +7,6 @@ import io
 import re
 from pathlib import Path
 
-import pandas as pd
 from pydantic import Field
 
 from avzsl.config.base import Section
@@ -37,9 +36,13 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
 
     Raises DataError with file and line for a row that is malformed, listed twice or of an unknown class.
     """
+    import pandas as pd
+
     del dataset
-    table = options.clips.locate("vggsound.csv", cache, "catalog.clips", CSV_URLS)
-    categories = _categories(options.categories.locate("stat.csv", cache, "catalog.categories", CATEGORY_URLS))
+    table = options.clips.locate("vggsound.csv", cache, f"datasets/{name}.yaml: catalog.clips", CSV_URLS)
+    categories = _categories(
+        options.categories.locate("stat.csv", cache, f"datasets/{name}.yaml: catalog.categories", CATEGORY_URLS)
+    )
     rows: dict[str, tuple[str, str, str, str, float, float, str, str]] = {}
     for number, row in _rows(table):
         if (

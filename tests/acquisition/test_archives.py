@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import struct
 import tarfile
 import zipfile
@@ -80,6 +81,19 @@ def test_an_archive_is_fetched_from_a_server(tmp_path, server, fetch, good_clip,
     assert list(fetch(make_clips(["good.mp4"]), make_dataset(source))["status"]) == ["ok"]
     assert list(fetch(make_clips(["good.mp4"]), make_dataset(source))["status"]) == ["ok"]
     assert server.seen[0][2] == "bytes=0-" and len(server.seen) == 2
+
+
+@pytest.mark.skipif(shutil.which("bsdtar") is None, reason="bsdtar is not installed")
+def test_a_rar_is_streamed_where_only_bsdtar_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("avzsl.acquisition.unpack._RAR_PROGRAMS", ())
+    archive = make_rar(tmp_path / "a.rar", {"x/one.bin": b"1" * 5000, "../two.bin": b"2", "three.bin": b"3"})
+    monkeypatch.setattr("avzsl.acquisition.unpack.rarfile.RarFile.open", None)  # not used
+    unpack(archive, tmp_path / "out", 10_000)
+    files = {p.relative_to(tmp_path / "out").as_posix(): p.stat().st_size for p in (tmp_path / "out").rglob("*.bin")}
+    assert files == {"x/one.bin": 5000, "three.bin": 1}
+    archive.write_bytes(archive.read_bytes()[:3000])
+    with pytest.raises(AcquisitionError, match="is not a whole archive"):
+        unpack(archive, tmp_path / "out", 10_000)
 
 
 HOSTILE = {

@@ -243,3 +243,14 @@ def test_a_folder_catalogue_is_its_own_source(fetch, good_clip, make_clips, make
 def test_no_clips_give_an_empty_manifest(fetch, manifest, good_clip, make_clips, make_dataset):
     fetch(make_clips([]), make_dataset({"kind": "folder", "root": str(good_clip.parent)}))
     assert len(read_table(manifest, MEDIA)) == 0
+
+
+def test_a_file_name_that_is_not_utf8_does_not_cost_the_shard(tmp_path, fetch, good_clip, make_clips, make_dataset):
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copy(good_clip, os.fsencode(root) + b"/tall-\xff.mp4")
+    shutil.copy(good_clip, os.fsencode(root) + b"/caf\xff [id1].mp4")
+    for in_place, status in ((True, "corrupt"), (False, "ok")):
+        source = {"kind": "folder", "root": str(root), "search": True, "file": "{source_id}", "in_place": in_place}
+        table = fetch(make_clips(["x"], source_id="id1"), make_dataset({**source, "name": str(in_place)}))
+        assert list(table["status"]) == [status], list(table["error"])

@@ -16,6 +16,7 @@ from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, Unsu
 from avzsl.acquisition.classify import classify
 from avzsl.acquisition.sources.youtube import Youtube
 from avzsl.config.sources import YoutubeSource
+from avzsl.contracts.errors import ConfigError
 
 
 @pytest.fixture
@@ -125,6 +126,11 @@ def test_options_reach_ytdlp_and_secrets_reach_nothing_else(
     texts = [caplog.text, repr(dataset)]
     texts += [path.read_text(errors="replace") for path in Path(tmp_path).rglob("*") if path.is_file()]
     assert not any("s3cret" in text for text in texts)
+
+
+def test_a_variable_that_is_not_set_is_said(fetch, make_clips, make_dataset, site):
+    with pytest.raises(ConfigError, match="AVZSL_NO_SUCH_VARIABLE, which a source of the data set names, is not set"):
+        fetch(make_clips(["v.mp4"]), make_dataset(site(po_token=["$AVZSL_NO_SUCH_VARIABLE"])))
 
 
 def test_a_missing_cookie_file_is_said_before_anything_is_asked(fetch, make_clips, make_dataset, site, tmp_path):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from avzsl.contracts.arrays import read_arrays, write_arrays
+from avzsl.contracts.errors import DataError
 from avzsl.report import build
-from tests.report.world import HOSTILE, World
+from tests.report.world import HOSTILE, World, make_world
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +93,24 @@ def test_same_results_give_the_same_page(world: World, tmp_path: Path) -> None:
     build(world.project, world.results, tmp_path / "a.html")
     build(world.project, world.results, tmp_path / "b.html")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_methods_without_a_learnt_space_leave_those_views_out(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    for name in ("toy", "toy-released"):
+        for path in (world.results / "benchmarks" / name / "runs" / "cjme").glob("*/scores.safetensors"):
+            arrays, header = read_arrays(path)
+            write_arrays(path, {"distances": arrays["distances"]}, header)
+    build(world.project, world.results, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "view-toy-learnt-avca" in text
+    assert "view-toy-learnt-cjme" not in text
+    assert "tab-gallery-toy-2" not in text
+
+
+def test_missing_audit_is_one_sentence_with_its_file(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    (world.results / "toy" / "splits" / "default" / "audit.json").unlink()
+    with pytest.raises(DataError, match="audit"):
+        build(world.project, world.results, tmp_path / "index.html")
+    assert not (tmp_path / "index.html").exists()

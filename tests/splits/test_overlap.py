@@ -67,7 +67,7 @@ def test_a_truncated_or_wrong_label_file_is_refused(shared, tmp_path):
 def test_sets_that_cannot_be_had(tmp_path):
     with pytest.raises(ConfigError, match="unknown label set 'imagenet'"):
         load_labels("imagenet", {})
-    with pytest.raises(AvzslError, match=r"Get it by hand, from https://.*`overlap.files.sports1m: PATH`"):
+    with pytest.raises(AvzslError, match=r"get it from https://.* and give `overlap.files.sports1m: PATH`"):
         load_labels("sports1m", {})
     (tmp_path / "mine.txt").write_text("one\n\ntwo\n")
     assert load_labels("mine", {"mine": str(tmp_path / "mine.txt")}) == ["one", "two"]

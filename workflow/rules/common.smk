@@ -125,6 +125,8 @@ def runs_of(name):
 def settings_of(names):
     """Return the part of the configuration that tables and page show."""
     return {name: str(project.benchmarks[name]) for name in names}
+
+
 def listing(dataset):
     """Hash of the file names below a folder catalogue's root: a clip added or removed makes the catalogue again."""
     catalog = project.dataset(dataset).catalog

@@ -30,7 +30,7 @@ class Http:
         self.attempts, self.backoff_s = config.pace.attempts, config.pace.backoff_s
         self.pace = Pace(state, f"http-{urlsplit(config.url).hostname or self.name}", config.pace, stop)
         self._robots = Robots(config.user_agent) if config.respect_opt_out else None
-        headers = {name: secret.get_secret_value() for name, secret in config.headers.items()}
+        headers = {name: network.reveal(secret) for name, secret in config.headers.items()}
         self._headers = {"User-Agent": config.user_agent, **headers}
         self._local = threading.local()
         self._clients: list[yt_dlp.YoutubeDL] = []
@@ -98,7 +98,7 @@ class Http:
     def _client(self) -> yt_dlp.YoutubeDL:
         client: yt_dlp.YoutubeDL | None = getattr(self._local, "client", None)
         if client is None:
-            proxy = self.config.proxy.get_secret_value() if self.config.proxy else None
+            proxy = network.reveal(self.config.proxy) if self.config.proxy else None
             client = network.session(socket_timeout=self.config.transfer.timeout_s, proxy=proxy)
             self._local.client = client
             self._clients.append(client)

@@ -19,6 +19,7 @@ from avzsl.acquisition import network
 from avzsl.acquisition.classify import classify
 from avzsl.acquisition.clip import Clip
 from avzsl.acquisition.errors import AcquisitionError, ClipError, first_sentence
+from avzsl.acquisition.network import reveal
 from avzsl.acquisition.pace import Pace
 from avzsl.acquisition.sources.base import Fetched, Work, original_path
 from avzsl.acquisition.sources.http import address
@@ -163,14 +164,14 @@ class Youtube:
     def _params(self) -> dict[str, Any]:
         config = self.config
         arguments = {
-            extractor: {name: [value.get_secret_value() for value in values] for name, values in options.items()}
+            extractor: {name: [reveal(value) for value in values] for name, values in options.items()}
             for extractor, options in config.extractor_args.items()
         }
         youtube = arguments.setdefault("youtube", {})
         if config.player_client:
             youtube["player_client"] = list(config.player_client)
         if config.po_token:
-            youtube["po_token"] = [_expand(token.get_secret_value()) for token in config.po_token]
+            youtube["po_token"] = [reveal(token) for token in config.po_token]
         params: dict[str, Any] = {
             "format": config.format,
             "extractor_args": arguments,
@@ -189,19 +190,14 @@ class Youtube:
         if config.cookies_from_browser:
             params["cookiesfrombrowser"] = (config.cookies_from_browser,)
         if config.proxy is not None:
-            params["proxy"] = _expand(config.proxy.get_secret_value())
+            params["proxy"] = reveal(config.proxy)
         if config.user_agent:
             params["http_headers"] = {"User-Agent": config.user_agent}
         return params
-
-
-def _expand(value: str) -> str:
-    return os.path.expandvars(value)
 
 
 def _secrets(config: YoutubeSource) -> list[str]:
     """Return every value that must not be shown."""
     given = [*config.po_token, *([config.proxy] if config.proxy else [])]
     given += [value for options in config.extractor_args.values() for values in options.values() for value in values]
-    shown = [secret.get_secret_value() for secret in given]
-    return [*shown, *(_expand(value) for value in shown)]
+    return [text for secret in given for text in (secret.get_secret_value(), reveal(secret))]
