@@ -85,9 +85,7 @@ def processes(folder: Path) -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().split(b"\0")
-                if (entry / "cwd").readlink() == folder and any(
-                    part.endswith(b".features.py") for part in line[1:2]
-                ):
+                if (entry / "cwd").readlink() == folder and any(part.endswith(b".features.py") for part in line[1:2]):
                     found.append(int(entry.name))
     return found
 
