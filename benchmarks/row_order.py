@@ -56,7 +56,14 @@ def published(folder: Path, table: Path) -> tuple[dict[str, dict[str, int]], dic
     return counts, {name: np.asarray(by_phrase[phrases[name]], np.float64) for name in names}, phrases
 
 
-def compare(folder: Path, table: Path, seeds: int, noise: float, training: dict[str, int]) -> pd.DataFrame:
+def compare(
+    folder: Path,
+    table: Path,
+    seeds: int,
+    noise: float,
+    training: dict[str, int],
+    presets: tuple[str, ...] = ("corrected", "as_released"),
+) -> pd.DataFrame:
     """Return one row a preset, row order and seed: S, U, HM, ZSL on the test clips."""
     config = MethodConfig.model_validate(yaml.safe_load((SHIPPED / "methods" / "avca.yaml").read_text()))
     counts, vectors, phrases = published(folder, table)
@@ -69,7 +76,7 @@ def compare(folder: Path, table: Path, seeds: int, noise: float, training: dict[
     with tempfile.TemporaryDirectory() as name:
         files: SyntheticFiles = write(Path(name) / "in", counts, vectors, phrases, dims=(512, 512), noise=noise)
         assemble(files.split, files.pack, [], files.embeddings, Path(name) / "b")
-        for preset in ("corrected", "as_released"):
+        for preset in presets:
             options = {**config.options, **config.presets.get(preset, Overrides()).options}  # type: ignore[call-overload]
             benchmark = Benchmark("ucf", "ucf", "d", "f", preset, ("avca",), (0,), Overrides())  # type: ignore[arg-type]
             for order in ("aligned", "as_released"):

@@ -28,7 +28,7 @@ from avzsl.config.methods import MethodConfig, Overrides
 from avzsl.evaluation import Calibration
 from avzsl.methods import Batch, Clips, Dims, build
 from avzsl.methods.avca import AVCA
-from avzsl.methods.blocks import pairwise
+from avzsl.methods.blocks import Dropout, pairwise
 from avzsl.training import run
 
 # Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.
@@ -138,6 +138,10 @@ def plain_stage(data: BenchmarkData, subsets: tuple[str, ...], method: Method, s
     np.random.seed(seed)
     model = build("avca", Dims(512, 512, 300), method.options)
     assert isinstance(model, AVCA)
+    for module in model.modules():
+        for key, child in module.named_children():
+            if isinstance(child, Dropout):
+                setattr(module, key, torch.nn.Dropout(child.p))
     optimiser = torch.optim.Adam(model.trained(), lr=training.lr, weight_decay=training.weight_decay)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", patience=3)
     items, check = PlainItems(data, subsets), PlainItems(data, ("val_seen", "val_unseen"))

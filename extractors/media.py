@@ -24,6 +24,9 @@ MAX_GAP_S = 10.0
 # Timestamps of sound are rounded; a smaller disagreement is no hole.
 MIN_GAP_S = 0.05
 
+# What PyAV raises for a broken file: its own errors are not all OSErrors, and it may find a stream it does not know.
+FAILURES = (av.error.FFmpegError, OSError, ValueError, IndexError)
+
 av.logging.set_level(av.logging.PANIC)  # broken files are reported as rows, not as FFmpeg's lines
 
 
@@ -46,7 +49,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         container = av.open(
             f"file:{path.absolute()}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace"
         )
-    except (OSError, ValueError) as error:
+    except FAILURES as error:
         raise ClipError("corrupt", f"no decoder reads it: {_said(error)}") from error
     with container:
         yield container
@@ -92,7 +95,7 @@ def decode_video(container: InputContainer, stream: VideoStream, *, strict: bool
     if stream.codec_context is None:
         raise ClipError("corrupt", "no decoder for its video stream")
     stream.thread_type = "NONE"
-    with contextlib.suppress(ValueError, OSError):
+    with contextlib.suppress(*FAILURES):
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise ClipError("too_large", f"its frames are {stream.codec_context.width} x {stream.codec_context.height}")
@@ -127,7 +130,7 @@ def decode_audio(
         assert resampler is not None
         try:
             pieces = [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
-        except (OSError, ValueError) as error:
+        except FAILURES as error:
             raise ClipError("corrupt", f"its sound cannot be resampled: {_said(error)}") from error
         yield time, np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
     if resampler is not None:
@@ -160,7 +163,7 @@ def decode_audio_on_time(
 def _flush(resampler: av.AudioResampler) -> np.ndarray:
     try:
         pieces = [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
-    except (OSError, ValueError):  # a resampler that never saw a frame has nothing to flush
+    except FAILURES:  # a resampler that never saw a frame has nothing to flush
         pieces = []
     return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
 
@@ -173,13 +176,16 @@ def _decode(container: InputContainer, stream: VideoStream | AudioStream, *, str
             packet = next(packets)
         except StopIteration:
             return
-        except (OSError, ValueError) as error:
+        except IndexError:  # a packet of a stream that began in the middle of the file: PyAV stops, the file goes on
+            packets = container.demux(stream)
+            continue
+        except FAILURES as error:
             if strict:
                 raise ClipError("corrupt", f"cannot be read to its end: {_said(error)}") from error
             return
         try:
             yield from packet.decode()
-        except (OSError, ValueError) as error:
+        except FAILURES as error:
             if strict:
                 raise ClipError("corrupt", f"cannot be decoded: {_said(error)}") from error
 

@@ -53,6 +53,7 @@ class DecodePool:
         self._stop = threading.Event()
         self._running: set[_Process] = set()
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> DecodePool:
         return self
@@ -62,6 +63,8 @@ class DecodePool:
         with self._lock:
             for process in self._running:
                 process.kill()
+        for thread in self._threads:
+            thread.join(timeout=10)
 
     def clips(self, paths: Sequence[Path]) -> Iterator[Iterator[Window | End]]:
         """Yield for every path, in order, an iterator over its windows that ends with its `End`."""
@@ -69,11 +72,11 @@ class DecodePool:
         todo = iter(range(len(paths)))
         # Clips that may be begun before the first of them has been taken away.
         ahead = threading.Semaphore(4 * self._workers)
-        threads = [
+        self._threads = [
             threading.Thread(target=self._serve, args=(paths, queues, todo, ahead), daemon=True, name=f"decode-{n}")
             for n in range(min(self._workers, len(paths)))
         ]
-        for thread in threads:
+        for thread in self._threads:
             thread.start()
         for place in range(len(paths)):
             yield self._take(queues[place])

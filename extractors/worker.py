@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,9 +35,15 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             send(answers, {"kind": "done", "info": vars(info)})
         except ClipError as failure:
             send(answers, {"kind": "failed", "status": failure.status, "reason": failure.reason, "info": vars(info)})
+        except BrokenPipeError:
+            raise
         except MemoryError:
             reason = "decoding it needs more memory than a clip may have"
             send(answers, {"kind": "failed", "status": "too_large", "reason": reason, "info": vars(info)})
+        except Exception as error:  # a mistake in the extractor must not hide, and must not take other clips with it
+            traceback.print_exc()
+            reason = f"the extractor failed on it: {type(error).__name__}: {error}"
+            send(answers, {"kind": "failed", "status": "decoder_crash", "reason": reason, "info": vars(info)})
 
 
 def send_window(stream: BinaryIO, window: Window) -> None:

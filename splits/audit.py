@@ -38,16 +38,20 @@ class Audit:
         return next(check for check in self.checks if check.name == name)
 
     def enforce(self) -> None:
-        """Raise AvzslError that names the first check that exceeds its gate, with examples."""
+        """Raise AvzslError that names every check that exceeds its gate, with examples."""
+        failed = []
         for check in self.checks:
             if check.passed:
                 continue
             if check.count is None:
-                raise AvzslError(f"audit: {check.name} has a gate, but was {check.note}")
+                failed.append(f"{check.name} has a gate, but was {check.note}")
+                continue
             examples = f", for example {'; '.join(check.examples[:3])}" if check.examples else ""
-            raise AvzslError(
-                f"audit: {check.name}: {check.count} of {check.total} {check.title}; the gate allows {check.limit:g}{examples}"
+            failed.append(
+                f"{check.name}: {check.count} of {check.total} {check.title}; the gate allows {check.limit:g}{examples}"
             )
+        if failed:
+            raise AvzslError(f"audit: {'. '.join(failed)}")
 
 
 def audit_split(
@@ -71,7 +75,7 @@ def audit_split(
     checks = [
         *class_checks.disjointness(table),
         *overlap_checks,
-        class_checks.near_duplicates(split.classes, classes, overlap, config, vectors),
+        *class_checks.near_duplicates(split.classes, classes, overlap, config, vectors),
         *leaks.shared_sources(table),
         *leaks.overlapping_times(table),
         *leaks.pretraining(table, config),
@@ -100,15 +104,19 @@ def audit_split(
 def _against_lists(split: Split, config: SplitConfig, cache: Path | None) -> list[Check]:
     """Differences from the lists that were imported or given beside a rule, and from the published numbers."""
     checks = []
-    if config.flavour == "published" and config.variant == "main" and has_subsets(config.lists):
+    facts = load_facts(config.classes) if config.classes is not None else None
+    # The seed of CJME's assignment is not known, so there every clip would differ.
+    by_rule = (
+        config.flavour == "published" and config.variant == "main" and facts is not None and facts.recipe == "avca"
+    )
+    if by_rule and has_subsets(config.lists):
         found = differences_from(split.clips, config, cache)
         title = "differences between the regenerated split and the released lists"
         checks.append(Check("lists", title, len(found), len(split.clips), found))
     if config.flavour == "imported":
         title = "differences between the lists and the catalogue"
         checks.append(Check("lists", title, len(split.findings), len(split.clips), split.findings))
-    if config.classes is not None:
-        facts = load_facts(config.classes)
+    if facts is not None:
         counts = split.counts()
         off = {name: counts.get(name, 0) - number for name, number in facts.counts.items()}
         examples = [

@@ -56,7 +56,7 @@ def build_split(clips: pd.DataFrame, classes: pd.DataFrame, split: SplitConfig, 
         facts = load_facts(split.classes) if split.classes is not None else None
         roles, notes = _roles(classes, facts, split, cache)
         frame["role"] = frame["class_name"].map({name: role for name, (role, _) in roles.items()})
-        if facts is None or facts.recipe == "avca":
+        if not _is_cjme(facts, split):
             check_roles(roles, f"flavour {split.flavour}")
         notes += _assign(frame, facts, split, cache)
         out = frame["role"] == EXCLUDED
@@ -79,6 +79,11 @@ def _roles(
     return listed_roles(facts, split, sorted(classes["class_name"])), []
 
 
+def _is_cjme(facts: Facts | None, split: SplitConfig) -> bool:
+    """Whether CJME's own rule applies, the one without validation classes of their own."""
+    return split.flavour == "published" and facts is not None and facts.recipe == "cjme"
+
+
 def _assign(frame: pd.DataFrame, facts: Facts | None, split: SplitConfig, cache: Path | None) -> list[str]:
     """Fill `subset` and `reason` of the clips whose class takes part; returns notes."""
     notes: list[str] = []
@@ -93,7 +98,7 @@ def _assign(frame: pd.DataFrame, facts: Facts | None, split: SplitConfig, cache:
     if split.flavour == "source_disjoint":
         subset, reason = source_disjoint(part, split)
         frame.loc[part.index, "reason"] = reason
-    elif facts is not None and facts.recipe == "cjme":
+    elif _is_cjme(facts, split):
         subset = cjme(part, split)
         frame.loc[part.index[subset.isna()], "reason"] = "a trn clip of an unseen class"
         subset = subset.fillna(EXCLUDED)

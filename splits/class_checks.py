@@ -11,7 +11,7 @@ from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import AvzslError
 from splits.check import EXAMPLES, Check
 from splits.labels import load_labels
-from splits.overlap import COLUMNS, find_overlap
+from splits.overlap import COLUMNS, find_overlap, words
 from splits.vectors import phrase_vectors
 
 TRAINED = ("train", "val_seen", "val_unseen")
@@ -62,56 +62,59 @@ def near_duplicates(
     overlap: pd.DataFrame,
     config: SplitConfig,
     vectors: dict[str, np.ndarray] | None,
-) -> Check:
-    """Count the test_unseen classes that a seen class resembles: by cosine, or as the same label of a label set.
+) -> list[Check]:
+    """Count the test_unseen classes that a seen class resembles: by the cosine of their vectors, and by a common label.
 
-    `vectors` are class embeddings by class name; without them, and without `overlap.vectors`, only labels are compared.
+    `vectors` are class embeddings by class name; without them `overlap.vectors` serves. Without either only classes
+    of the same words resemble each other.
     """
     tested = sorted(roles.loc[roles["role"] == "test_unseen", "class_name"])
     seen = sorted(roles.loc[roles["role"].isin(["train", "val_unseen"]), "class_name"])
-    pairs = _cosines(tested, seen, classes, config, vectors)
-    by_label: dict[tuple[str, str], list[str]] = {}
-    for name, label_set, label in overlap[["class_name", "label_set", "label"]].to_numpy():
-        by_label.setdefault((label_set, label), []).append(name)
-    known = set(tested), set(seen)
-    for (_, label), names in sorted(by_label.items()):
-        for name in sorted(set(names) & known[0]):
-            for other in sorted(set(names) & known[1]):
-                pairs.setdefault(name, []).append(f"{other} (both {label!r})")
-    examples = [f"{name} ~ {others[0]}" for name, others in sorted(pairs.items())]
-    note = "" if vectors or config.overlap.vectors else "names are compared by labels only: no word vectors were given"
-    return Check(
-        "near_duplicate_names",
-        "test_unseen classes that resemble a seen class",
-        len(pairs),
-        len(tested),
-        examples,
-        note,
+    phrase = dict(zip(classes["class_name"], classes["phrase"], strict=True))
+    pairs = _cosines(tested, seen, phrase, config, vectors)
+    note = f"cosine above {config.overlap.threshold:g}"
+    if pairs is None:
+        same = {(a, b) for a in tested for b in seen if words(phrase[a]) == words(phrase[b])}
+        pairs = {a: f"{b} (the same words)" for a, b in sorted(same)}
+        note = "no word vectors were given: only the same words count"
+    examples = [f"{name} ~ {other}" for name, other in sorted(pairs.items())]
+    title = "test_unseen classes whose name resembles that of a seen class"
+    checks = [Check("near_duplicate_names", title, len(pairs), len(tested), examples, note)]
+
+    common: dict[str, str] = {}
+    own = overlap[overlap["class_name"].isin(tested)].merge(
+        overlap[overlap["class_name"].isin(seen)], on=["label_set", "label"], suffixes=("", "_seen")
     )
+    for name, other, label in own[["class_name", "class_name_seen", "label"]].sort_values("label").to_numpy():
+        common.setdefault(name, f"{name} ~ {other} (both {label!r})")
+    title = "test_unseen classes that overlap with the same label as a seen class"
+    return [*checks, Check("same_label_classes", title, len(common), len(tested), sorted(common.values()))]
 
 
 def _cosines(
     tested: list[str],
     seen: list[str],
-    classes: pd.DataFrame,
+    phrase: dict[str, str],
     config: SplitConfig,
     vectors: dict[str, np.ndarray] | None,
-) -> dict[str, list[str]]:
-    phrase = dict(zip(classes["class_name"], classes["phrase"], strict=True))
+) -> dict[str, str] | None:
+    """Return test_unseen class -> nearest seen class above the threshold; None without vectors."""
     if vectors is not None:
         tested, seen = ([name for name in names if name in vectors] for names in (tested, seen))
         a, b = (np.array([vectors[name] for name in names]) for names in (tested, seen))
     elif config.overlap.vectors is not None:
         a, b = (phrase_vectors(config.overlap.vectors, [phrase[n] for n in names]) for names in (tested, seen))
     else:
-        return {}
+        return None
     if not tested or not seen:
         return {}
     cosine = a @ b.T
-    pairs: dict[str, list[str]] = {}
-    for i, j in np.argwhere(cosine > config.overlap.threshold):
-        pairs.setdefault(tested[i], []).append(f"{seen[j]} (cosine {cosine[i, j]:.2f})")
-    return pairs
+    nearest = cosine.argmax(axis=1)
+    return {
+        tested[i]: f"{seen[j]} (cosine {cosine[i, j]:.2f})"
+        for i, j in enumerate(nearest)
+        if cosine[i, j] > config.overlap.threshold
+    }
 
 
 def embedding_order(classes: pd.DataFrame) -> Check:

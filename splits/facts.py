@@ -28,7 +28,10 @@ class Filter(Section):
     """Clips that were not in the published population; a clip that any of the conditions names is left out."""
 
     clips: tuple[str, ...] = Field((), description="these clips")
-    last: dict[str, int] = Field(default_factory=dict, description="class -> that many of its last clips by name")
+    first: dict[str, int] = Field(
+        default_factory=dict,
+        description="class -> number of its first clips by name that were there; the rest were lost",
+    )
     longer_than_s: float | None = Field(
         None, description="clips that do not last longer, unless the split's `lists` hold them: those were measured"
     )

@@ -30,9 +30,9 @@ def left_out(
     def drop(mask: pd.Series, why: str) -> None:
         reason[mask & reason.isna()] = f"filter {name}: {why}"
 
-    drop(frame["clip_id"].isin(rule.clips), "lost in the released extraction" if rule.last else "named")
-    for class_name, number in rule.last.items():
-        tail = frame.index[frame["class_name"] == class_name][-number:]
+    drop(frame["clip_id"].isin(rule.clips), "lost in the released extraction" if rule.first else "named")
+    for class_name, number in rule.first.items():
+        tail = frame.index[frame["class_name"] == class_name][number:]
         drop(pd.Series(frame.index.isin(tail), index=frame.index), "lost in the released extraction")
     if rule.longer_than_s is not None:
         seconds = frame["end_s"].astype(float) - frame["start_s"].astype(float)

@@ -1,8 +1,9 @@
 """The stratified shuffle split of scikit-learn 0.24.2, written out.
 
 The published lists came from `train_test_split(..., stratify=label, random_state=42)` of that version. Later
-versions compute the class shares in another order of operations, which moves two VGGSound clips, so the
-result of an installed scikit-learn would depend on its version. numpy's legacy generator has a frozen stream.
+versions compute the class shares in another order of operations, which exchanges two clips of VGGSound's airplane
+flyby, so the result of an installed scikit-learn would depend on its version. numpy's legacy generator has a
+frozen stream.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def stratified_split(labels: Sequence[str] | np.ndarray, test_share: float, seed
     n_train = total - ceil_share(test_share, total)
 
     rng = np.random.RandomState(seed)
-    # The rest is test: scikit-learn allocates it a second time, which with this formula gives exactly what is left and
-    # draws nothing. Where the share is so large that a class would have no train clip, it keeps one.
+    # The rest is test. scikit-learn allocates it a second time: with the formula of 0.24.2 that gives exactly what is left
+    # and draws nothing; from 1.0 on rounding falls short, the generator is asked once more, and the first classes differ.
+    # Where the share is so large that a class would have no train clip, it keeps one.
     in_train = np.maximum(_allocate(counts, n_train, rng), 1)
     train: list[np.ndarray] = []
     test: list[np.ndarray] = []

@@ -133,14 +133,20 @@ def check_disk(folder: Path, needed_bytes: float) -> Check:
     return Check("disk", "warn" if needed_bytes > 0.8 * free else "ok", text)
 
 
-def check_source(config: Source, state: Path, online: bool = True) -> Iterator[Check]:
-    """Look at one source without asking it for a clip: folders, archives, hosts, cookies, pace."""
+def check_source(config: Source, state: Path, online: bool = True, made: Path | None = None) -> Iterator[Check]:
+    """Look at one source without asking it for a clip: folders, archives, hosts, cookies, pace.
+
+    A folder below `made` that is not there yet is one that the workflow will make.
+    """
     subject = f"source {config.name or config.kind}"
     if isinstance(config, FolderSource):
         root = Path(os.path.expandvars(config.root)).expanduser()
-        yield Check(
-            subject, "ok" if root.is_dir() else "fail", f"folder {root}" + ("" if root.is_dir() else " does not exist")
-        )
+        if root.is_dir():
+            yield Check(subject, "ok", f"folder {root}")
+        elif made is not None and made.absolute() in root.absolute().parents:
+            yield Check(subject, "warn", f"folder {root} is not there yet; the workflow makes it")
+        else:
+            yield Check(subject, "fail", f"folder {root} does not exist")
         return
     if isinstance(config, ArchiveSource):
         if any(name.lower().endswith(".rar") for name in config.archives):

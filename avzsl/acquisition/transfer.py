@@ -95,6 +95,7 @@ class RangeReader:
         self._limit_s = limits.limit_s
         self._respect = respect_opt_out
         self.size = 0
+        self.confirmed = True  # the server said how long the file is
         self.renew()
         # An unnamed file that vanishes with the process; holes take no room.
         self._store = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the reader)
@@ -152,6 +153,7 @@ class RangeReader:
             if ranged and size is None:
                 raise ClipError("network", "the server does not say how long the file is")
             self.size = self.size or size or 0
+            self.confirmed = size is not None
             at = start if ranged else 0
             stop = min(end, self.size) if ranged else self.size or None
             while chunk := network.read(answer, network.CHUNK if stop is None else min(network.CHUNK, stop - at)):

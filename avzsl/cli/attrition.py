@@ -6,12 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from avzsl.acquisition.attrition import load_attrition, write_clip_list
-from avzsl.config.load import load_project
-
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the `avzsl` parser."""
@@ -26,6 +20,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from avzsl.acquisition.attrition import load_attrition, write_clip_list
+    from avzsl.config.load import load_project
+
     project = load_project(arguments.config)
     dataset = project.dataset(arguments.dataset)
     split = arguments.split or next(iter(dataset.splits))

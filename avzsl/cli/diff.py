@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-
-from avzsl.acquisition.diff import diff
-from avzsl.contracts.atomic import replacing
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,6 +22,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what changed; 0 also if much did."""
+    from rich.console import Console
+
+    from avzsl.acquisition.diff import diff
+    from avzsl.contracts.atomic import replacing
+
     found = diff(arguments.a, arguments.b)
     console = Console(highlight=False)
     if arguments.csv is not None:
@@ -46,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _table(frame: pd.DataFrame) -> Table:
+    from rich.table import Table
+
     table = Table()
     for name in frame.columns:
         table.add_column(str(name), justify="left" if frame[name].dtype == object else "right")

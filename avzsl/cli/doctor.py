@@ -5,22 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    import pandas as pd
 
-from avzsl.acquisition.attrition import read_media
-from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source, check_tools
-from avzsl.acquisition.estimate import estimate
-from avzsl.acquisition.fetch import fetch_shard
-from avzsl.acquisition.retry import Places
-from avzsl.acquisition.sources.build import source_configs
-from avzsl.config.load import Project, load_project
-from avzsl.config.sources import ArchiveSource, FolderSource
-from avzsl.contracts.schemas import CLIPS
-from avzsl.contracts.tables import read_table
+    from avzsl.acquisition.checkup import Check
+    from avzsl.config.load import Project
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
@@ -39,6 +30,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the checks; 1 if one of them failed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from avzsl.acquisition.checkup import check_tools
+    from avzsl.config.load import load_project
+
     project = load_project(arguments.config)
     names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
     checks = list(check_tools())
@@ -58,6 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _try(project: Project, name: str, count: int) -> str:
     """Fetch `count` clips as a run would, at its pace, and say how that went; they stay in DATA/trial to be looked at."""
+    from avzsl.acquisition import fetch_shard
+    from avzsl.acquisition.retry import Places
+    from avzsl.contracts.schemas import CLIPS
+    from avzsl.contracts.tables import read_table
+
     places = Places(Path(project.config.results), Path(project.config.data))
     clips = read_table(places.results / name / "catalog" / "clips.parquet", CLIPS)
     sample = clips.sample(n=min(count, len(clips)), random_state=0)
@@ -77,10 +79,19 @@ def _try(project: Project, name: str, count: int) -> str:
 
 
 def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
+    from avzsl.acquisition.attrition import read_media
+    from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source
+    from avzsl.acquisition.estimate import estimate
+    from avzsl.acquisition.retry import Places
+    from avzsl.acquisition.sources.build import source_configs
+    from avzsl.config.sources import ArchiveSource, FolderSource
+    from avzsl.contracts.schemas import CLIPS
+    from avzsl.contracts.tables import read_table
+
     dataset = project.dataset(name)
     places = Places(Path(project.config.results), Path(project.config.data))
     sources = source_configs(name, dataset)
-    checks = [check for source in sources for check in check_source(source, places.state)]
+    checks = [check for source in sources for check in check_source(source, places.state, made=places.data)]
     catalog = places.results / name / "catalog" / "clips.parquet"
     if not catalog.is_file():
         return [
@@ -103,4 +114,6 @@ def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
 
 
 def _plain(row: pd.Series[Any]) -> dict[str, object]:
+    import pandas as pd
+
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}

@@ -6,10 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from avzsl.acquisition.retry import Places, retry
-from avzsl.config.load import load_project
 from avzsl.contracts.schemas import MEDIA_STATUS
 
 
@@ -30,6 +26,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Retry and say what came of it."""
+    from rich.console import Console
+
+    from avzsl.acquisition.retry import Places, retry
+    from avzsl.config.load import load_project
+
     project = load_project(arguments.config)
     places = Places(Path(project.config.results), Path(project.config.data))
     names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})

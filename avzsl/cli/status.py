@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from avzsl.config.load import load_project
 from avzsl.status import Stage, read_status
+from avzsl.status.verify import corrupt_files
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,12 +21,18 @@ def add_parser(subparsers: Any) -> None:
         "failed by reason, processor and GPU time of finished jobs, and the time left at the rate of this run. Reads only.",
     )
     parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    parser.add_argument(
+        "--verify", action="store_true", help="read every table and array of the results; list those that are corrupt"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the state."""
-    status = read_status(load_project(options.config))
+    project = load_project(options.config)
+    if options.verify:
+        return _verify(Path(project.config.results))
+    status = read_status(project)
     write = sys.stdout.write
     write(f"running: process {status.holder}\n" if status.holder else "no run is in progress\n")
     write(f"{'':>34} {'done':>13}  {'CPU time':>9} {'GPU time':>9} {'peak':>8}  {'left':>9}\n")
@@ -37,6 +45,18 @@ def run(options: argparse.Namespace) -> int:
     for path in status.unreadable:
         write(f"unreadable: {path} (delete it, and the next run makes it again)\n")
     return 0
+
+
+def _verify(results: Path) -> int:
+    found = 0
+    for path, problem in corrupt_files(results):
+        found += 1
+        sys.stdout.write(f"{path}: {problem}\n")
+    sys.stdout.write(
+        f"{found} corrupt files below {results}"
+        + ("; delete them, and a run that needs them makes them again\n" if found else "\n")
+    )
+    return int(found > 0)
 
 
 def _line(stage: Stage) -> str:

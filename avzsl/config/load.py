@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -54,6 +55,11 @@ class Project:
     config: ProjectConfig
     folders: tuple[Path, ...]  # where datasets/, features/ and methods/ are looked for, in order
     benchmarks: dict[str, Benchmark]
+
+    @property
+    def shared_cache(self) -> Path | None:
+        """Return the folder of work shared with other projects, if there is one; ~ and variables are expanded."""
+        return Path(os.path.expandvars(self.config.cache)).expanduser().absolute() if self.config.cache else None
 
     def dataset(self, name: str) -> DatasetConfig:
         """Return a data set's configuration; raises ConfigError if there is none of that name."""

@@ -33,6 +33,9 @@ class ProjectConfig(Section):
     preset: Preset = "corrected"
     results: str = Field("results", description="tables, features, runs and the report")
     data: str = Field("data", description="downloads and media")
+    cache: str | None = Field(
+        None, description="a folder that projects and people share: features made once are taken from it by all"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @field_validator("benchmarks", mode="before")

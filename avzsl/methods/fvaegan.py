@@ -138,7 +138,7 @@ class FVAEGAN(Method):
         mean, log_variance = encoded
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
         verdict = self._judge(decoded, w).mean() + self._judge(free, w).mean()
-        return reconstruction + divergence - number(self.options, "adversarial_weight") * verdict
+        return reconstruction + divergence - number(self.options, "adversarial_weight") * len(x) * verdict
 
     def decode(self, z: Tensor, w: Tensor) -> Tensor:
         """Return features (B, k_a + k_v) for latents and class embeddings (B, k_w)."""

@@ -30,9 +30,10 @@ def load_networks(features: FeaturesConfig, device: str, threads: int, cache: Pa
     if features.execution == "half" and where.type == "cpu":
         raise ConfigError("features: execution: half needs a GPU; bfloat16, fused and exact run on a CPU")
     torch.set_num_threads(threads)
-    trunks = Trunks()
+    with torch.device("meta"):  # shapes only: initialising what is overwritten takes a second
+        trunks = Trunks()
     state, weights, random_weights = load_weights(features.weights, trunks.state_dict(), cache)
-    trunks.load_state_dict(state)
+    trunks.load_state_dict(state, assign=True)
     identity = {
         "name": "selavi",
         "windows": features.windows,

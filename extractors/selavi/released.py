@@ -19,7 +19,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import decode_audio, decode_video, open_container, pick_audio, pick_video
+from extractors.media import FAILURES, decode_audio, decode_video, open_container, pick_audio, pick_video
 from extractors.selavi.picture import resize_and_crop
 from extractors.selavi.plan import PlannedWindow, plan_released, released_frame_index
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
@@ -134,7 +134,7 @@ def _pixels(convert: VideoReformatter, frame: VideoFrame) -> np.ndarray:
             interpolation=Interpolation.BILINEAR,
             threads=1,
         )
-    except (OSError, ValueError) as error:
+    except FAILURES as error:
         raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
     return resize_and_crop(rgb.to_ndarray(), released=True)
 

@@ -19,7 +19,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import decode_audio_on_time, decode_video, open_container, pick_audio, pick_video
+from extractors.media import FAILURES, decode_audio_on_time, decode_video, open_container, pick_audio, pick_video
 from extractors.selavi.picture import SIZE, resize_and_crop, short_side_size
 from extractors.selavi.plan import FRAMES
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
@@ -189,7 +189,7 @@ class _Converter:
             if self._antialias:
                 return self._scaled(frame)
             return resize_and_crop(_upright(self._rgb(frame, None, None), frame.rotation))
-        except (OSError, ValueError) as error:
+        except FAILURES as error:
             raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
 
     def _rgb(self, frame: VideoFrame, width: int | None, height: int | None) -> np.ndarray:

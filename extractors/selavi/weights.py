@@ -61,9 +61,9 @@ def random_state(template: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]
     state: dict[str, Tensor] = {}
     for name, tensor in template.items():
         if name.endswith(("running_mean", "bias", "num_batches_tracked")):
-            state[name] = torch.zeros_like(tensor)
+            state[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
         elif tensor.ndim == 1:
-            state[name] = torch.ones_like(tensor)
+            state[name] = torch.ones(tensor.shape)
         else:
             generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
             values = generator.standard_normal(tuple(tensor.shape)) * math.sqrt(2 / math.prod(tensor.shape[1:]))

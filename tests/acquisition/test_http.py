@@ -106,7 +106,9 @@ def test_a_segment_is_cut_exactly_from_the_bytes_it_needs(
     assert len(frames) == 125
 
 
-@pytest.mark.parametrize("fault", [["whole!"], ["truncate", "truncate"], ["ok", "stall"]])
+@pytest.mark.parametrize(
+    "fault", [["whole!"], ["truncate", "truncate"], ["ok", "stall"], ["endless", "ok"], ["429", "reset"]]
+)
 def test_segments_survive_servers_without_ranges_and_broken_lines(
     tmp_path, server, fetch, http, make_clip, make_clips, make_dataset, fault
 ):

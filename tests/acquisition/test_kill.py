@@ -12,10 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from avzsl.acquisition.journal import journal_path, read_journal
+from avzsl.acquisition.sandbox import Sandbox
 from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import read_table
 
@@ -72,9 +74,12 @@ def _check(server, base: Path, shards: int, clips: int, kills: int) -> None:
         },
     }  # fmt: skip
     dataset = {"catalog": {"module": "x"}, "sources": [source], "embeddings": {"table": "demo"}}
+    segments = set(names[::10])
     for shard in range(shards):
         mine = names[shard::shards]
         frame = pd.DataFrame({"clip_id": mine, "path": mine, "source_id": mine, "class_name": "c"})
+        cut = frame["clip_id"].isin(segments)
+        frame["start_s"], frame["end_s"] = np.where(cut, 0.2, np.nan), np.where(cut, 0.8, np.nan)
         frame.to_json(base / f"clips-{shard}.json")
     jobs = []
     for half in range(2):
@@ -117,7 +122,15 @@ def _check(server, base: Path, shards: int, clips: int, kills: int) -> None:
     assert dict(zip(table["clip_id"], table["status"], strict=True)) == ends
     digest = hashlib.sha256(body).hexdigest()
     good = table[table["status"] == "ok"]
-    assert all(hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == digest for path in good["path"])
+    with Sandbox(60) as sandbox:
+        for row in good.itertuples():
+            path = ROOT / row.path
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256
+            if row.clip_id in segments:
+                facts = sandbox.probe(str(path))
+                assert facts["status"] == "ok" and facts["duration_s"] == pytest.approx(0.6, abs=0.1)
+            else:
+                assert row.sha256 == digest
     assert settled, "no kill came late enough to test anything"
     assert [clip for clip, count in settled.items() if server.count(clip) != count] == []
     # Nothing half-written is left, and nothing that no row speaks of.

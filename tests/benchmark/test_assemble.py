@@ -238,3 +238,18 @@ def test_released_row_order_on_the_published_class_lists(shared, dataset, wrong,
     rows = released_rows(phrases, names)
     assert len(names) == classes
     assert sum(name != other for name, other in rows.items()) == wrong
+
+
+def test_vectors_by_name_or_in_the_released_order(tmp_path):
+    counts, vectors = small((4, 2, 2), clips=2)
+    names = sorted(vectors)
+    # The last name's phrase sorts first: every other class gets its predecessor's vector.
+    phrases = {name: name for name in names} | {names[-1]: "aardvark"}
+    files = write(tmp_path / "in", counts, vectors, phrases)
+    out = put(files, tmp_path)
+    aligned = load(out, files.pack[0], files.embeddings)
+    released = load(out, files.pack[0], files.embeddings, "as_released")
+    assert aligned.class_names == released.class_names == tuple(names)
+    np.testing.assert_allclose(aligned.vectors, np.stack([vectors[n] for n in names]).astype(np.float32))
+    np.testing.assert_array_equal(released.vectors, np.roll(aligned.vectors, 1, axis=0))
+    np.testing.assert_array_equal(released.audio, aligned.audio)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -123,8 +122,11 @@ def fuzz(make_clip: Make, folder: Path, cases: int, seed: int) -> None:
         arrays, _ = read_arrays(folder / "s.safetensors")
         assert len(arrays["audio"]) == table["windows"].sum() == len(arrays["times"])
         # A clip of two seconds cannot grow: broken timestamps must not make windows.
-        assert table["windows"].max() <= 15
-        assert (table["status"] == "decoder_crash").sum() <= cases // 100
+        long = table[table["windows"] > 15]
+        assert long.empty, long.to_string()
+        # Each one is a fault of FFmpeg's that its own process has caught; many would be a fault of ours.
+        crashes = table[table["status"] == "decoder_crash"]
+        assert len(crashes) <= cases // 100, crashes[["clip_id", "reason"]].to_string()
 
 
 @pytest.mark.usefixtures("plugins")
@@ -139,15 +141,15 @@ def test_many_fuzzed_files(make_clip: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 @pytest.mark.usefixtures("plugins")
 def test_two_hours_take_the_memory_of_two_minutes(make_clip: Make) -> None:
     quiet = {"fps": 2, "rate": 8000, "audio_codec": "pcm_s16le", "codec": "mpeg4", "options": {}}
     peaks = []
     for seconds in (120, 7200):
         path = make_clip("long.mkv", seconds=seconds, **quiet)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         count, last = 0, None
-        with DecodePool(reading(), 1) as pool:
+        with DecodePool(reading(title="memory"), 1) as pool:
             for items in pool.clips([path]):
                 for item in items:
                     count, last = count + 1, item
@@ -157,7 +159,6 @@ def test_two_hours_take_the_memory_of_two_minutes(make_clip: Make) -> None:
         path.unlink()
     assert peaks[1] < 1.1 * peaks[0] + 10, peaks
     assert peaks[1] < 300, peaks
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 < 100
 
 
 @pytest.mark.slow
@@ -173,12 +174,13 @@ def test_cost_grows_linearly(make_clip: Make) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 @pytest.mark.usefixtures("plugins")
 def test_8k(make_clip: Make) -> None:
     # Each frame has 33 million pixels; a larger one is refused before it is decoded.
     big = make_clip("8k.mp4", seconds=0.6, fps=5, size=(7680, 4320), codec="mpeg4", options={})
-    huge = make_clip("16k.mkv", seconds=0.4, fps=5, size=(8190, 8190), codec="mjpeg", options={})
-    [(count, end), (_, refused)] = ends([big, huge], reading(), workers=1)
+    huge = make_clip("16k.mkv", seconds=0.4, fps=5, size=(8190, 8190), codec="mpeg4", options={})
+    [(count, end), (_, refused)] = ends([big, huge], reading(title="memory"), workers=1)
     assert (count, end.status) == (1, "ok")
     assert int(end.reason or 0) < 1500
     assert refused.status == "too_large"

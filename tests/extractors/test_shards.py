@@ -122,11 +122,10 @@ def test_the_same_bytes_whatever_the_timing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("plugins")
 def test_a_mistake_in_an_extractor_is_not_hidden(tmp_path: Path) -> None:
-    # A Python error is no broken clip: the process dies with its traceback in the log, its clip says so, the rest goes on.
     paths = {"a": script(tmp_path, "a", "bug"), "b": script(tmp_path, "b", "windows 1")}
     table = extract(media(dict(paths)), scripted(), tmp_path)
     assert list(table["status"]) == ["decoder_crash", "ok"]
-    assert "exit status 1" in table["reason"][0]
+    assert "RuntimeError: a mistake in the extractor" in table["reason"][0]
 
 
 @pytest.mark.usefixtures("plugins")

@@ -48,6 +48,14 @@ def test_ucf_is_the_published_one(ucf, stage):
     assert split.counts()["excluded"] == len(ucf.clips) - 6816
 
 
+def test_a_catalogue_without_the_lost_clips_gives_the_same(ucf):
+    """Who has only what survived, or lists it, gets the published split as well."""
+    survived = ucf.clips[ucf.clips["clip_id"].isin(set().union(*ucf.lists.values()))]
+    split = build_split(survived, ucf.classes, config("ucf"))
+    assert len(survived) == 6816
+    assert {stage: clips_of(split, stage) for stage in SUBSET} == ucf.lists
+
+
 @pytest.mark.parametrize("stage", list(SUBSET))
 def test_activitynet_is_the_published_one(activitynet, stage):
     lists = {"path": str(activitynet.folder)}
@@ -196,3 +204,15 @@ def test_the_shipped_data_sets_are_in_order(name):
     check_options(name, dataset)
     flavours = {split.flavour for split in dataset.splits.values()}
     assert flavours == {"published", "imported", "source_disjoint"}
+
+
+def test_other_flavours_need_validation_classes_of_their_own(catalog):
+    names = [n for members in load_facts("audioset-zsl").roles.values() for n in members]
+    tables = catalog([20] * 33, names=names)
+    for flavour in ("random", "source_disjoint"):
+        with pytest.raises(ConfigError, match="no class has the role val_unseen"):
+            build_split(*tables, SplitConfig.model_validate({"flavour": flavour, "classes": "audioset-zsl"}))
+        split = build_split(
+            *tables, SplitConfig.model_validate({"flavour": flavour, "classes": "audioset-zsl-disjoint"})
+        )
+        assert split.counts()["test_unseen"] == 200

@@ -8,14 +8,18 @@ import pytest
 import torch
 import yaml
 
-from avzsl.benchmark import assemble
+from avzsl.benchmark import assemble, load
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
+from avzsl.methods import Dims
+from avzsl.methods import Method as MethodBase
 from avzsl.training import run
+from avzsl.training.evaluate import validate
+from avzsl.training.sampling import DeviceData
 
 torch.set_num_threads(1)
 QUICK = TrainingConfig(epochs=4, batches_per_epoch=12, batch_size=32, checkpoint_seconds=1000)
@@ -79,12 +83,20 @@ def test_same_seed_same_result_and_another_seed_another(toy, tmp_path):
     assert not np.allclose(a, c)
 
 
-@pytest.mark.parametrize("name,preset", [("avca", "as_released"), ("cjme", "corrected")])
-@pytest.mark.parametrize("stop", [1, 3, 4, 5])
-def test_a_stopped_run_continues_to_the_identical_result(toy, tmp_path, monkeypatch, name, preset, stop):
-    what = method(name, preset, checkpoint_seconds=0.0)
-    whole = go(toy, tmp_path / "whole", what, preset=preset)
-    if whole["epoch"] + 4 <= stop:
+@pytest.fixture(scope="module", params=[("avca", "as_released"), ("cjme", "corrected")], ids="-".join)
+def whole(request, toy, tmp_path_factory) -> tuple[str, str, Path, dict]:
+    """A run that was not stopped: method, preset, folder, content of run.json."""
+    name, preset = request.param
+    out = tmp_path_factory.mktemp("whole")
+    what = method(name, preset, checkpoint_seconds=0.0, epochs=3, batches_per_epoch=8)
+    return name, preset, out, go(toy, out, what, preset=preset)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_a_stopped_run_continues_to_the_identical_result(toy, whole, tmp_path, monkeypatch, stop):
+    name, preset, folder, finished = whole
+    what = method(name, preset, checkpoint_seconds=0.0, epochs=3, batches_per_epoch=8)
+    if finished["epoch"] + 3 <= stop:
         pytest.skip("the run is shorter than where it should be stopped")
     calls = 0
     kind = type(_make(name))
@@ -104,9 +116,9 @@ def test_a_stopped_run_continues_to_the_identical_result(toy, tmp_path, monkeypa
     assert not (tmp_path / "cut" / "run.json").exists()
     resumed = go(toy, tmp_path / "cut", what, preset=preset)
     for key in ("seen", "unseen", "hm", "zsl", "beta", "epoch", "per_class"):
-        assert resumed[key] == whole[key]
+        assert resumed[key] == finished[key]
     for file in ("scores.safetensors", "model.safetensors"):
-        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+        assert (tmp_path / "cut" / file).read_bytes() == (folder / file).read_bytes()
 
 
 def _make(name: str) -> torch.nn.Module:
@@ -176,3 +188,37 @@ def test_a_training_that_diverges_says_so(toy, tmp_path):
 
     with pytest.raises(AvzslError, match=r"diverged|not finite"):
         go(toy, tmp_path, method("cjme", lr=1e30, batches_per_epoch=30))
+
+
+class Fixed(MethodBase):
+    """Outputs whose best betas are known."""
+
+    def distances(self, audio, visual, classes):
+        outputs = {}
+        for key, beta in self.options["best"].items():
+            # Seen clips are right below `beta`'s cell, unseen ones from it on: the best beta is the first of the cell.
+            d = torch.full((len(audio), len(classes)), 50.0)
+            rows = torch.arange(len(audio))
+            d[rows, self.options["labels"]] = 10.0
+            seen = torch.as_tensor(self.options["seen"])
+            true_seen = seen[self.options["labels"]]
+            other_seen, other_unseen = int(seen.nonzero()[0]), int((~seen).nonzero()[0])
+            d[rows[true_seen], other_unseen] = 10.0 + beta + 0.1
+            d[rows[~true_seen], other_seen] = 10.0 - beta + 0.1
+            outputs[key] = d
+        return outputs
+
+
+def test_the_released_beta_is_the_mean_of_the_outputs_and_never_zero(toy):
+    folder, files = toy
+    data = load(folder, files.pack[0], files.embeddings)
+    source = DeviceData(data, torch.device("cpu"), "float32")
+    part, (members, seen) = data.subset("val_seen", "val_unseen"), data.candidates(1)
+    labels = torch.from_numpy(np.searchsorted(members, part.labels))
+    for best, mean in (({"audio": 0.2, "visual": 0.6, "both": 1.0}, 0.6), ({"both": 0.0}, 1e-10)):
+        what = Fixed(Dims(1, 1, 1), {"best": best, "labels": labels, "seen": seen})
+        scores, beta = validate(what, source, "grid", "mean")
+        assert scores.hm == pytest.approx(1.0)
+        assert scores.beta == pytest.approx(best["both"])
+        assert beta == pytest.approx(mean)
+        assert validate(what, source, "grid", "reported")[1] == pytest.approx(best["both"])

@@ -49,6 +49,25 @@ rule report:
         "../scripts/report.py"
 
 
+rule tables:
+    input:
+        rules.results.output,
+    output:
+        directory(f"{RESULTS}/tables"),
+    log:
+        f"{LOGS}/tables.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=settings_of(BENCHMARKS),
+    script:
+        "../scripts/tables.py"
+
+
 # A target for each benchmark: `snakemake --cores all benchmark_demo`.
 for name in BENCHMARKS:
 

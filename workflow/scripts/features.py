@@ -7,18 +7,29 @@ from avzsl.contracts.jobs import job
 with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
     from avzsl.config.features import FeaturesConfig
     from avzsl.config.load import job_project
+    from avzsl.contracts.cache import cached
+    from avzsl.contracts.devices import wants_gpu
     from avzsl.contracts.schemas import MEDIA
     from avzsl.contracts.tables import read_table
     from extractors import extract_shard
+    from extractors.key import shard_key
 
     project = job_project(snakemake.config)
-    extract_shard(
-        read_table(snakemake.input.manifest, MEDIA),
-        FeaturesConfig.model_validate(snakemake.params.settings),
-        Path(snakemake.output.arrays),
-        Path(snakemake.output.manifest),
-        device=project.config.device,
-        threads=snakemake.threads,
-        keep_media=project.dataset(snakemake.wildcards.dataset).media.keep != "features",
-        cache=Path(snakemake.params.cache),
+    media = read_table(snakemake.input.manifest, MEDIA)
+    settings = FeaturesConfig.model_validate(snakemake.params.settings)
+    arrays, manifest = Path(snakemake.output.arrays), Path(snakemake.output.manifest)
+    cached(
+        project.shared_cache,
+        shard_key(media, settings, "cuda" if wants_gpu(project.config.device) else "cpu"),
+        {"arrays.safetensors": arrays, "manifest.parquet": manifest},
+        lambda: extract_shard(
+            media,
+            settings,
+            arrays,
+            manifest,
+            device=project.config.device,
+            threads=snakemake.threads,
+            keep_media=project.dataset(snakemake.wildcards.dataset).media.keep != "features",
+            cache=Path(snakemake.params.cache),
+        ),
     )

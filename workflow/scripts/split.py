@@ -13,7 +13,10 @@ with job(snakemake.log[0], f"split {snakemake.wildcards.dataset}/{snakemake.wild
     settings = SplitConfig.model_validate(snakemake.params.settings)
     clips = read_table(snakemake.input.clips, CLIPS)
     classes = read_table(snakemake.input.classes, CLASSES)
-    split = build_split(clips, classes, settings, Path(snakemake.params.cache))
+    cache = Path(snakemake.params.cache)
+    split = build_split(clips, classes, settings, cache)
     folder = Path(snakemake.output.clips).parent
     write_split(split, folder)
-    write_audit(audit_split(split, clips, classes, settings), folder)
+    audit = audit_split(split, clips, classes, settings, cache)
+    write_audit(audit, folder)
+    audit.enforce()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from avzsl.acquisition.clip import Clip
+from avzsl.acquisition.errors import ClipError
 from avzsl.acquisition.place import ORIGINALS
 from avzsl.acquisition.sandbox import Reader, Sandbox
 from avzsl.acquisition.transfer import RangeReader
@@ -42,9 +43,15 @@ class Work:
 
     def cut(self, inputs: Sequence[Path | Reader], clip: Clip) -> dict[str, Any]:
         """Cut the clip's segment out of `inputs` to `partial`; returns facts for the manifest, raises ClipError."""
-        return self.sandbox.cut(
-            inputs, self.partial, clip.start_s, clip.end_s, crf=self.media.crf, tolerance_s=self.media.tolerance_s
-        )
+        media = self.media
+        try:
+            return self.sandbox.cut(
+                inputs, self.partial, clip.start_s, clip.end_s, crf=media.crf, tolerance_s=media.tolerance_s
+            )
+        except ClipError as failure:
+            if failure.permanent and any(isinstance(i, RangeReader) and not i.confirmed for i in inputs):
+                raise ClipError("network", f"the transfer may have been cut short: {failure.error}") from failure
+            raise
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +13,12 @@ from extractors.base import ClipInfo, Window
 
 
 def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
-    """Read as SeLaVi does, and note this process's peak memory in MiB."""
+    """Read as SeLaVi does; in a feature set titled "memory", note this process's peak memory in MiB."""
     yield from selavi.read(path, features, info)
-    info.note = str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    if features.title == "memory":
+        # Not getrusage: its peak begins with the memory of the process that started this one.
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        info.note = str(int(status.split("VmHWM:")[1].split()[0]) >> 10)
 
 
 class Means:

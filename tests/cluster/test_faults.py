@@ -1,0 +1,234 @@
+"""What goes wrong on a cluster goes wrong here, on purpose; the same command afterwards gives the same results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.compare import differences
+from tests.cluster.conftest import ClusterJob, cluster_jobs, command
+from tests.workflow.small import small_environment, snakefile, write_small
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("cluster")]
+
+TARGET = "all_features"
+SHARDS = 2
+
+
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 200) -> object:
+    """Return the condition's value as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.3)
+    raise AssertionError(f"never happened: {what}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a run on one machine that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_small(folder, shards=SHARDS)
+    subprocess.run(
+        [sys.executable, "-m", "snakemake", "-s", snakefile(), "--cores", "2", TARGET],
+        cwd=folder, env=small_environment(), check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_small(tmp_path, shards=SHARDS)
+    return tmp_path
+
+
+@contextlib.contextmanager
+def running(folder: Path, *arguments: str, slow: str = "20") -> Iterator[subprocess.Popen[bytes]]:
+    """A run on the cluster whose features take `slow` seconds a shard; what it says is in said.txt."""
+    with (folder / "said.txt").open("ab") as stream:
+        process = subprocess.Popen(
+            command(folder, TARGET, *arguments), cwd=folder, env=small_environment(AVZSL_TEST_SLOW=slow),
+            stdout=stream, stderr=stream,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def said(folder: Path) -> str:
+    return (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
+
+
+def features_at_work(folder: Path) -> list[ClusterJob]:
+    """Return the jobs of features that compute at this moment: their own logs exist."""
+    jobs = [job for job in cluster_jobs(folder) if job.rule == "features" and job.state == "RUNNING"]
+    return jobs if len(processes(folder)) >= len(jobs) else []
+
+
+def processes(folder: Path) -> list[int]:
+    """Return the processes of this project's features scripts."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().split(b"\0")
+                if (entry / "cwd").readlink() == folder and any(part.endswith(b".features.py") for part in line[1:2]):
+                    found.append(int(entry.name))
+    return found
+
+
+def counts(folder: Path) -> Counter[str]:
+    return Counter(job.rule for job in cluster_jobs(folder))
+
+
+def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
+    assert process.wait(timeout=400) == 0, said(folder)[-6000:]
+
+
+def test_a_cancelled_job_and_a_killed_process_are_tried_again(undisturbed: Path, project: Path) -> None:
+    with running(project) as process:
+        jobs = wait_for(
+            "both shards at work", lambda: len(features_at_work(project)) == 2 and features_at_work(project)
+        )
+        one, other = jobs  # type: ignore[misc]
+        subprocess.run(["scancel", one.number], check=True)
+        pids = [pid for pid in processes(project) if other.number == environ(pid).get("SLURM_JOB_ID")]
+        os.kill(pids[0], signal.SIGKILL)
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "features")
+    assert states == {"COMPLETED": 2, "CANCELLED": 1, "FAILED": 1}
+    assert counts(project)["media"] == SHARDS, "nothing else is done twice"
+
+
+def environ(pid: int) -> dict[str, str]:
+    with contextlib.suppress(OSError):
+        parts = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+        return dict(part.split("=", 1) for part in parts if "=" in part)
+    return {}
+
+
+def test_a_job_over_its_memory_gets_more(undisturbed: Path, project: Path) -> None:
+    # The first attempt asks for less than a bare Python with pandas takes.
+    with running(project, "--set-resources", "features:mem_mb=60 * attempt ** 4", slow="8") as process:
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "features")
+    assert states["COMPLETED"] == SHARDS and states["OUT_OF_MEMORY"] + states["FAILED"] + states["CANCELLED"] >= 1
+
+
+def test_a_job_over_its_time_gets_more(undisturbed: Path, project: Path) -> None:
+    with running(project) as process:
+        [first, *_] = wait_for("features at work", lambda: features_at_work(project))  # type: ignore[misc]
+        assert "TimeLimit=04:00:00" in first.details
+        subprocess.run(["scontrol", "update", f"jobid={first.number}", "timelimit=00:00:01"], check=True)
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    features = [job for job in cluster_jobs(project) if job.rule == "features"]
+    assert Counter(job.state for job in features) == {"COMPLETED": 2, "TIMEOUT": 1}
+    assert any("TimeLimit=08:00:00" in job.details for job in features), "the next attempt asks for more"
+
+
+def test_snakemake_killed_and_started_again_waits_for_its_jobs(undisturbed: Path, project: Path) -> None:
+    with running(project, slow="25") as process:
+        wait_for("both shards at work", lambda: len(features_at_work(project)) == 2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = counts(project)
+    # No --unlock, nothing removed by hand: the same command.
+    with running(project) as process:
+        finish(process, project)
+    assert "waiting for jobs of an earlier run" in said(project)
+    assert differences(undisturbed, project) == []
+    assert counts(project)["features"] == before["features"] == SHARDS, "no shard is done twice"
+    assert counts(project)["media"] == SHARDS
+
+
+def test_jobs_that_wait_in_the_queue_of_a_killed_run_are_taken_out(undisturbed: Path, project: Path) -> None:
+    node = node_name()
+    with running(project, slow="1") as process:
+        wait_for("the catalogue is made", (project / "results/small/catalog/clips.parquet").is_file)
+        with drained(node):
+            wait_for("a job waits", lambda: [job for job in cluster_jobs(project) if job.state == "PENDING"])
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            waiting = {job.number for job in cluster_jobs(project) if job.state == "PENDING"}
+            with running(project, slow="1") as again:
+                wait_for(
+                    "they are cancelled",
+                    lambda: not waiting & {j.number for j in cluster_jobs(project) if j.state == "PENDING"},
+                )
+                scontrol("update", f"nodename={node}", "state=resume")
+                finish(again, project)
+    assert "have not begun" in said(project)
+    assert differences(undisturbed, project) == []
+
+
+def test_a_node_that_drains_and_comes_back(undisturbed: Path, project: Path) -> None:
+    node = node_name()
+    with running(project, slow="5") as process:
+        wait_for("the catalogue is made", (project / "results/small/catalog/clips.parquet").is_file)
+        with drained(node):
+            time.sleep(15)
+            assert process.poll() is None, "it waits for the node"
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    assert set(counts(project).values()) <= {1, SHARDS}, "nothing is done twice"
+
+
+def test_a_node_that_goes_down_with_its_jobs(undisturbed: Path, project: Path) -> None:
+    node = node_name()
+    with running(project) as process:
+        wait_for("features at work", lambda: features_at_work(project))
+        scontrol("update", f"nodename={node}", "state=down", "reason=test")
+        time.sleep(2)
+        scontrol("update", f"nodename={node}", "state=resume")
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    assert counts(project)["media"] == SHARDS
+
+
+def test_the_step_daemon_of_a_job_killed(undisturbed: Path, project: Path) -> None:
+    with running(project) as process:
+        jobs = wait_for("features at work", lambda: features_at_work(project))
+        number = jobs[0].number  # type: ignore[index]
+        listed = subprocess.run(
+            ["pgrep", "-f", rf"slurmstepd: \[{number}\.batch\]"], capture_output=True, text=True, check=True
+        )
+        os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    assert counts(project)["media"] == SHARDS
+
+
+def scontrol(*arguments: str) -> None:
+    subprocess.run(["scontrol", *arguments], check=True, capture_output=True)
+
+
+def node_name() -> str:
+    return subprocess.run(["hostname", "-s"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@contextlib.contextmanager
+def drained(node: str) -> Iterator[None]:
+    """Let the node take no new job for as long as the block lasts."""
+    scontrol("update", f"nodename={node}", "state=drain", "reason=test")
+    try:
+        yield
+    finally:
+        state = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, check=True).stdout
+        if re.search("drain", state):
+            scontrol("update", f"nodename={node}", "state=resume")

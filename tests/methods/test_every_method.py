@@ -1,0 +1,297 @@
+"""Every method that comes with avzsl, through the whole protocol on a tiny benchmark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from avzsl.benchmark import assemble
+from avzsl.benchmark.synthetic import SyntheticFiles, small, write
+from avzsl.config.load import SHIPPED, Project, load_project
+from avzsl.contracts.errors import AvzslError, ConfigError
+from avzsl.contracts.schemas import HISTORY
+from avzsl.contracts.tables import read_table
+from avzsl.evaluation.recompute import recompute
+from avzsl.methods import Batch, Clips, Dims, Method, build
+from avzsl.training import run
+
+FILES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SHIPPED / "methods").glob("*.yaml")}
+METHODS = sorted(name for name, values in FILES.items() if "variant_of" not in values)
+VARIANTS = sorted(set(FILES) - set(METHODS))
+CLOSED = {"ridge", "prototype", "eszsl", "sae", "conse", "gcca", "pretrained"}
+TINY = {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}
+
+
+def project(
+    folder: Path, preset: str = "corrected", methods: list[str] | None = None, training: dict | None = None
+) -> Project:
+    data = {"catalog": {"module": "demo"}, "embeddings": {"table": "demo"}, "methods": {"training": training or TINY}}
+    (folder / "datasets").mkdir(parents=True, exist_ok=True)
+    (folder / "datasets" / "toy.yaml").write_text(yaml.safe_dump(data))
+    values = {
+        "benchmarks": {"toy": {"dataset": "toy"}},
+        "methods": methods or sorted(FILES),
+        "seeds": [0],
+        "preset": preset,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    return load_project(folder / "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
+    folder = tmp_path_factory.mktemp("toy")
+    counts, vectors = small((6, 3, 3), clips=5, dim=8)
+    files = write(folder / "in", counts, vectors, dims=(10, 12), noise=0.2)
+    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
+    return folder / "benchmark", files
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
+    """More classes, so that a generator has something to generalise from."""
+    folder = tmp_path_factory.mktemp("wide")
+    counts, vectors = small((20, 6, 6), clips=5, dim=8)
+    files = write(folder / "in", counts, vectors, dims=(30, 30), noise=0.2)
+    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
+    return folder / "benchmark", files
+
+
+def go(toy: tuple[Path, SyntheticFiles], out: Path, name: str, preset: str = "corrected", **training: object) -> dict:
+    configured = project(out / "config", preset, [name], {**TINY, **training})
+    benchmark = configured.benchmarks["toy"]
+    folder, files = toy
+    run(folder, files.pack[0], files.embeddings, configured.method(name, benchmark), benchmark, 0, out, device="cpu")
+    recompute(out)
+    return json.loads((out / "run.json").read_text())
+
+
+@pytest.mark.parametrize("preset", ["corrected", "as_released"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_runs_under_both_presets(toy, tmp_path, name, preset):
+    row = go(toy, tmp_path, name, preset)
+    assert 0 <= row["hm"] <= 100
+    history = read_table(tmp_path / "history.parquet", HISTORY)
+    second = history[history["stage"] == 2]
+    if name in CLOSED:  # stage 2 solves the chosen setting and no other
+        assert second["epoch"].tolist() == [row["epoch"]]
+        grid = {key: value for key, value in row["config"]["options"].items() if isinstance(value, list)}
+        assert (history["stage"] == 1).sum() == np.prod([len(v) for v in grid.values()] or [1])
+        assert all(row["chosen"][key] in value for key, value in grid.items())
+    else:
+        assert second["epoch"].tolist() == list(range(1, row["epoch"] + 1))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_runs(toy, tmp_path, name):
+    row = go(toy, tmp_path, name)
+    assert 0 <= row["hm"] <= 100
+    assert row["title"] == FILES[name]["title"]
+
+
+@pytest.mark.parametrize(
+    "name,zsl", [("ridge", 90.0), ("prototype", 60.0), ("eszsl", 90.0), ("sae", 80.0), ("conse", 60.0), ("gcca", 80.0)]
+)
+def test_closed_form_methods_transfer(toy, tmp_path, name, zsl):
+    row = go(toy, tmp_path, name)
+    assert row["zsl"] >= zsl
+
+
+@pytest.mark.parametrize("name", ["ale", "sje", "devise", "apn", "avgzslnet", "fvaegan", "concat"])
+def test_trained_methods_transfer(wide, tmp_path, name):
+    # The generator moves once for five steps of its critic.
+    batches = 150 if name == "fvaegan" else 30
+    row = go(wide, tmp_path, name, epochs=8, batches_per_epoch=batches, batch_size=32)
+    assert row["zsl"] > 2.5 * row["chance"]["zsl"]
+
+
+def test_a_stopped_closed_form_run_continues_to_the_identical_result(toy, tmp_path, monkeypatch):
+    whole = go(toy, tmp_path / "whole", "ridge", checkpoint_seconds=0.0)
+    kind = type(build("ridge", Dims(1, 1, 1), FILES["ridge"]["options"]))
+    original, calls = kind.solve, []
+
+    def failing(self, *args, **setting):
+        calls.append(setting)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(self, *args, **setting)
+
+    monkeypatch.setattr(kind, "solve", failing)
+    with pytest.raises(KeyboardInterrupt):
+        go(toy, tmp_path / "cut", "ridge", checkpoint_seconds=0.0)
+    again = go(toy, tmp_path / "cut", "ridge", checkpoint_seconds=0.0)
+    assert len(calls) == 5 + 5 + 1  # four settings were not solved again
+    assert {k: again[k] for k in ("hm", "zsl", "beta", "epoch", "chosen")} == {
+        k: whole[k] for k in ("hm", "zsl", "beta", "epoch", "chosen")
+    }
+    assert (tmp_path / "cut/scores.safetensors").read_bytes() == (tmp_path / "whole/scores.safetensors").read_bytes()
+
+
+# The parts that a variant leaves out.
+
+
+def method(name: str, folder: Path, preset: str = "corrected") -> Method:
+    configured = project(folder, preset, [name])
+    what = configured.method(name, configured.benchmarks["toy"])
+    torch.manual_seed(0)
+    return build(what.config.module, Dims(10, 12, 8), what.options).double()
+
+
+def batch(seed: int = 0) -> Batch:
+    rng = torch.Generator().manual_seed(seed)
+    classes = torch.randn(4, 8, generator=rng, dtype=torch.float64)
+
+    def clips(shift: int) -> Clips:
+        labels = (torch.arange(12) + shift) % 4
+        audio, visual = (torch.rand(12, n, generator=rng, dtype=torch.float64) for n in (10, 12))
+        return Clips(audio, visual, classes[labels], labels)
+
+    return Batch(clips(0), clips(1), classes)
+
+
+def moved(what: Method) -> set[str]:
+    what.loss(batch()).backward()
+    return {name for name, p in what.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+@pytest.mark.parametrize(
+    "name,parts",
+    [
+        ("audio-only", {"g_a", "g_t"}),
+        ("visual-only", {"g_v", "g_t"}),
+        ("cjme-both", {"g_a", "g_v", "g_t"}),
+        ("cjme-minus-lav", {"g_a", "g_v", "g_t", "attention"}),
+        ("cjme-only-lta", {"g_a", "g_t", "attention"}),
+    ],
+)
+def test_which_parts_of_cjme_learn(tmp_path, name, parts):
+    assert {n.split(".")[0] for n in moved(method(name, tmp_path))} == parts
+
+
+@pytest.mark.parametrize("preset", ["corrected", "as_released"])
+def test_cjme_with_all_losses_and_attention_is_cjme(tmp_path, preset):
+    configured = project(tmp_path, preset, ["cjme", "cjme-minus-lav"])
+    benchmark = configured.benchmarks["toy"]
+    losses = []
+    for name, changes in (("cjme", {}), ("cjme-minus-lav", {"loss_audio_visual": True})):
+        what = configured.method(name, benchmark)
+        torch.manual_seed(0)
+        made = build(what.config.module, Dims(10, 12, 8), {**what.options, **changes}).double()
+        torch.manual_seed(1)
+        losses.append(made.loss(batch()))
+    torch.testing.assert_close(*losses)
+
+
+def test_each_half_of_the_weighted_triplets_adds_up(tmp_path):
+    values = {}
+    for name in ("cjme-minus-lav", "cjme-only-lta", "cjme-only-ltv"):
+        made = method(name, tmp_path).eval()
+        values[name] = made.terms(made.intermediates(batch()))["triplets"]
+    torch.testing.assert_close(values["cjme-only-lta"] + values["cjme-only-ltv"], values["cjme-minus-lav"])
+
+
+def test_a_branch_uses_its_own_modality_and_with_attention_both(tmp_path):
+    b = batch().positive
+    other = torch.rand(12, 10, dtype=torch.float64)
+    for name, same in (("avca-visual", True), ("avca-visual-xatt", False)):
+        made = method(name, tmp_path).eval()
+        first, second = (made.distances(audio, b.visual, batch().classes)["both"] for audio in (b.audio, other))
+        assert torch.equal(first, second) == same
+
+
+def test_the_visual_branch_with_attention_has_avcas_visual_terms(tmp_path):
+    """In evaluation mode, with AVCA's weights, the branch's loss is the sum of AVCA's terms without sound."""
+    whole, part = method("avca", tmp_path).eval(), method("avca-visual-xatt", tmp_path).eval()
+    names = {"A_enc": "encoders.audio", "V_enc": "encoders.visual", "V_proj": "proj", "V_rec": "rec"}
+    state = {}
+    for key, value in whole.state_dict().items():
+        head, _, tail = key.partition(".")
+        if head not in {"A_proj", "A_rec"}:
+            state[".".join(x for x in ("branches.visual", names.get(head, head), tail) if x)] = value
+    part.load_state_dict(state)
+    b = batch()
+    terms = whole.terms(whole.intermediates(b.positive, b.negative), b.positive.text)
+    silent = {"lt_1", "lt_3", "lrec_a", "lct_a", "lw_ta", "lw_at", "lr_phi_a", "lr_theta_a"}
+    assert silent < set(terms)
+    torch.testing.assert_close(part.loss(b), sum(value for key, value in terms.items() if key not in silent))
+    torch.testing.assert_close(
+        part.distances(b.positive.audio, b.positive.visual, b.classes)["both"],
+        whole.distances(b.positive.audio, b.positive.visual, b.classes)["both"],
+    )
+
+
+def test_separate_branches_share_nothing(tmp_path):
+    made = method("avca-no-xatt", tmp_path).eval()
+    b = batch().positive
+    both = made.distances(b.audio, b.visual, batch().classes)["both"]
+    parts = [branch.distances(b.audio, b.visual, batch().classes) for branch in made.branches.values()]
+    torch.testing.assert_close(both, (parts[0] + parts[1]) / 2)
+
+
+def test_apn_and_ranking_test_with_the_score_they_trained(tmp_path):
+    b = batch()
+    for name in ("ale", "apn"):
+        made = method(name, tmp_path).eval()
+        points = made.embed(b.positive.audio, b.positive.visual, b.classes)["both"]
+        torch.testing.assert_close(
+            made.distances(b.positive.audio, b.positive.visual, b.classes)["both"], -points @ b.classes.T
+        )
+
+
+def test_ranking_losses_from_their_definitions(tmp_path):
+    b = batch()
+    for name in ("ale", "sje", "devise"):
+        made = method(name, tmp_path).eval()
+        scores, total = made.scores(b).detach(), 0.0
+        for i, y in enumerate(b.positive.labels.tolist()):
+            costs = [max(0.0, 0.1 + float(scores[i, j] - scores[i, y])) for j in range(4) if j != y]
+            k = sum(c > 0 for c in costs)
+            rank = sum(1 / n for n in range(1, k + 1)) / max(k, 1)
+            total += {"ale": rank * sum(costs), "sje": max(costs), "devise": sum(costs)}[name]
+        assert float(made.loss(b).detach()) == pytest.approx(total / 12, rel=1e-6)
+
+
+def test_fvaegan_refuses_signed_features_as_released(toy, tmp_path):
+    made = method("fvaegan", tmp_path, "as_released")
+    clips = batch().positive
+    signed = type(
+        "Data", (), {"everything": lambda self: Clips(clips.audio - 1, clips.visual, clips.text, clips.labels)}
+    )()
+    with pytest.raises(AvzslError, match="minmax"):
+        made.epoch(signed, {}, None)
+
+
+def test_fvaegan_trains_its_parts(tmp_path):
+    made, b = method("fvaegan", tmp_path), batch()
+    x = torch.rand(12, 22, dtype=torch.float64)
+    torch.manual_seed(0)
+    made.critic_loss(x, b.positive.text).backward()
+    assert {n.split(".")[0] for n, p in made.named_parameters() if p.grad is not None} == {"critic"}
+    made.zero_grad()
+    made.generator_loss(x, b.positive.text).backward()
+    assert {"encoder", "generator"} <= {n.split(".")[0] for n, p in made.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    "values,message",
+    [
+        ({"variant_of": "nothing"}, "nothing"),
+        ({"variant_of": "avca-visual"}, "itself a variant"),
+        ({"variant_of": "mine"}, "itself a variant"),
+        ({"variant_of": "avca", "options": {"loss_bass": False}}, "loss_bass"),
+        ({"variant_of": "avca", "options": {"loss_base": 1.5}}, "must be bool"),
+    ],
+)
+def test_a_wrong_variant_is_one_readable_line(tmp_path, values, message):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "mine.yaml").write_text(
+        yaml.safe_dump({"title": "Mine", "source": "me", "options": {}, **values})
+    )
+    with pytest.raises(ConfigError, match=message) as error:
+        project(tmp_path, methods=["mine"])
+    assert "\n" not in str(error.value)

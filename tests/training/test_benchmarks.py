@@ -1,0 +1,62 @@
+"""The measuring scripts measure what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from avzsl.evaluation import Calibration
+from avzsl.methods.blocks import pairwise
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_plain_evaluation_and_ours_give_the_same_numbers():
+    rng = np.random.default_rng(0)
+    ids, seen = np.sort(rng.permutation(40)[:24]), np.arange(24) % 3 > 0
+    w = torch.from_numpy(rng.standard_normal((24, 16)).astype(np.float32))
+    labels = np.concatenate([np.arange(24), rng.integers(0, 24, 500)])
+    z = w[labels] + 2 * torch.from_numpy(rng.standard_normal((len(labels), 16)).astype(np.float32))
+    plain = script("training").plain_evaluate(z, w, torch.from_numpy(ids[labels]), ids, seen, 40)
+    ours = Calibration(pairwise(z, w).numpy(), labels, seen).best()
+    np.testing.assert_allclose(plain, [ours.seen, ours.unseen, ours.hm, ours.zsl, ours.beta], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_plain_protocol_runs_and_learns(tmp_path):
+    module = script("training")
+    torch.set_num_threads(1)
+    files, folder = module.make(tmp_path, "ucf")
+    data = module.load(folder, files.pack[0], files.embeddings)
+    method = module.avca("as_released", epochs=2, batches_per_epoch=8, batch_size=64)
+    scores = module.plain_stage(data, ("train",), method, "ucf", 0)
+    assert len(scores) == 2
+    assert max(scores) > 2 / 42
+
+
+@pytest.mark.slow
+def test_the_released_row_order_costs_zero_shot_accuracy(shared):
+    """UCF-GZSL's class lists and word vectors, features that are a linear map of them (docs/fidelity-methods.md)."""
+    module = script("row_order")
+    torch.set_num_threads(1)
+    data = shared / "data"
+    table = module.compare(
+        data / "published_splits" / "ucf",
+        data / "published_word_vectors" / "word_embeddings_ucf_normed.npy",
+        1, 2.0, {"epochs": 4, "batches_per_epoch": 30, "batch_size": 128}, presets=("corrected",),
+    )  # fmt: skip
+    zsl = table.set_index("rows")["zsl"]
+    assert zsl["aligned"] > 1.4 * zsl["as_released"]
