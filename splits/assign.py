@@ -1,4 +1,4 @@
-"""From class roles to the subset of every clip: the AVCA recipe (specification section 3)."""
+"""From class roles to the subset of every clip: the AVCA recipe (section 4.1, docs/splits.md)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def audit_split(
     cache: Path | None = None,
     vectors: dict[str, np.ndarray] | None = None,
 ) -> Audit:
-    """Check a split against its catalogue (specification section 7).
+    """Check a split against its catalogue; docs/splits.md explains every check.
 
     `cache` is where label sets were downloaded to; `vectors`, class embeddings by class name, make the comparison
     of names across seen and unseen classes sharper. Nothing is raised for what is found: see `Audit.enforce`.

@@ -118,7 +118,7 @@ def _cosines(
 
 
 def embedding_order(classes: pd.DataFrame) -> Check:
-    """Count the classes that the released loader gives another class's vector (methods specification 0.2).
+    """Count the classes that the released loader gives another class's vector.
 
     It takes rows sorted by phrase for ids sorted by class name.
     """

@@ -80,7 +80,7 @@ def _draw(
 
 
 def cjme_sizes(clips: int) -> tuple[int, int, int]:
-    """Return how many of a class's clips are trn, val and tst in AudioSetZSL (specification section 5).
+    """Return how many of a class's clips are trn, val and tst in AudioSetZSL (docs/splits.md).
 
     60 % rounded up, half of the rest rounded down, what is left: exact for all 33 published classes.
     """
@@ -120,11 +120,10 @@ def input_order(frame: pd.DataFrame, order: Order | str) -> pd.DataFrame:
         return frame.sort_values("clip_id")
     by_class = frame.sort_values(["class_name", "clip_id"])
     keys = list(zip(by_class["class_name"], by_class["clip_id"], strict=True))
+    by_name = sorted((class_name, clip_id) for clip_id, class_name in order.parts.items())
     # The first part begins with the first clip of all, also in a population that holds an earlier one.
-    first = min((class_name, clip_id) for clip_id, class_name in order.parts.items())
-    starts = [
-        0 if (class_name, clip_id) == first else bisect.bisect_left(keys, (class_name, clip_id))
-        for clip_id, class_name in order.parts.items()
-    ]
-    ends = dict(itertools.pairwise([*sorted(starts), len(by_class)]))
-    return pd.concat([by_class.iloc[start : ends[start]].sort_values("clip_id") for start in starts])
+    starts = [0, *(bisect.bisect_left(keys, key) for key in by_name[1:])]
+    # A part may be empty in a population that is not the published one.
+    bounds = dict(zip(by_name, itertools.pairwise([*starts, len(by_class)]), strict=True))
+    parts = [bounds[class_name, clip_id] for clip_id, class_name in order.parts.items()]
+    return pd.concat([by_class.iloc[start:end].sort_values("clip_id") for start, end in parts])

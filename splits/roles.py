@@ -21,7 +21,7 @@ def draw_roles(classes: pd.DataFrame, split: SplitConfig, overlap: pd.DataFrame)
 
     `classes` holds class_name, category and clips; `overlap` is the table of `splits.overlap.find_overlap`.
     The candidates are sorted by name and permuted by `RandomState(seed)`; test_unseen takes the first, as the
-    released ActivityNet split does (specification section 3). Returns the roles and notes for people.
+    released ActivityNet split does. Returns the roles and notes for people.
 
     Raises ConfigError if a forced class does not exist or a role would stay empty.
     """

@@ -1,4 +1,4 @@
-"""How a seen/unseen split is made and checked (specification of `splits.build` and `splits.audit`)."""
+"""How a seen/unseen split is made and checked (`splits.build` and `splits.audit`)."""
 
 from __future__ import annotations
 

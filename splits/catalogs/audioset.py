@@ -1,6 +1,6 @@
 """AudioSet: the ten-second segments that carry exactly one of a benchmark's labels.
 
-The default is AudioSetZSL of CJME (specification section 5): 33 classes of one label each, without the labels
+The default is AudioSetZSL of CJME (section 4): 33 classes of one label each, without the labels
 below it in the ontology, from the unbalanced training and the evaluation segments.
 """
 

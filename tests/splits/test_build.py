@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,10 +40,14 @@ def test_seeds_differ(catalog):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=0, max_size=12), st.integers(0, 5))
-def test_any_data_set_is_split_or_refused_with_a_reason(catalog, sizes, seed):
+@given(
+    st.lists(st.integers(0, 9), min_size=0, max_size=12),
+    st.integers(0, 5),
+    st.sampled_from(["random", "source_disjoint"]),
+)
+def test_any_data_set_is_split_or_refused_with_a_reason(catalog, sizes, seed, flavour):
     clips, classes = catalog(sizes)
-    config = SplitConfig(seed=seed)
+    config = SplitConfig(seed=seed, flavour=flavour)
     try:
         split = build_split(clips, classes, config)
     except ConfigError as error:
@@ -118,3 +124,11 @@ def test_a_gate_fails_with_the_check_and_examples(catalog, tmp_path):
         audit.enforce()
     with pytest.raises(ConfigError, match=r"gates\.typo: unknown check"):
         audit_split(build_split(clips, classes, config), clips, classes, SplitConfig(gates={"typo": 0}))
+
+
+def test_200_000_clips_take_seconds(catalog):
+    clips, classes = catalog([1000] * 200)
+    for flavour in ("random", "source_disjoint"):
+        started = time.process_time()
+        build_split(clips, classes, SplitConfig(flavour=flavour))
+        assert time.process_time() - started < 5

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import shutil
+import threading
 import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -38,6 +41,25 @@ def test_lists_in_an_archive(ucf, tmp_path):
             archive.writestr(f"repo-1234/benchmarks/Other/main_split/{file.name}", "filename,label\nx,y\n")
     split = build_split(ucf.clips, ucf.classes, config(tmp_path / "lists.zip", within="benchmarks/UCF/class-split"))
     assert split.counts()["test_unseen"] == 1267
+
+
+def test_lists_by_url_are_fetched_once(ucf, tmp_path):
+    (tmp_path / "web").mkdir()
+    with zipfile.ZipFile(tmp_path / "web" / "lists.zip", "w") as archive:
+        for file in (ucf.folder / "main_split").iterdir():
+            archive.write(file, f"main_split/{file.name}")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        lists = {"url": f"http://127.0.0.1:{server.server_port}/lists.zip"}
+        split = SplitConfig.model_validate({"flavour": "imported", "lists": lists})
+        first = build_split(ucf.clips, ucf.classes, split, tmp_path / "cache")
+        server.shutdown()
+    again = build_split(ucf.clips, ucf.classes, split, tmp_path / "cache")
+    assert first.clips.equals(again.clips)
+    assert first.counts()["train"] == 3174
+    with pytest.raises(AvzslError, match="downloads are off here"):
+        build_split(ucf.clips, ucf.classes, split)
 
 
 def test_every_difference_is_listed(ucf, tmp_path):

@@ -8,14 +8,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import ConfigError
 from splits.build import Split, build_split
 from splits.catalogs import build_catalog, check_options
-from splits.facts import listed_roles, load_facts
-from splits.population import cjme_sizes
+from splits.facts import Order, listed_roles, load_facts
+from splits.population import cjme_sizes, input_order
 
 SHORT = {"tr": "train", "vS": "val_seen", "vU": "val_unseen", "tsS": "test_seen", "tsU": "test_unseen"}
 SUBSET = {
@@ -216,3 +218,19 @@ def test_other_flavours_need_validation_classes_of_their_own(catalog):
             *tables, SplitConfig.model_validate({"flavour": flavour, "classes": "audioset-zsl-disjoint"})
         )
         assert split.counts()["test_unseen"] == 200
+
+
+@given(
+    st.sets(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_size=1), st.permutations(["a3", "b0", "b5", "c9"])
+)
+def test_the_input_order_loses_and_doubles_no_clip(clips, parts):
+    """Whatever the population: parts may be empty, and clips may come before the first."""
+    frame = pd.DataFrame([(f"{name}{k}", name) for name, k in clips], columns=["clip_id", "class_name"])
+    ordered = input_order(frame, Order(parts={part: part[0] for part in parts}))
+    assert sorted(ordered["clip_id"]) == sorted(frame["clip_id"])
+
+
+def test_the_input_order_is_that_of_the_parts():
+    frame = pd.DataFrame([(f"{name}{k}", name) for name in "ab" for k in range(4)], columns=["clip_id", "class_name"])
+    ordered = input_order(frame, Order(parts={"b1": "b", "a2": "a", "a1": "a"}))
+    assert list(ordered["clip_id"]) == ["b1", "b2", "b3", "a2", "a3", "b0", "a0", "a1"]
