@@ -86,6 +86,12 @@ def pick_audio(container: InputContainer, info: ClipInfo) -> AudioStream:
     return stream
 
 
+def stated_length(*streams: VideoStream | AudioStream) -> float | None:
+    """Return the length of the shortest stream in seconds, as the container states it, or None if it does not."""
+    lengths = [float(s.duration * s.time_base) for s in streams if s.duration and s.time_base]
+    return min(lengths) if len(lengths) == len(streams) else None
+
+
 def decode_video(container: InputContainer, stream: VideoStream, *, strict: bool) -> Iterator[VideoFrame]:
     """Yield the frames of a stream in the decoder's order, one thread, without seeking.
 

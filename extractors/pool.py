@@ -164,11 +164,10 @@ class _Process:
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "extractors.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
-        self._write({"features": self.features.model_dump()})
-        deadline = _Clock(120.0)
         try:
-            ready = self._receive(deadline)
-        except (_DiedError, _LateError) as error:
+            self._write({"features": self.features.model_dump()})
+            ready = self._receive(_Clock(120.0))
+        except (_DiedError, _LateError, BrokenPipeError) as error:
             self.kill()
             raise AvzslError("the decoding process does not start; its message is in the log above") from error
         if ready[0]["kind"] != "ready":
@@ -177,18 +176,22 @@ class _Process:
     def read(self, path: Path) -> Iterator[Window | End]:
         """Yield the windows of a file and then its `End`."""
         clock = _Clock(self.features.time_limit_s)
+        reached = 0.0
         try:
             self._write(str(path))
             while True:
                 header, arrays = self._receive(clock)
                 if header["kind"] == "window":
+                    # A long clip may take long: what it has shown so far is added to its time.
+                    clock.left += max(header["end"] - reached, 0.0)
+                    reached = max(header["end"], reached)
                     yield Window(header["start"], header["end"], arrays["audio"], arrays["visual"])
                     continue
                 info = ClipInfo(**header["info"])
                 yield End(header.get("status", "ok"), header.get("reason", info.note), info)
                 return
         except _LateError:
-            yield End("time_limit", f"decoding took more than {self.features.time_limit_s:g} s", ClipInfo())
+            yield End("time_limit", f"decoding took more than {self.features.time_limit_s + reached:g} s", ClipInfo())
         except (_DiedError, BrokenPipeError):
             code = self.popen.wait()
             yield End("decoder_crash", f"the decoding process died on it ({_death(code)})", ClipInfo())

@@ -31,7 +31,7 @@ class FeaturesConfig(Section):
         False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
     )
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
-    time_limit_s: float = Field(600.0, gt=0, description="decoding time after which a clip ends as time_limit")
+    time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
 
     @model_validator(mode="after")
     def _weights_named(self) -> FeaturesConfig:

@@ -19,7 +19,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import FAILURES, decode_audio, decode_video, open_container, pick_audio, pick_video
+from extractors.media import FAILURES, decode_audio, decode_video, open_container, pick_audio, pick_video, stated_length
 from extractors.selavi.picture import resize_and_crop
 from extractors.selavi.plan import PlannedWindow, plan_released, released_frame_index
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
@@ -51,15 +51,12 @@ def read_released(path: Path, info: ClipInfo) -> Iterator[Window]:
 
 def _check(info: ClipInfo, video: VideoStream, audio: av.AudioStream) -> tuple[float, float]:
     """Return frames a second and ticks a frame, or raise ClipError as the released filter and plan would."""
-    lengths = [
-        float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
-        for stream in (video, audio)
-    ]
-    if None in lengths or not video.frames or not info.fps or video.duration is None:
+    length = stated_length(video, audio)
+    if length is None or not video.frames or not info.fps or video.duration is None:
         raise ClipError(
             "unsupported", "the container states no length or number of frames, which the released plan is made from"
         )
-    info.duration_s = round(min(length for length in lengths if length is not None), 6)
+    info.duration_s = round(length, 6)
     if info.duration_s <= SHORTEST_S:
         raise ClipError(
             "too_short", f"lasts {info.duration_s:.2f} s; the released filter asks for more than {SHORTEST_S} s"

@@ -19,7 +19,15 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import FAILURES, decode_audio_on_time, decode_video, open_container, pick_audio, pick_video
+from extractors.media import (
+    FAILURES,
+    decode_audio_on_time,
+    decode_video,
+    open_container,
+    pick_audio,
+    pick_video,
+    stated_length,
+)
 from extractors.selavi.picture import SIZE, resize_and_crop, short_side_size
 from extractors.selavi.plan import FRAMES
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
@@ -55,6 +63,9 @@ def read_uniform(path: Path, info: ClipInfo, *, antialias: bool = False) -> Iter
             if part < 1.0:
                 break
         info.duration_s = round(length, 6)
+        stated = stated_length(video_stream, audio_stream)
+        if stated is not None and length < stated - 1.0:
+            info.note = f"only {length:.1f} of the stated {stated:.1f} s could be read"
         if length < SHORTEST_S:
             raise ClipError(
                 "too_short", f"sound and picture together last {length:.2f} s; a window needs half a second"

@@ -94,6 +94,13 @@ def test_a_hanging_decoder_meets_the_time_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plugins")
+def test_a_long_clip_may_take_long(tmp_path: Path) -> None:
+    # Six windows of a second, a quarter of a second each: past the limit, but not past limit and length.
+    paths = {"a": script(tmp_path, "a", "windows 6 0.25")}
+    assert list(extract(media(dict(paths)), scripted(time_limit_s=1.0), tmp_path)["status"]) == ["ok"]
+
+
+@pytest.mark.usefixtures("plugins")
 def test_the_clock_stops_while_the_networks_are_busy(tmp_path: Path) -> None:
     # Thirty windows wait for a slow consumer far longer than the limit; decoding them takes no time.
     path = script(tmp_path, "a", "windows 30")

@@ -189,6 +189,24 @@ def test_antialiased_frames(make_clip: Make) -> None:
     assert normalise(smooth[0].visual).std() < 0.5 * sharp[0].visual.std()
 
 
+def test_a_file_that_ends_early_says_so(make_clip: Make, tmp_path: Path) -> None:
+    whole = make_clip("early.flv", seconds=6.0)
+    cut = tmp_path / "cut.mp4"
+    moved = make_clip("moved.mp4", seconds=6.0, loud=lambda t: 8000 * np.sin(2 * np.pi * 440 * t))
+    with av.open(str(moved)) as given, av.open(str(cut), "w", options={"movflags": "faststart"}) as out:
+        streams = {s.index: out.add_stream_from_template(s) for s in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    windows, info = read(cut)
+    assert 1 <= len(windows) <= 5
+    assert info.note is not None
+    assert "of the stated 6.0 s" in info.note
+    assert read(whole)[1].note is None
+
+
 def test_cover_pictures_are_no_video(make_clip: Make, tmp_path: Path) -> None:
     cover = tmp_path / "cover.mp4"
     source = make_clip("song.m4a", video=False)
