@@ -27,6 +27,7 @@ class Http:
     def __init__(self, config: HttpSource, state: Path, stop: threading.Event) -> None:
         self.name = config.name or f"http:{config.url}"
         self.config = config
+        self.parallel = min(config.pace.parallel, 16)
         self.attempts, self.backoff_s = config.pace.attempts, config.pace.backoff_s
         self.pace = Pace(state, f"http-{urlsplit(config.url).hostname or self.name}", config.pace, stop)
         self._robots = Robots(config.user_agent) if config.respect_opt_out else None
