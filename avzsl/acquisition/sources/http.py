@@ -89,10 +89,17 @@ class Http:
         return opener
 
     def _load(self, url: str) -> bytes:
+        """Return a robots.txt; RFC 9309 asks readers for at least its first 500 kiB."""
         with self.pace.request():
-            answer = network.open_url(self._client(), url, self._headers)
             try:
-                return network.read(answer, 1 << 19)
+                answer = network.open_url(self._client(), url, self._headers)
+            except ClipError as failure:
+                # Any 4xx but 429 means that there are no rules, not that the site turns us away.
+                if failure.status == "rate_limited" or (failure.status == "network" and "HTTP 4" not in failure.error):
+                    raise
+                return b""
+            try:
+                return network.read_all(answer, 1 << 19)
             finally:
                 answer.close()
 
