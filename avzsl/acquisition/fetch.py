@@ -43,7 +43,7 @@ def fetch_shard(
     manifest: Path,
     *,
     shard: int,
-    workers: int = 1,
+    workers: int | None = None,
     state: Path,
     cache: Path | None = None,
     reopen: frozenset[str] = frozenset(),
@@ -52,7 +52,8 @@ def fetch_shard(
 
     `clips` is a CLIPS table; `media_dir` is this shard's own folder; `state` holds what all processes of the
     machine share (pace, cool-down); archives are unpacked to `cache` (default: `archives` beside the folder of the
-    media folders). Failures whose status is in `reopen` are asked again even if they are permanent. Interrupted at any point, the next call goes on from the journal beside the
+    media folders). `workers` clips are fetched at the same time; by default as many as the pace of the remote sources
+    allows, and one at a time from local sources. Failures whose status is in `reopen` are asked again even if they are permanent. Interrupted at any point, the next call goes on from the journal beside the
     manifest: good files are looked at again by size and time, permanent failures are not asked again, failures that
     may pass are. Returns the table, one row a clip in the order of `clips`.
 
@@ -85,8 +86,9 @@ def fetch_shard(
                 source.open()
             with Journal(journal_file) as journal:
                 fetcher = Fetcher(sources, dataset.media, media_dir, journal, sandboxes, stop)
+                streams = workers or max((source.parallel for source in sources), default=1)
                 with progress(f"{dataset_name} shard {shard:04d}", len(wanted)) as ticker:
-                    _run(wanted, records, fetcher, workers, ticker)
+                    _run(wanted, records, fetcher, streams, ticker)
         finally:
             stop.set()
             sandboxes.close()

@@ -130,6 +130,15 @@ def total_size(answer: Any) -> int | None:
     return int(length) if answer.status == 200 and length.isdigit() else None
 
 
+def read_all(answer: Any, limit: int) -> bytes:
+    """Read an answer to its end or to `limit` bytes; raises ClipError (network) when the connection fails."""
+    parts, left = [], limit
+    while left and (part := read(answer, left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
 def read(answer: Any, size: int) -> bytes:
     """Read up to `size` bytes of an answer, what is there first; raises ClipError (network) when the connection fails."""
     # read1 returns what has come; read would wait for all of it and never notice a server that drips.

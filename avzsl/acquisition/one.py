@@ -26,6 +26,8 @@ from avzsl.contracts.hashing import sha256_file
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_PAUSE_S = 600.0
+
 
 class Fetcher:
     """Fetches clips of one shard; used by several threads."""
@@ -60,7 +62,9 @@ class Fetcher:
         if known is not None and known.ok:
             if self._still_good(known):
                 return known
-            known = Record(clip.clip_id, clip.request, known.attempts)
+            # The file is lost, but what the other sources said of it is not.
+            others = {name: finding for name, finding in known.findings.items() if name != known.source}
+            known = Record(clip.clip_id, clip.request, known.attempts, others)
         record = known or Record(clip.clip_id, clip.request)
         names = {source.name for source in self._sources}
         record.findings = {name: finding for name, finding in record.findings.items() if name in names}
@@ -111,7 +115,8 @@ class Fetcher:
     def _insist(self, source: Source, clip: Clip, record: Record, video: dict[str, Any]) -> None:
         """Ask a source, again with growing pauses while its failure may pass and is not just a file that is not there."""
         for again in range(source.attempts):
-            if again and self.stop.wait(source.backoff_s * 2 ** (again - 1) * random.uniform(0.5, 1.0)):
+            pause = min(_LONGEST_PAUSE_S, source.backoff_s * 2 ** (again - 1)) * random.uniform(0.5, 1.0)
+            if again and self.stop.wait(pause):
                 return
             if again:
                 forget(video)  # addresses expire and servers change: look again
@@ -173,6 +178,10 @@ class Fetcher:
         if not fetched.in_place:
             final = self._media_dir / clip.file_name(fetched.suffix or fetched.path.suffix)
             settle(path, final)
+            # An earlier file of the clip may have come from a source with another format.
+            for old in self._media_dir.glob(f"{final.stem}.*"):
+                if old != final:
+                    old.unlink(missing_ok=True)
             path = final
         record.facts["path"] = shown(path)
         record.file = stamp(path)

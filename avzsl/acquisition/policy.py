@@ -12,7 +12,6 @@ from urllib.robotparser import RobotFileParser
 from avzsl.acquisition.errors import ClipError
 
 _OPT_OUT = {"noai", "noimageai"}
-_LONGEST_ROBOTS = 500_000  # bytes; RFC 9309 asks readers for at least 500 kiB
 
 
 class Robots:
@@ -26,8 +25,8 @@ class Robots:
     def check(self, url: str, load: Callable[[str], bytes]) -> None:
         """Raise ClipError (refused_by_policy) if robots.txt of the host forbids `url`.
 
-        `load` gets an address. A missing robots.txt (any 4xx) forbids nothing; one that cannot be
-        reached leaves the clip open (network), as the standard says.
+        `load` gets an address and returns nothing where there are no rules (any 4xx, as the standard says); what it
+        raises when the host cannot be reached leaves the clip open.
         """
         parts = urlsplit(url)
         host = f"{parts.scheme}://{parts.netloc}"
@@ -41,13 +40,7 @@ class Robots:
     @staticmethod
     def _read(address: str, load: Callable[[str], bytes]) -> RobotFileParser:
         rules = RobotFileParser(address)
-        try:
-            text = load(address)[:_LONGEST_ROBOTS].decode("utf-8", "replace")
-        except ClipError as failure:
-            if failure.status == "rate_limited" or (failure.status == "network" and "HTTP 4" not in failure.error):
-                raise
-            text = ""
-        rules.parse(text.splitlines())
+        rules.parse(load(address).decode("utf-8", "replace").splitlines())
         return rules
 
 

@@ -1,13 +1,30 @@
-"""Give the room of a shard's media back once its features are stored (`media.keep: features`)."""
+"""Keep features only (`media.keep: features`): media go once their features are stored, and come back when needed."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import pandas as pd
+
+from avzsl.acquisition.fetch import fetch_shard
 from avzsl.acquisition.place import ORIGINALS
-from avzsl.contracts.schemas import FEATURES, MEDIA
+from avzsl.acquisition.retry import Places
+from avzsl.config.dataset import DatasetConfig
+from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA
 from avzsl.contracts.tables import read_table
+
+
+def restore_shard(places: Places, dataset_name: str, dataset: DatasetConfig, manifest: Path) -> pd.DataFrame:
+    """Return a shard's MEDIA table with its files in place; what was released is fetched again.
+
+    Costs one look at each file when nothing was released. Raises what `fetch_shard` raises.
+    """
+    shard = manifest.stem
+    return fetch_shard(
+        read_table(places.clips(dataset_name, shard), CLIPS), dataset_name, dataset, places.media(dataset_name, shard),
+        manifest, shard=int(shard), state=places.state,
+    )  # fmt: skip
 
 
 def release_shard(manifest: Path, features: Path, media_dir: Path) -> int:

@@ -152,6 +152,18 @@ def test_robots_txt_is_obeyed_by_default(server, fetch, http, good_clip, make_cl
     assert list(table["status"]) == ["ok", "ok"]
 
 
+@pytest.mark.parametrize(("fault", "status"), [("401", "ok"), ("403", "ok"), ("400", "ok"), ("503", "network")])
+def test_a_robots_txt_that_cannot_be_had(
+    tmp_path, server, fetch, http, good_clip, make_clips, make_dataset, fault, status
+):
+    """4xx: there are no rules, and nobody was turned away; 5xx: unknown, so nothing is asked."""
+    server.bodies["a.mp4"] = good_clip.read_bytes()
+    server.faults["robots.txt"] = [f"{fault}!"]
+    dataset = make_dataset(http({"cool_down_s": 600, "attempts": 1}))
+    assert list(fetch(make_clips(["a.mp4"]), dataset)["status"]) == [status]
+    assert server.count("a.mp4") == (status == "ok")
+
+
 def test_hostile_ids_stay_in_their_place(server, fetch, make_clips, make_dataset, good_clip, http):
     server.bodies["videos/-x.mp4"] = good_clip.read_bytes()
     server.bodies["secret.mp4"] = good_clip.read_bytes()
@@ -172,9 +184,13 @@ def test_a_second_source_is_asked_for_what_the_first_lacks(
     shutil.copy(good_clip, folder / "b.mp4")
     server.bodies["a.mp4"] = good_clip.read_bytes()
     dataset = make_dataset(http(), {"kind": "folder", "root": str(folder), "name": "mirror"})
-    table = fetch(make_clips(["a.mp4", "b.mp4", "c.mp4"]), dataset)
+    clips = make_clips(["a.mp4", "b.mp4", "c.mp4"])
+    table = fetch(clips, dataset)
     assert list(table["status"]) == ["ok", "ok", "removed"]  # removed says more than missing
     assert list(table["source"].fillna("")) == ["web", "mirror", ""]
+    (folder / "b.mp4").unlink()  # a lost file does not make the first source forget what it said
+    assert list(fetch(clips, dataset)["status"]) == ["ok", "removed", "removed"]
+    assert server.count("b.mp4") == 1
 
 
 def test_when_nothing_succeeds_the_run_ends_and_goes_on_later(

@@ -18,7 +18,7 @@ from avzsl.acquisition.attrition import attrition, write_clip_list
 from avzsl.acquisition.checkup import check_clip, check_cookies, check_disk, check_ffmpeg, check_source, check_ytdlp
 from avzsl.acquisition.diff import diff, scores
 from avzsl.acquisition.estimate import estimate
-from avzsl.acquisition.release import release_shard
+from avzsl.acquisition.release import release_shard, restore_shard
 from avzsl.acquisition.retry import Places, retry
 from avzsl.cli import attrition as attrition_command
 from avzsl.cli import diff as diff_command
@@ -201,7 +201,10 @@ def test_release_gives_room_back_only_when_nothing_can_come(project, good_clip):
     table = _fetch(project, dataset)
     assert release_shard(manifest, features, media) == int(table["bytes"].sum()) > 0
     assert not any(media.iterdir()) and len(list(Path("videos").iterdir())) == 2
-    assert set(_fetch(project, dataset)["status"]) == {"ok"}  # asked for again, they come again
+    moment = manifest.stat().st_mtime_ns
+    again = restore_shard(Places(Path("results"), Path("data")), "mine", dataset, manifest)
+    assert set(again["status"]) == {"ok"} and all(Path(path).is_file() for path in again["path"])
+    assert manifest.stat().st_mtime_ns == moment  # the same media: nothing to extract again
 
 
 def test_release_leaves_files_that_are_used_in_place(tmp_path, good_clip):

@@ -256,6 +256,17 @@ def test_picture_and_sound_of_two_addresses(
         assert len(list((tmp_path / "data/mine/media/0000/originals").iterdir())) == 2
 
 
+@pytest.mark.parametrize("protocol", ["rtsp", "m3u8"])
+def test_what_needs_a_program_that_is_not_there_is_said(fetch, make_clips, make_dataset, site, monkeypatch, protocol):
+    monkeypatch.setenv("PATH", "/nowhere")
+    _formats(
+        monkeypatch,
+        [{"url": "rtmp://127.0.0.1:9/x", "protocol": protocol, "ext": "mp4", "format_id": "1", "is_live": True}],
+    )
+    row = fetch(make_clips(["v"]), make_dataset(site())).loc["v"]
+    assert row["status"] == "no_such_format" and "needs a program" in row["error"]
+
+
 def test_licences_can_be_asked_for(server, fetch, make_clips, make_dataset, site, monkeypatch):
     _formats(monkeypatch, [])
     row = fetch(make_clips(["v"]), make_dataset(site(licences=["public domain"]))).loc["v"]
@@ -301,6 +312,9 @@ def test_streams_in_pieces_are_downloaded_by_ytdlp(tmp_path, server, fetch, make
     assert row["status"] == "ok", row["error"]
     assert row["duration_s"] == pytest.approx(2, abs=0.1)
     assert [p.name for p in (tmp_path / "data/mine/media/0000").iterdir()] == [Path(row["path"]).name]
+    limited = make_dataset(site(pace={"attempts": 1}), max_bytes=len(body) * 3 // 4)
+    table = fetch(make_clips(["large"], path="v.m3u8", start_s=1.0, end_s=3.0), limited)
+    assert list(table["status"]) == ["too_large"], list(table["error"])
     server.faults["1.ts"] = ["404!"]
     row = fetch(
         make_clips(["again"], path="v.m3u8", start_s=1.0, end_s=3.0), make_dataset(site(pace={"attempts": 1}))

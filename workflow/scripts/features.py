@@ -5,6 +5,7 @@ from pathlib import Path
 from avzsl.contracts.jobs import job
 
 with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
+    from avzsl.acquisition import Places, release_shard, restore_shard
     from avzsl.config.features import FeaturesConfig
     from avzsl.config.load import job_project
     from avzsl.contracts.cache import cached
@@ -15,7 +16,11 @@ with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.w
     from extractors.key import shard_key
 
     project = job_project(snakemake.config)
-    media = read_table(snakemake.input.manifest, MEDIA)
+    name, listed = snakemake.wildcards.dataset, Path(snakemake.input.manifest)
+    dataset = project.dataset(name)
+    places = Places(Path(project.config.results), Path(project.config.data))
+    lean = dataset.media.keep == "features"
+    media = restore_shard(places, name, dataset, listed) if lean else read_table(listed, MEDIA)
     settings = FeaturesConfig.model_validate(snakemake.params.settings)
     arrays, manifest = Path(snakemake.output.arrays), Path(snakemake.output.manifest)
     cached(
@@ -29,7 +34,8 @@ with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.w
             manifest,
             device=project.config.device,
             threads=snakemake.threads,
-            keep_media=project.dataset(snakemake.wildcards.dataset).media.keep != "features",
             cache=Path(snakemake.params.cache),
         ),
     )
+    if lean:
+        release_shard(listed, manifest, places.media(name, listed.stem))

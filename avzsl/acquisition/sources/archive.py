@@ -27,6 +27,7 @@ class Archive:
     """Archives on this machine or on a server."""
 
     remote = False
+    parallel = 1
     attempts = 1
     backoff_s = 0.0
 

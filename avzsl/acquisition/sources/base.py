@@ -83,6 +83,7 @@ class Source(Protocol):
 
     name: str  # as in the manifest; unique among a data set's sources
     remote: bool  # asking costs somebody else something
+    parallel: int  # clips that may be fetched at the same time
     attempts: int  # tries of one clip in one run, while its failure may pass
     backoff_s: float  # pause before the second try
 

@@ -17,6 +17,7 @@ class Folder:
     """Files below a folder, by their path or, with `search`, by their name anywhere below it."""
 
     remote = False
+    parallel = 1
     attempts = 1
     backoff_s = 0.0
 

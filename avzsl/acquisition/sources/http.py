@@ -27,6 +27,7 @@ class Http:
     def __init__(self, config: HttpSource, state: Path, stop: threading.Event) -> None:
         self.name = config.name or f"http:{config.url}"
         self.config = config
+        self.parallel = min(config.pace.parallel, 16)
         self.attempts, self.backoff_s = config.pace.attempts, config.pace.backoff_s
         self.pace = Pace(state, f"http-{urlsplit(config.url).hostname or self.name}", config.pace, stop)
         self._robots = Robots(config.user_agent) if config.respect_opt_out else None
@@ -88,10 +89,17 @@ class Http:
         return opener
 
     def _load(self, url: str) -> bytes:
+        """Return a robots.txt; RFC 9309 asks readers for at least its first 500 kiB."""
         with self.pace.request():
-            answer = network.open_url(self._client(), url, self._headers)
             try:
-                return network.read(answer, 1 << 19)
+                answer = network.open_url(self._client(), url, self._headers)
+            except ClipError as failure:
+                # Any 4xx but 429 means that there are no rules, not that the site turns us away.
+                if failure.status == "rate_limited" or (failure.status == "network" and "HTTP 4" not in failure.error):
+                    raise
+                return b""
+            try:
+                return network.read_all(answer, 1 << 19)
             finally:
                 answer.close()
 

@@ -7,12 +7,14 @@ import io
 import os
 import re
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yt_dlp
 from yt_dlp.downloader import get_suitable_downloader
+from yt_dlp.downloader.external import ExternalFD
 from yt_dlp.utils import YoutubeDLError
 
 from avzsl.acquisition import network
@@ -26,6 +28,8 @@ from avzsl.acquisition.sources.http import address
 from avzsl.acquisition.transfer import RangeReader
 from avzsl.config.sources import YoutubeSource
 
+# What yt-dlp downloads by itself; m3u8 without `native` needs the ffmpeg program.
+_PROTOCOLS = {"http", "https", "m3u8", "m3u8_native", "http_dash_segments", "mhtml", "ism", "f4m"}
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
@@ -37,6 +41,7 @@ class Youtube:
     def __init__(self, config: YoutubeSource, state: Path, stop: threading.Event) -> None:
         self.name = config.name
         self.config = config
+        self.parallel = min(config.pace.parallel, 16)
         self.attempts, self.backoff_s = config.pace.attempts, config.pace.backoff_s
         self.pace = Pace(state, config.name, config.pace, stop)
         self._stop = stop
@@ -140,8 +145,23 @@ class Youtube:
                 return final
         temporary = final.with_name(f"{work.partial.name}-{tag}")
         client = self._client()
+        kind = get_suitable_downloader(form, client.params, to_stdout=False)
+        protocol = str(form.get("protocol"))
+        if protocol not in _PROTOCOLS or (issubclass(kind, ExternalFD) and not kind.available()):
+            raise ClipError(
+                "no_such_format", f"{protocol} needs a program that is not here; name other formats in `format`"
+            )
+        deadline = time.monotonic() + self.config.transfer.limit_s
+
+        def watch(progress: dict[str, Any]) -> None:
+            if (progress.get("downloaded_bytes") or 0) > work.media.max_bytes:
+                raise ClipError("too_large", f"more than media.max_bytes = {work.media.max_bytes} bytes come")
+            if time.monotonic() > deadline or self._stop.is_set():
+                raise ClipError("network", f"the download did not end within {self.config.transfer.limit_s:.0f} s")
+
         try:
-            loader = get_suitable_downloader(form, client.params, to_stdout=False)(client, client.params)
+            loader = kind(client, client.params)
+            loader.add_progress_hook(watch)
             done, _ = loader.download(str(temporary), form)
             if not done or not temporary.is_file():
                 raise ClipError("network", "the download did not finish")
