@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "avzsl/training": FLOOR | {"avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
     "avzsl/published": {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.published", "avzsl.tables"},
-    "avzsl/report": FLOOR | {"avzsl.evaluation", "avzsl.report"},
+    "avzsl/report": FLOOR | {"avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/predict": FLOOR | {"extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
 
