@@ -45,6 +45,11 @@ class TrainingConfig(Section):
     compile: bool = Field(
         False, description="compile the training loss: pays on a GPU, where it removes launch overhead"
     )
+    search_trials: int = Field(
+        0,
+        ge=0,
+        description="settings that stage 1 tries on validation before the run, the same number for every method",
+    )
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="least time between two checkpoints of a run; 0: after every epoch"
     )
@@ -82,6 +87,10 @@ class MethodConfig(Section):
     options: dict[str, Option] = Field(default_factory=dict)
     training: TrainingConfig = TrainingConfig()
     presets: dict[Preset, Overrides] = Field(default_factory=dict)
+    search: dict[str, list[Option]] = Field(
+        default_factory=dict,
+        description="values to search, by option or as training.KEY; used if search_trials is not 0",
+    )
     datasets: dict[str, Overrides] = Field(
         default_factory=dict, description="by data set, or by data set and feature set as `ucf/vggish-c3d`"
     )

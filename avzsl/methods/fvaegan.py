@@ -163,7 +163,9 @@ class FVAEGAN(Method):
 
     def _train_classifier(self, classes: Tensor) -> nn.Linear:
         if self._data is None:
-            raise AvzslError("method fvaegan: train it first; its classifier is made from the training clips")
+            raise AvzslError(
+                "method fvaegan: its classifier is made from the training clips, which a saved model does not hold"
+            )
         clips, known = self._data.everything(), self._data.classes
         # Which candidate each training class is: embeddings are compared, since a method knows classes by nothing else.
         same = (classes[:, None] == known[None]).all(2)

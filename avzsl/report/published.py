@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-import pandas as pd
+from avzsl.published import numbers
 
-TABLE = Path(__file__).with_name("published.csv")
+# What people call the features of one network each.
+SAME_FEATURES = {"c3dvggish": "vggishc3d"}
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,6 @@ class Published:
     source: str
 
 
-@cache
-def _table() -> pd.DataFrame:
-    return pd.read_csv(TABLE)
-
-
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -39,14 +33,14 @@ def find_published(dataset: str, features: str, method: str) -> Published | None
     `selavi-random` is compared with the paper's UCF-GZSL on SeLaVi features. That the weights, clips or split may
     differ is for the page to say, so that nobody takes the difference for a failed reproduction.
     """
-    for row in _table().to_dict("records"):
+    wanted = _plain(features)
+    wanted = next((SAME_FEATURES[key] for key in SAME_FEATURES if wanted.startswith(key)), wanted)
+    for row in numbers():
         if (
-            _plain(dataset).startswith(_plain(row["dataset"]))
-            and _plain(features).startswith(_plain(row["features"]))
-            and _plain(method) == _plain(row["method"])
+            row.task == "classification"
+            and _plain(dataset).startswith(_plain(row.dataset))
+            and wanted.startswith(_plain(row.features))
+            and _plain(method) == _plain(row.method)
         ):
-            seen, unseen, hm, zsl = (
-                None if pd.isna(row[key]) else float(row[key]) for key in ("seen", "unseen", "hm", "zsl")
-            )
-            return Published(seen, unseen, hm, zsl, str(row["source"]))
+            return Published(row.seen, row.unseen, row.hm, row.zsl, row.place)
     return None

@@ -18,6 +18,7 @@ import avzsl
 from avzsl.benchmark import BenchmarkData, Subset, load
 from avzsl.benchmark.data import TEST
 from avzsl.config.load import Benchmark, Method
+from avzsl.config.methods import Option, TrainingConfig
 from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import sha256_value
@@ -30,6 +31,7 @@ from avzsl.methods import Dims, build
 from avzsl.training.evaluate import columns, distances, embeddings
 from avzsl.training.protocol import Job, train
 from avzsl.training.sampling import DeviceData
+from avzsl.training.search import Found, search
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +77,15 @@ def run(
         progress(f"{method.name} seed {seed}", 2 * training.epochs, "epochs") as ticker,
     ):
         source = DeviceData(data, place, training.precision)
-        job = Job(lambda: build(method.config.module, dims, method.options), source, training, seed, saved, fingerprint)
-        model, done = train(job, ticker)
+
+        def job(options: dict[str, Option], tried: TrainingConfig, path: Path, mark: str) -> Job:
+            return Job(lambda: build(method.config.module, dims, options), source, tried, seed, path, mark)
+
+        found = Found(method.options, training, [])
+        if training.search_trials:
+            found = search(method, training, job, out, fingerprint, seed)
+            config |= {"options": found.options, "training": found.training.model_dump()}
+        model, done = train(job(found.options, found.training, saved, fingerprint), ticker)
         subset, (members, seen) = data.subset(*TEST), data.candidates(2)
         by_output = distances(model, source, subset, members)
         points = embeddings(model, source, subset, members)
@@ -105,6 +114,7 @@ def run(
         "beta": done.beta,
         "epoch": done.epoch,
         "chosen": model.chosen,
+        "search": found.log,
         "seconds": time.monotonic() - started,
         "title": method.config.title,
         "config": config,
