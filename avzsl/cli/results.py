@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
-    from rich.console import Console
-
-    from avzsl.report import summarise, terminal_table
+    from avzsl.report import collect, terminal_table
 
     project = load_project(options.config)
-    Console().print(terminal_table(summarise(project, Path(project.config.results))))
+    sys.stdout.write(
+        terminal_table(collect(project, Path(project.config.results)), shutil.get_terminal_size((120, 0)).columns)
+    )
     return 0

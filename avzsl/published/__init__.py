@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from avzsl.config.splits import SplitConfig
+
 NUMBERS = Path(__file__).with_name("numbers.csv")
 
 # Where the numbers were read.
@@ -23,6 +25,10 @@ SOURCES = {
     "clipclap-readme": "README of github.com/dkurzend/ClipClap-GZSL",
     "hsp-moe-readme": "README of github.com/XPX-LQL/HSP-MoE-AVGZSL (one seed)",
 }
+
+
+# Our feature sets that are of a published kind: same network, same weights.
+FEATURES = {"selavi": "selavi", "selavi-as-released": "selavi", "vggish-c3d": "vggish-c3d"}
 
 
 @dataclass(frozen=True)
@@ -84,3 +90,16 @@ def comparable(dataset: str, features: str, split: str, task: str = "classificat
     """
     wanted = (dataset, features, split, task)
     return [row for row in numbers() if row.split and (row.dataset, row.features, row.split, row.task) == wanted]
+
+
+def for_benchmark(
+    dataset: str, features: str, split: SplitConfig, random_weights: bool, task: str = "classification"
+) -> list[Published]:
+    """Return the rows that a benchmark can be compared with: same data set, kind of features and published split.
+
+    `features` is the name of the feature set. Features of random weights are comparable with nothing.
+    """
+    kind = FEATURES.get(features)
+    if kind is None or random_weights or split.flavour not in ("published", "imported"):
+        return []
+    return comparable(dataset, kind, "published_cls" if split.variant == "cls" else "published", task)

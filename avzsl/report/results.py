@@ -13,6 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from avzsl.config.load import Benchmark, Project
+from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import (
@@ -84,6 +85,7 @@ class BenchmarkFiles:
     """One benchmark of the configuration and everything that its rows came from."""
 
     config: Benchmark
+    split: SplitConfig
     results: Path
 
     @property
@@ -160,4 +162,7 @@ class BenchmarkFiles:
 
 def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:
     """Return every configured benchmark; files are read when they are asked for."""
-    return [BenchmarkFiles(benchmark, results) for benchmark in project.benchmarks.values()]
+    return [
+        BenchmarkFiles(benchmark, project.dataset(benchmark.dataset).splits[benchmark.split], results)
+        for benchmark in project.benchmarks.values()
+    ]

@@ -19,7 +19,7 @@ from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import RUNS
-from avzsl.report.published import find_published
+from avzsl.published import Published, for_benchmark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.report.statistics import METRICS, collect_hits, interval, resample, scores
 
@@ -99,6 +99,13 @@ def _run_row(benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.nda
     return row
 
 
+def _published(benchmark: BenchmarkFiles, method: str) -> Published | None:
+    """Return the paper's own row; where a paper and its repository print the method twice, the first is the paper's."""
+    config = benchmark.config
+    rows = for_benchmark(config.dataset, config.features, benchmark.split, benchmark.random_weights)
+    return next((row for row in rows if row.method == method), None)
+
+
 def _table_row(
     benchmark: BenchmarkFiles,
     method: str,
@@ -110,7 +117,7 @@ def _table_row(
     predictions = runs[0].predictions
     tested = predictions.groupby("subset")["class_name"].nunique()
     unseen = int(tested.get("test_unseen", 0))
-    published = find_published(config.dataset, config.features, method)
+    published = _published(benchmark, method)
     row: dict[str, Any] = {
         "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
         "preset": config.preset, "method": method, "seeds": len(config.seeds),
@@ -123,7 +130,7 @@ def _table_row(
         row[f"{metric}_low"], row[f"{metric}_high"] = interval(samples[metric])
         row[f"{metric}_chance"] = benchmark.record["chance"][metric]
         row[f"{metric}_published"] = getattr(published, metric) if published else None
-    row["published_source"] = published.source if published else None
+    row["published_source"] = published.place if published else None
     clips = benchmark.clips
     row |= {
         "clips_listed": len(clips),

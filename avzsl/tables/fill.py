@@ -13,11 +13,8 @@ from typing import Any
 
 from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.errors import DataError
-from avzsl.published import Published, comparable, of_table
+from avzsl.published import Published, for_benchmark, of_table
 from avzsl.tables.layout import Layout
-
-# Our feature sets that are of a published kind: same network, same weights.
-FEATURES = {"selavi": "selavi", "selavi-as-released": "selavi", "vggish-c3d": "vggish-c3d"}
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,8 @@ class Measured:
 
     def published(self, task: str) -> list[Published]:
         """Return published rows of the same data set, features and split; none for features of random weights."""
-        features = FEATURES.get(self.benchmark.features)
-        if features is None or self.random_weights:
-            return []
         split = self.project.dataset(self.benchmark.dataset).splits[self.benchmark.split]
-        if split.flavour not in ("published", "imported"):
-            return []
-        name = "published_cls" if split.variant == "cls" else "published"
-        return comparable(self.benchmark.dataset, features, name, task)
+        return for_benchmark(self.benchmark.dataset, self.benchmark.features, split, self.random_weights, task)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import sys
 import pandas as pd
 import pytest
 
+from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import RUNS
+from avzsl.published import for_benchmark
 from avzsl.report import build, collect, summarise, terminal_table
-from avzsl.report.published import find_published
 from tests.report.world import World, make_world
 
 
@@ -68,12 +69,14 @@ def test_a_run_that_contradicts_its_predictions_is_named(tmp_path, caplog) -> No
     assert "says HM 99.90" in caplog.text
 
 
-def test_published_numbers_are_found_by_data_set_features_and_method() -> None:
-    found = find_published("ucf101", "selavi-as-released", "AVCA")
-    assert found is not None
+def test_published_numbers_belong_to_the_same_data_set_features_and_split() -> None:
+    published = SplitConfig(flavour="published", classes="ucf")
+    found = next(row for row in for_benchmark("ucf", "selavi-as-released", published, False) if row.method == "avca")
     assert (found.seen, found.unseen, found.hm, found.zsl) == (51.53, 18.43, 27.15, 20.01)
-    assert find_published("demo", "selavi-random", "avca") is None
-    assert find_published("vggsound", "c3d-vggish", "cjme").seen is None
+    assert not for_benchmark("ucf", "selavi", published, random_weights=True)
+    assert not for_benchmark("ucf", "selavi-random", published, False)
+    assert not for_benchmark("ucf", "selavi", SplitConfig(flavour="source_disjoint", classes="ucf"), False)
+    assert not for_benchmark("demo", "selavi", published, False)
 
 
 def test_the_tables_need_no_torch() -> None:
@@ -82,11 +85,11 @@ def test_the_tables_need_no_torch() -> None:
 
 
 def test_the_papers_number_stands_beside_ours(world: World, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paper = find_published("ucf", "selavi", "avca")
-    monkeypatch.setattr("avzsl.report.summary.find_published", lambda d, f, m: paper if m == "avca" else None)
+    rows = for_benchmark("ucf", "selavi", SplitConfig(flavour="published", classes="ucf"), False)
+    monkeypatch.setattr("avzsl.report.summary.for_benchmark", lambda *_: rows)
     row = collect(world.project, world.results).table.iloc[0]
     assert row["hm_published"] == 27.15
-    assert row["published_source"] == "AVCA (CVPR 2022), Table 2"
+    assert "CVPR 2022, table 2" in row["published_source"]
     build(world.project, world.results, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert f"paper 27.15 ({row['hm_mean'] - 27.15:+.2f})" in page

@@ -5,10 +5,6 @@ from pathlib import Path
 from avzsl.contracts.jobs import job
 
 with job(snakemake.log[0], "results"):
-    import io
-
-    from rich.console import Console
-
     from avzsl.config.load import job_project
     from avzsl.contracts.atomic import write_text
     from avzsl.report import summarise, terminal_table
@@ -16,6 +12,4 @@ with job(snakemake.log[0], "results"):
     project = job_project(snakemake.config)
     summary = summarise(project, Path(project.config.results), snakemake.params.get("benchmark"))
     if "table" in snakemake.output.keys():  # noqa: SIM118 (Snakemake's named list is not a mapping)
-        text = io.StringIO()
-        Console(file=text, width=120).print(terminal_table(summary))
-        write_text(snakemake.output.table, text.getvalue())
+        write_text(snakemake.output.table, terminal_table(summary))
