@@ -149,10 +149,15 @@ def _options(name: str, dataset: DatasetConfig) -> tuple[ModuleType, Section]:
             f"{where}: catalog.module: there is no catalogue module {dataset.catalog.module!r}; known: {', '.join(modules())}"
         )
     module = importlib.import_module(f"splits.catalogs.{dataset.catalog.module}")
+    # A misspelt key first: "the key root is missing" does not help who wrote "rot".
+    known = sorted(module.Options.model_fields)
+    for key in dataset.catalog.options:
+        if key not in known:
+            raise ConfigError(f"{where}: catalog.{key}: unknown key; known: {', '.join(known) or 'none'}")
     try:
         return module, module.Options.model_validate(dataset.catalog.options)
     except ValidationError as error:
-        raise ConfigError(first_line(f"{where}: catalog", error)) from error
+        raise ConfigError(first_line(f"{where}: catalog", error).replace(": catalog: ", ": catalog.", 1)) from error
 
 
 def _check_unique(values: pd.Series, name: str, what: str) -> None:
