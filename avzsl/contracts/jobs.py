@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -39,6 +40,14 @@ def job(log: str | Path | None, label: str = "") -> Iterator[None]:
         sys.exit(1)
     except AvzslError as error:
         logger.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            logger.exception("unexpected error; please report it with this log")
+            raise
+        logger.error(
+            "%s: the disk is full; make room and run again, nothing half-written is left", error.filename or "?"
+        )
         sys.exit(1)
     except Exception:
         logger.exception("unexpected error; please report it with this log")

@@ -21,11 +21,11 @@ def test_the_demo_gives_the_same_results_as_on_one_machine(tmp_path: Path) -> No
     for folder in (local, remote):
         write_tiny_demo(folder)
     said = submit(remote, env=environment())
+    jobs = cluster_jobs(remote)
     run_in(local)()
     assert len(results(local)) > 30
     assert differences(local, remote) == []
 
-    jobs = cluster_jobs(remote)
     assert {job.state for job in jobs} == {"COMPLETED"}
     alone = {job.rule: job for job in jobs}
     assert set(alone) >= GPU_RULES

@@ -68,8 +68,8 @@ MpiDefault=none
 ReturnToService=2
 KillWait=3
 OverTimeLimit=0
-# Finished jobs stay visible to squeue this long; the plug-in asks for no less than three of its polls.
-MinJobAge=300
+# Finished jobs stay visible this long: to the plug-in, which asks for three of its polls, and to the tests.
+MinJobAge=3600
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus Boards=1 SocketsPerBoard=1 CoresPerSocket=$cpus ThreadsPerCore=1 RealMemory=$memory $gres State=UNKNOWN
 PartitionName=cpu Nodes=$host Default=YES MaxTime=24:00:00 State=UP
 PartitionName=gpu Nodes=$host MaxTime=24:00:00 State=UP

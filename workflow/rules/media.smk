@@ -27,3 +27,13 @@ rule media:
         state=f"{DATA}/state",
     script:
         "../scripts/media.py"
+
+
+# For a machine with a network that fetches before others compute. (--until stops at a checkpoint.)
+rule all_media:
+    input:
+        [
+            f"{RESULTS}/{dataset}/media/{shard}.parquet"
+            for dataset in DATASETS
+            for shard in shards_of(dataset)
+        ],
