@@ -87,9 +87,10 @@ def test_a_method_runs_under_both_presets(toy, tmp_path, name, preset):
         assert second["epoch"].tolist() == list(range(1, row["epoch"] + 1))
 
 
+@pytest.mark.parametrize("preset", ["corrected", "as_released"])
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_runs(toy, tmp_path, name):
-    row = go(toy, tmp_path, name)
+def test_a_variant_runs(toy, tmp_path, name, preset):
+    row = go(toy, tmp_path, name, preset)
     assert 0 <= row["hm"] <= 100
     assert row["title"] == FILES[name]["title"]
 
