@@ -98,7 +98,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(AvzslError, match=r"holds no clips: expected .*CLASS NAME"):
         catalogue(tmp_path)
-    with pytest.raises(ConfigError, match=r"catalog: source: .*not a regular expression"):
+    with pytest.raises(ConfigError, match=r"catalog.source: .*not a regular expression"):
         catalogue(tmp_path, source="(")
-    with pytest.raises(ConfigError, match=r"catalog: roots: unknown key"):
+    with pytest.raises(ConfigError, match=r"catalog.roots: unknown key"):
         catalogue(tmp_path, roots="x")
