@@ -21,7 +21,7 @@ from tests.workflow.small import small_environment, snakefile, write_small
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("cluster")]
 
-TARGET = "all_features"
+TARGET = "features"
 SHARDS = 2
 
 
@@ -74,7 +74,7 @@ def said(folder: Path) -> str:
 
 def features_at_work(folder: Path) -> list[ClusterJob]:
     """Return the jobs of features that compute at this moment: their own logs exist."""
-    jobs = [job for job in cluster_jobs(folder) if job.rule == "features" and job.state == "RUNNING"]
+    jobs = [job for job in cluster_jobs(folder) if job.rule == "extract" and job.state == "RUNNING"]
     return jobs if len(processes(folder)) >= len(jobs) else []
 
 
@@ -85,7 +85,7 @@ def processes(folder: Path) -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().split(b"\0")
-                if (entry / "cwd").readlink() == folder and any(part.endswith(b".features.py") for part in line[1:2]):
+                if (entry / "cwd").readlink() == folder and any(part.endswith(b".extract.py") for part in line[1:2]):
                     found.append(int(entry.name))
     return found
 
@@ -109,7 +109,7 @@ def test_a_cancelled_job_and_a_killed_process_are_tried_again(undisturbed: Path,
         os.kill(pids[0], signal.SIGKILL)
         finish(process, project)
     assert differences(undisturbed, project) == []
-    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "features")
+    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "extract")
     assert states == {"COMPLETED": 2, "CANCELLED": 1, "FAILED": 1}
     assert counts(project)["media"] == SHARDS, "nothing else is done twice"
 
@@ -123,10 +123,10 @@ def environ(pid: int) -> dict[str, str]:
 
 def test_a_job_over_its_memory_gets_more(undisturbed: Path, project: Path) -> None:
     # The first attempt asks for less than a bare Python with pandas takes.
-    with running(project, "--set-resources", "features:mem_mb=60 * attempt ** 4", slow="8") as process:
+    with running(project, "--set-resources", "extract:mem_mb=60 * attempt ** 4", slow="8") as process:
         finish(process, project)
     assert differences(undisturbed, project) == []
-    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "features")
+    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "extract")
     assert states["COMPLETED"] == SHARDS and states["OUT_OF_MEMORY"] + states["FAILED"] + states["CANCELLED"] >= 1
 
 
@@ -137,7 +137,7 @@ def test_a_job_over_its_time_gets_more(undisturbed: Path, project: Path) -> None
         subprocess.run(["scontrol", "update", f"jobid={first.number}", "timelimit=00:00:01"], check=True)
         finish(process, project)
     assert differences(undisturbed, project) == []
-    features = [job for job in cluster_jobs(project) if job.rule == "features"]
+    features = [job for job in cluster_jobs(project) if job.rule == "extract"]
     assert Counter(job.state for job in features) == {"COMPLETED": 2, "TIMEOUT": 1}
     assert any("TimeLimit=08:00:00" in job.details for job in features), "the next attempt asks for more"
 
@@ -153,7 +153,7 @@ def test_snakemake_killed_and_started_again_waits_for_its_jobs(undisturbed: Path
         finish(process, project)
     assert "waiting for jobs of an earlier run" in said(project)
     assert differences(undisturbed, project) == []
-    assert counts(project)["features"] == before["features"] == SHARDS, "no shard is done twice"
+    assert counts(project)["extract"] == before["extract"] == SHARDS, "no shard is done twice"
     assert counts(project)["media"] == SHARDS
 
 

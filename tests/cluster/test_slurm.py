@@ -13,7 +13,7 @@ from tests.workflow.small import small_environment, write_small
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.usefixtures("cluster")]
 # Rules that run networks.
-GPU_RULES = {"features", "run"}
+GPU_RULES = {"extract", "run"}
 
 
 def test_the_demo_gives_the_same_results_as_on_one_machine(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_demo_gives_the_same_results_as_on_one_machine(tmp_path: Path) -> No
 
 def test_a_cluster_without_gpus_runs_the_same_workflow(tmp_path: Path) -> None:
     write_small(tmp_path, shards=2)
-    submit(tmp_path, "all_features", gpus=False, env=small_environment())
+    submit(tmp_path, "features", gpus=False, env=small_environment())
     jobs = cluster_jobs(tmp_path)
-    assert {"media", "features"} <= {job.rule for job in jobs}
+    assert {"media", "extract"} <= {job.rule for job in jobs}
     assert {(job.state, job.partition, job.gpus) for job in jobs} == {("COMPLETED", "cpu", False)}

@@ -49,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = jobs(snakemake(folder))
     assert (
         made
-        == Counter({"catalog_small": 1, "media": SHARDS, "features": SHARDS, "embeddings": 1, "split": 1})
+        == Counter({"catalog_small": 1, "media": SHARDS, "extract": SHARDS, "embeddings": 1, "split": 1})
         + AFTER_FEATURES
     )
     return folder
@@ -71,7 +71,7 @@ TABLE = {
     "nothing": (CONFIG, lambda c: None, NOTHING),
     "the title of a feature set": (FEATURES, lambda f: f.update(title="Another title"), NOTHING),
     "the title of a data set": (DATASET, lambda d: d.update(title="Another title"), NOTHING),
-    "the window mode": (FEATURES, lambda f: f.update(windows="as_released"), Counter(features=SHARDS) + AFTER_FEATURES),
+    "the window mode": (FEATURES, lambda f: f.update(windows="as_released"), Counter(extract=SHARDS) + AFTER_FEATURES),
     "a method more": (CONFIG, lambda c: c.update(methods=["avca", "cjme"]), Counter(run=1) + LAST),
     "a seed more": (CONFIG, lambda c: c.update(seeds=[0, 1]), Counter(run=1) + LAST),
     "a benchmark more, of the same data set": (
@@ -94,7 +94,7 @@ TABLE = {
         DATASET,
         lambda d: d.update(phrases={"bouncing ball bell": "ball bell"}),
         # The plan: what may change. Shards whose clips stay the same are struck out when the catalogue is there.
-        Counter(catalog_small=1, media=SHARDS, features=SHARDS, embeddings=1, split=1) + AFTER_FEATURES,
+        Counter(catalog_small=1, media=SHARDS, extract=SHARDS, embeddings=1, split=1) + AFTER_FEATURES,
     ),
 }  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_clips_more_run_only_their_shards(tmp_path: Path) -> None:
     changed = [path.stem for path, old in zip(shards, before, strict=True) if path.read_bytes() != old]
     assert len(changed) == 1, "one clip is in one shard"
     assert sum(len(read_table(path, CLIPS)) for path in shards) == 33
-    assert made == Counter(catalog_small=1, media=1, features=1, embeddings=1, split=1) + AFTER_FEATURES
+    assert made == Counter(catalog_small=1, media=1, extract=1, embeddings=1, split=1) + AFTER_FEATURES
     again = {path.stem for path, stamp in features.items() if path.stat().st_mtime_ns != stamp}
     assert again == set(changed)
     assert "Nothing to be done" in snakemake(tmp_path)

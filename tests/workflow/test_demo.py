@@ -29,7 +29,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "world_demo",
         "catalog_demo",
         "media",
-        "features",
+        "extract",
         "pack",
         "split",
         "benchmark",
@@ -72,7 +72,7 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
 
 
 def test_named_targets(finished: Path) -> None:
-    for target in ("splits", "all_features", "report", "benchmark_demo"):
+    for target in ("splits", "features", "report", "benchmark_demo"):
         assert "rule" not in run_in(finished)("-n", target).stderr or target == "benchmark_demo"
 
 

@@ -20,7 +20,7 @@ SHARDS = "results/small/features/stub/shards"
 
 def snakemake(folder: Path, *targets: str) -> tuple[int, str]:
     result = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", snakefile(), "--cores", "2", *(targets or ["all_features"])],
+        [sys.executable, "-m", "snakemake", "-s", snakefile(), "--cores", "2", *(targets or ["features"])],
         cwd=folder, env=small_environment(), capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     return result.returncode, result.stdout + result.stderr

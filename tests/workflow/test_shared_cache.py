@@ -16,7 +16,7 @@ def test_a_second_project_of_the_same_clips_extracts_nothing(tmp_path: Path) -> 
     for person in ("one", "two"):
         folder = tmp_path / person
         write_small(folder, shards=2, cache=str(shared))
-        snakemake(folder, "all_features")
+        snakemake(folder, "features")
     logs = sorted((tmp_path / "two/logs/small/features/stub").glob("*.log"))
     assert len([log for log in logs if "taken from the shared cache" in log.read_text(encoding="utf-8")]) == 2
     for name in ("0000.safetensors", "0000.parquet", "0001.safetensors"):

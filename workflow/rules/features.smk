@@ -1,7 +1,7 @@
 # Media -> per-window features a shard, then the averages of the whole data set.
 
 
-rule features:
+rule extract:
     input:
         manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
         catalog=after_catalog,
@@ -25,18 +25,18 @@ rule features:
         ),
         cache=f"{DATA}/weights",
     script:
-        "../scripts/features.py"
+        "../scripts/extract.py"
 
 
 rule pack:
     input:
         arrays=lambda w: expand(
-            rules.features.output.arrays,
+            rules.extract.output.arrays,
             shard=shards_of(w.dataset),
             allow_missing=True,
         ),
         manifests=lambda w: expand(
-            rules.features.output.manifest,
+            rules.extract.output.manifest,
             shard=shards_of(w.dataset),
             allow_missing=True,
         ),
@@ -55,7 +55,7 @@ rule pack:
         "../scripts/pack.py"
 
 
-rule all_features:
+rule features:
     input:
         [
             f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}/packed.safetensors"
