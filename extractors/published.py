@@ -7,7 +7,7 @@ Reading it lets a user train on the released features without a video; writing i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,12 @@ SPLITS = {
 }
 
 
-def import_features(folder: Path, arrays: Path, manifest: Path) -> pd.DataFrame:
+def import_features(folder: Path, arrays: Path, manifest: Path, listed: Iterable[str] = ()) -> pd.DataFrame:
     """Write the released features under `folder` as a pack; return a table of clip_id, class_name and split.
 
     `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
-    table for every split that lists it. The per-second features were never published: `windows` is 0.
+    table for every split that lists it. The per-second features were never published: `windows` is 0. `listed` are the
+    clips of the catalogue: those without features keep a row in the manifest that says so.
 
     Raises DataError for a missing modality, audio and video that disagree, a clip of two classes, or two different
     vectors for one clip.
@@ -71,6 +72,18 @@ def import_features(folder: Path, arrays: Path, manifest: Path) -> pd.DataFrame:
         [
             {"clip_id": c, "shard": 0, "status": "ok", "reason": reason, "row": k, "windows": 0}
             for k, c in enumerate(found)
+        ]
+        + [
+            {
+                "clip_id": c,
+                "shard": 0,
+                "status": "no_media",
+                "reason": f"not among the features of {root}",
+                "row": -1,
+                "windows": 0,
+            }
+            for c in listed
+            if c not in found
         ]
     )
     write_table(manifest, table, FEATURES)

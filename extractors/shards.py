@@ -32,7 +32,6 @@ def extract_shard(
     *,
     device: str = "auto",
     threads: int = 1,
-    keep_media: bool = True,
     cache: Path,
 ) -> pd.DataFrame:
     """Extract the features of a shard and write its arrays and its FEATURES table; return the table.
@@ -42,8 +41,6 @@ def extract_shard(
     are used by the networks and as many processes decode beside them. `cache` is where downloaded weights live. Both
     files are written in one step each, the arrays first.
 
-    `keep_media=False` deletes the media files afterwards, and only those in a folder media/SSSS of this shard: a file
-    elsewhere is the user's own.
 
     Raises ConfigError or DataError for a configuration or weights that cannot be used.
     """
@@ -69,8 +66,6 @@ def extract_shard(
     logger.info(
         "%d clips: %s", len(table), ", ".join(f"{n} {status}" for status, n in sorted(counts.items())) or "none"
     )
-    if not keep_media:
-        _delete_media(clips)
     return table
 
 
@@ -164,13 +159,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "?"
     return versions
-
-
-def _delete_media(clips: list[Clip]) -> None:
-    for clip in clips:
-        name = clip.row.get("path")
-        if not isinstance(name, str):
-            continue
-        path = Path(name)
-        if path.parent.name == f"{int(clip.row['shard']):04d}" and path.parent.parent.name == "media":
-            path.unlink(missing_ok=True)

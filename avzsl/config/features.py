@@ -26,6 +26,10 @@ class FeaturesConfig(Section):
     windows: Literal["uniform", "as_released"] = "uniform"
     antialias: bool = Field(False, description="uniform windows: antialias when frames are made smaller")
     weights: WeightsConfig = Field(default_factory=WeightsConfig)
+    released: str | None = Field(
+        None,
+        description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
+    )
     execution: Literal["exact", "fused", "bfloat16", "half"] = Field("fused", description="how the networks are run")
     tf32: bool = Field(
         False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
@@ -35,9 +39,9 @@ class FeaturesConfig(Section):
 
     @model_validator(mode="after")
     def _weights_named(self) -> FeaturesConfig:
-        """SeLaVi never runs with weights that nobody asked for."""
+        """SeLaVi never runs with weights that nobody asked for; imported features need none."""
         named = [self.weights.random_seed is not None, bool(self.weights.path), bool(self.weights.url)]
-        if self.extractor == "selavi" and not any(named):
+        if self.extractor == "selavi" and not any(named) and self.released is None:
             raise ValueError("weights: name one of random_seed, path or url")
         if named[0] and any(named[1:]):
             raise ValueError("weights: give random_seed or path/url, not both")

@@ -161,7 +161,7 @@ def _extract(
     media = pd.DataFrame(rows).reindex(columns=list(MEDIA.columns))
     table = extract_shard(
         media, features, folder / "clips.safetensors", folder / "clips.parquet", device=device, threads=threads,
-        keep_media=True, cache=Path(project.config.data) / "weights",
+        cache=Path(project.config.data) / "weights",
     )  # fmt: skip
     arrays, header = read_arrays(folder / "clips.safetensors")
     return arrays, header, table

@@ -59,6 +59,12 @@ def _fates(names: list[str], rng: random.Random) -> tuple[dict[str, list[str]], 
     return faults, ends
 
 
+def _failures(base: Path, job: Path) -> list[str]:
+    """Return the clips of a job that its journals call lost for good: a kill before the first one tests nothing."""
+    journals = [journal_path(base / f"results/{shard:04d}.parquet") for shard in json.loads(job.read_text())["shards"]]
+    return [c for path in journals if path.exists() for c, record in read_journal(path).items() if record.permanent]
+
+
 def _check(server, base: Path, shards: int, clips: int, kills: int) -> None:
     rng = random.Random(7)
     names = [f"{i:05d}.mp4" for i in range(clips)]
@@ -102,15 +108,13 @@ def _check(server, base: Path, shards: int, clips: int, kills: int) -> None:
             if code is not None:
                 assert code == 0, process.stderr.read().decode()[-3000:]
                 del running[job]
-            elif killed < kills and len(server.seen) >= requests:
+            elif killed < kills and len(server.seen) >= requests and _failures(base, job):
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
                 killed += 1
                 time.sleep(0.3)  # what is under way arrives
-                for shard in json.loads(job.read_text())["shards"]:
-                    for clip_id, record in read_journal(journal_path(base / f"results/{shard:04d}.parquet")).items():
-                        if record.permanent:
-                            settled.setdefault(clip_id, server.count(clip_id))
+                for clip_id in _failures(base, job):
+                    settled.setdefault(clip_id, server.count(clip_id))
                 running[job] = start(job)
     for process, _ in running.values():
         process.kill()

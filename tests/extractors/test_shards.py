@@ -196,22 +196,6 @@ def test_broken_files(make_clip: Make, tmp_path: Path, windows: str) -> None:
     assert table["video_codec"]["mute"] == "h264"
 
 
-def test_media_is_deleted_only_where_it_was_fetched_to(make_clip: Make, tmp_path: Path) -> None:
-    fetched, own = tmp_path / "media" / "0003" / "clip.mp4", tmp_path / "videos" / "clip.mp4"
-    linked = tmp_path / "media" / "0003" / "linked.mp4"
-    for path in (fetched, own):
-        path.parent.mkdir(parents=True)
-        shutil.copy(make_clip(seconds=0.2), path)
-    linked.symlink_to(own)
-    frame = media({"a": fetched, "b": own, "c": linked})
-    extract(frame, selavi(), tmp_path, keep_media=True)
-    assert fetched.exists()
-    extract(frame, selavi(), tmp_path, keep_media=False)
-    assert not fetched.exists()
-    assert not linked.is_symlink()
-    assert own.exists()
-
-
 def test_covered() -> None:
     assert covered([(0, 1), (1, 2), (2, 2.5)]) == 2.5
     assert covered([(0, 1), (0.5, 1.5), (3, 4)]) == 2.5

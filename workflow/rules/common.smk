@@ -85,14 +85,37 @@ def world_index(dataset):
     return f"{project.dataset(dataset).catalog.options['root']}/index.json"
 
 
+def pack_parts(wildcards):
+    """Return what a pack is made of: the shards, or the catalogue where published features are imported."""
+    folder = f"{RESULTS}/{wildcards.dataset}"
+    if project.features(wildcards.features).released is not None:
+        return {"clips": f"{folder}/catalog/clips.parquet"}
+    shards = [
+        f"{folder}/features/{wildcards.features}/shards/{shard}"
+        for shard in shards_of(wildcards.dataset)
+    ]
+    return {
+        "arrays": [f"{shard}.safetensors" for shard in shards],
+        "manifests": [f"{shard}.parquet" for shard in shards],
+    }
+
+
+def media_of(benchmark):
+    """Return the media manifests that say why a clip is lost; imported features come without media."""
+    if project.features(benchmark.features).released is not None:
+        return []
+    return [
+        f"{RESULTS}/{benchmark.dataset}/media/{shard}.parquet"
+        for shard in shards_of(benchmark.dataset)
+    ]
+
+
 def benchmark_parts(wildcards):
     benchmark = project.benchmarks[wildcards.benchmark]
     folder = f"{RESULTS}/{benchmark.dataset}"
     pack = f"{folder}/features/{benchmark.features}/packed"
     return {
-        "media": [
-            f"{folder}/media/{shard}.parquet" for shard in shards_of(benchmark.dataset)
-        ],
+        "media": media_of(benchmark),
         "split": f"{folder}/splits/{benchmark.split}/split.parquet",
         "split_classes": f"{folder}/splits/{benchmark.split}/classes.parquet",
         "arrays": f"{pack}.safetensors",

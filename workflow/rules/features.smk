@@ -30,16 +30,7 @@ rule extract:
 
 rule pack:
     input:
-        arrays=lambda w: expand(
-            rules.extract.output.arrays,
-            shard=shards_of(w.dataset),
-            allow_missing=True,
-        ),
-        manifests=lambda w: expand(
-            rules.extract.output.manifest,
-            shard=shards_of(w.dataset),
-            allow_missing=True,
-        ),
+        unpack(pack_parts),
     output:
         arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.safetensors",
         manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.parquet",
@@ -51,6 +42,8 @@ rule pack:
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),
+    params:
+        settings=lambda w: project.features(w.features).model_dump(mode="json"),
     script:
         "../scripts/pack.py"
 

@@ -1,11 +1,21 @@
-"""Average the windows of every clip and put all shards of a data set into one file."""
+"""Average the windows of every clip and put all shards of a data set into one file, or import published averages."""
 
 from pathlib import Path
 
 from avzsl.contracts.jobs import job
 
 with job(snakemake.log[0], f"pack {snakemake.wildcards.dataset}"):
+    from avzsl.config.features import FeaturesConfig
+    from avzsl.contracts.schemas import CLIPS
+    from avzsl.contracts.tables import read_table
     from extractors import pack
+    from extractors.published import import_features
 
-    shards = [(Path(a), Path(m)) for a, m in zip(snakemake.input.arrays, snakemake.input.manifests, strict=True)]
-    pack(shards, Path(snakemake.output.arrays), Path(snakemake.output.manifest))
+    settings = FeaturesConfig.model_validate(snakemake.params.settings)
+    arrays, manifest = Path(snakemake.output.arrays), Path(snakemake.output.manifest)
+    if settings.released is not None:
+        folder = Path(settings.released.replace("{dataset}", snakemake.wildcards.dataset)).expanduser()
+        import_features(folder, arrays, manifest, read_table(snakemake.input.clips, CLIPS)["clip_id"])
+    else:
+        shards = [(Path(a), Path(m)) for a, m in zip(snakemake.input.arrays, snakemake.input.manifests, strict=True)]
+        pack(shards, arrays, manifest)
