@@ -105,8 +105,7 @@ def test_closed_form_methods_transfer(toy, tmp_path, name, zsl):
 
 @pytest.mark.parametrize("name", ["ale", "sje", "devise", "apn", "avgzslnet", "fvaegan", "concat"])
 def test_trained_methods_transfer(wide, tmp_path, name):
-    # The generator moves once for five steps of its critic.
-    batches = 150 if name == "fvaegan" else 30
+    batches = 60 if name == "fvaegan" else 30
     row = go(wide, tmp_path, name, epochs=8, batches_per_epoch=batches, batch_size=32)
     assert row["zsl"] > 2.5 * row["chance"]["zsl"]
 
