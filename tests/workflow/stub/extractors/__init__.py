@@ -1,11 +1,11 @@
 """Stands before the real package on the path of a test's jobs: features of no meaning, at once.
 
-Everything but `extract_shard` is the real package. AVZSL_TEST_SLOW holds seconds that each shard takes.
+Everything but `extract_shard` is the real package. A file `slow` in the working directory holds the seconds that
+each shard takes.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
     from avzsl.contracts.schemas import FEATURES
     from avzsl.contracts.tables import write_table
 
-    time.sleep(float(os.environ.get("AVZSL_TEST_SLOW", "0")))
+    slow = Path("slow")
+    time.sleep(float(slow.read_text(encoding="utf-8")) if slow.is_file() else 0)
     ids = [row.clip_id for row in media.itertuples() if row.status == "ok"]
     drawn = {}
     for clip_id in ids:
