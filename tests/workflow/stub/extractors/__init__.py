@@ -1,11 +1,12 @@
 """Stands before the real package on the path of a test's jobs: features of no meaning, at once.
 
 Everything but `extract_shard` is the real package. A file `slow` in the working directory holds the seconds that
-each shard takes.
+each shard takes; `working.JOB` then holds the process that takes them.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
     from avzsl.contracts.tables import write_table
 
     slow = Path("slow")
-    time.sleep(float(slow.read_text(encoding="utf-8")) if slow.is_file() else 0)
+    if slow.is_file():
+        seconds = float(slow.read_text(encoding="utf-8"))
+        Path(f"working.{os.environ.get('SLURM_JOB_ID', 'here')}").write_text(str(os.getpid()), encoding="utf-8")
+        time.sleep(seconds)
     ids = [row.clip_id for row in media.itertuples() if row.status == "ok"]
     drawn = {}
     for clip_id in ids:
