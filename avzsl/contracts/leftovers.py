@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import logging
 import re
 import shutil
@@ -22,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 # Every job of the workflow holds this file shared; it lies in the working directory, as Snakemake's own records do.
 JOBS_LOCK = Path(".snakemake/avzsl.jobs")
+# Not empty after a run that was killed.
 _INCOMPLETE = Path(".snakemake/incomplete")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # squeue's names of states in which a job does nothing yet, and of states in which it works.
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"}
 _WORKING = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "SIGNALING", "STAGE_OUT", "STOPPED", "RESIZING"}
@@ -49,8 +50,8 @@ def at_work() -> Iterator[None]:
 def settle(poll_s: float = 2.0) -> None:
     """Return when no job of an earlier run is left. Call it only while holding the run's own lock.
 
-    Cluster jobs that have not begun are cancelled, since the new run submits them again; those that run are waited
-    for. Whoever does not want to wait may end them (`scancel`, `kill`): the wait ends with them.
+    One run at a time is meant to use a working directory. Cluster jobs that have not begun are cancelled, since the
+    new run submits them again; those that run are waited for. Whoever does not want to wait may end them (`scancel`, `kill`): the wait ends with them.
     """
     _settle_slurm(poll_s)
     if not JOBS_LOCK.is_file():
@@ -73,12 +74,11 @@ def settle(poll_s: float = 2.0) -> None:
 
 
 def _settle_slurm(poll_s: float) -> None:
-    known = _submitted()
-    if not known or shutil.which("squeue") is None:
+    if not any(_INCOMPLETE.rglob("*")) or shutil.which("squeue") is None:
         return
     said: set[str] = set()
     while True:
-        states = _states(known)
+        states = _states()
         waiting = sorted(number for number, state in states.items() if state in _WAITING)
         working = {number for number, state in states.items() if state in _WORKING}
         if waiting:
@@ -87,30 +87,18 @@ def _settle_slurm(poll_s: float) -> None:
         if not waiting and not working:
             return
         if working - said:
-            logger.warning(
-                "waiting for jobs of an earlier run: %s (scancel them to start over)", ", ".join(sorted(working))
-            )
+            numbers = ", ".join(sorted(working))
+            logger.warning("waiting for jobs of an earlier run: %s (scancel them to start over)", numbers)
             said |= working
         time.sleep(poll_s)
 
 
-def _submitted() -> set[str]:
-    """Return the cluster's numbers of the jobs that Snakemake believes unfinished, from its records."""
-    numbers = set()
-    for path in _INCOMPLETE.rglob("*") if _INCOMPLETE.is_dir() else ():
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            number = str(json.loads(path.read_text(encoding="utf-8")).get("external_jobid") or "")
-            if re.fullmatch(r"[0-9]+(_[0-9]+)?", number):
-                numbers.add(number)
-    return numbers
-
-
-def _states(numbers: set[str]) -> dict[str, str]:
-    """Return the states of those jobs that are ours: numbers begin again when a cluster is set up anew."""
-    here = str(Path.cwd())
+def _states() -> dict[str, str]:
+    """Return the states of the jobs that Snakemake submitted from this folder; it names them by a UUID of the run."""
     asked = subprocess.run(
-        ["squeue", "--me", "--noheader", "--states=all", "--format=%i\t%T\t%Z"],
+        ["squeue", "--me", "--noheader", "--format=%i\t%T\t%j\t%Z"],
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    rows = [line.strip().split("\t") for line in asked.stdout.splitlines()]
-    return {row[0]: row[1] for row in rows if len(row) == 3 and row[0] in numbers and row[2] == here}
+    rows = [line.strip().split("\t", 3) for line in asked.stdout.splitlines()]
+    here = str(Path.cwd())
+    return {row[0]: row[1] for row in rows if len(row) == 4 and _UUID.fullmatch(row[2]) and row[3] == here}

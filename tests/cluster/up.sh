@@ -5,7 +5,7 @@
 set -euo pipefail
 here=${1:-${TMPDIR:-/tmp}/avzsl-slurm}
 host=$(hostname -s)
-cpus=${CPUS:-8} memory=${MEMORY:-16000} gpus=${GPUS:-2}
+cpus=${CPUS:-8} memory=${MEMORY:-64000} gpus=${GPUS:-2}
 mark="# one-machine test cluster of avzsl"
 
 if [ -e /etc/slurm/slurm.conf ] && ! grep -qxF "$mark" /etc/slurm/slurm.conf; then

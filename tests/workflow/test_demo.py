@@ -37,8 +37,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "results",
         "report",
     ):
-        kind = "checkpoint" if rule.startswith("catalog") else "rule"
-        assert f"{kind} {rule}:" in planned
+        assert f"rule {rule}:" in planned
     assert not (folder / "results" / "demo").exists(), "a dry run makes nothing"
     result = run_in(folder)()
     assert "RANDOM WEIGHTS" in result.stdout

@@ -2,8 +2,7 @@
 
 
 # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
-# did not change keeps its checksum, and nothing after it runs again. A checkpoint, so that this is seen in
-# the same run; the shape of the DAG does not depend on it.
+# did not change keeps its checksum, and nothing after it runs again.
 for dataset in DATASETS:
 
     if project.dataset(dataset).catalog.module == "demo":
@@ -27,7 +26,7 @@ for dataset in DATASETS:
             script:
                 "../scripts/world.py"
 
-    checkpoint:
+    rule:
         name:
             f"catalog_{rule_name(dataset)}"
         input:
@@ -59,6 +58,17 @@ for dataset in DATASETS:
             cache=f"{DATA}/{dataset}/metadata",
         script:
             "../scripts/catalog.py"
+
+    # So that unchanged shards are seen in the same run (after_catalog); the shape of the DAG does not depend on it.
+    # With one output, since Snakemake goes through all outputs of a checkpoint for every job after it.
+    checkpoint:
+        name:
+            f"catalogued_{rule_name(dataset)}"
+        input:
+            f"{RESULTS}/{dataset}/catalog/clips.parquet",
+        output:
+            touch(f"{RESULTS}/{dataset}/catalog/done"),
+        localrule: True
 
 
 rule embeddings:

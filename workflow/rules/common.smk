@@ -169,7 +169,7 @@ def after_catalog(wildcards):
 
     Without it every shard counts as changed as soon as the catalogue is made anew. Adds no file to the input.
     """
-    getattr(checkpoints, f"catalog_{rule_name(wildcards.dataset)}").get()
+    getattr(checkpoints, f"catalogued_{rule_name(wildcards.dataset)}").get()
     return []
 
 

@@ -1,6 +1,7 @@
 """Stands before the real package on the path of a test's jobs: features of no meaning, at once.
 
-Everything but `extract_shard` is the real package. AVZSL_TEST_SLOW holds seconds that each shard takes.
+Everything but `extract_shard` is the real package. A file `slow` in the working directory holds the seconds that
+each shard takes; `working.JOB` then holds the process that takes them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
     from avzsl.contracts.schemas import FEATURES
     from avzsl.contracts.tables import write_table
 
-    time.sleep(float(os.environ.get("AVZSL_TEST_SLOW", "0")))
+    slow = Path("slow")
+    if slow.is_file():
+        seconds = float(slow.read_text(encoding="utf-8"))
+        Path(f"working.{os.environ.get('SLURM_JOB_ID', 'here')}").write_text(str(os.getpid()), encoding="utf-8")
+        time.sleep(seconds)
     ids = [row.clip_id for row in media.itertuples() if row.status == "ok"]
     drawn = {}
     for clip_id in ids:
