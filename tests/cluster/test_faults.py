@@ -21,7 +21,7 @@ from tests.workflow.small import small_environment, snakefile, write_small
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("cluster")]
 
-TARGET = "all_features"
+TARGET = "features"
 SHARDS = 2
 
 
