@@ -159,3 +159,9 @@ def test_markup_is_escaped():
     latex = to_latex(grid, "t")
     assert r"100 \% \& more\_" in latex
     assert r"\textasciitilde{}\$ & -- \\" in latex
+
+
+def test_the_papers_configuration_runs_every_row_and_every_method():
+    configured = set(load_project(SHIPPED / "papers.yaml").config.methods)
+    assert {r.method for r in numbers() if r.source in {"avca", "cjme"}} <= configured
+    assert configured == {path.stem for path in (SHIPPED / "methods").glob("*.yaml")}
