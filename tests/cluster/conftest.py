@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.workflow.small import small_environment, snakefile
 HERE = Path(__file__).parent
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 MARK = "# one-machine test cluster of avzsl"
-# What a site edits in the profile, and how often the plug-in asks, which decides how long a test takes.
+# How often the plug-in asks decides how long a test takes.
 INIT_SECONDS = "2"
 
 
@@ -75,9 +75,6 @@ def command(folder: Path, *arguments: str, gpus: bool = True) -> list[str]:
         sys.executable, "-m", "snakemake", "-s", snakefile(), "--workflow-profile", str(site_profile(folder, gpus)),
         "--slurm-init-seconds-before-status-checks", INIT_SECONDS, *arguments,
     ]  # fmt: skip
-
-
-Submit = Callable[..., str]
 
 
 def submit(folder: Path, *arguments: str, gpus: bool = True, env: dict[str, str] | None = None) -> str:

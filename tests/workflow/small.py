@@ -17,10 +17,10 @@ CLASSES = ("bouncing ball bell", "bouncing ball rain", "sliding ladder bell", "s
            "growing star siren", "growing star engine", "bouncing ladder drum", "sliding star cricket")  # fmt: skip
 
 
-def small_environment(**more: str) -> dict[str, str]:
+def small_environment() -> dict[str, str]:
     """Return the environment of jobs that find the stub extractor first."""
     values = environment()
-    return {**values, "PYTHONPATH": f"{STUB}{os.pathsep}{values['PYTHONPATH']}", **more}
+    return {**values, "PYTHONPATH": f"{STUB}{os.pathsep}{values['PYTHONPATH']}"}
 
 
 def write_video(path: Path) -> None:

@@ -1,0 +1,43 @@
+"""Snakemake alone is killed; its job goes on, and the next run waits for it instead of writing the same files beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.compare import differences
+from tests.workflow.small import small_environment, snakefile, write_small
+
+pytestmark = pytest.mark.timeout(600)
+FEATURES = "results/small/features/stub/shards/0000.parquet"
+
+
+def test_a_killed_snakemakes_job_is_waited_for(tmp_path: Path) -> None:
+    undisturbed, project = tmp_path / "undisturbed", tmp_path / "project"
+    for folder in (undisturbed, project):
+        write_small(folder, shards=1)
+    command = [sys.executable, "-m", "snakemake", "-s", snakefile(), "--cores", "1", "features"]
+    subprocess.run(command, cwd=undisturbed, env=small_environment(), check=True, capture_output=True, timeout=500)
+
+    (project / "slow").write_text("12", encoding="utf-8")
+    with subprocess.Popen(
+        command, cwd=project, env=small_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 300
+        while not (project / "working.here").is_file():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.kill()
+    assert not (project / FEATURES).exists()
+    again = subprocess.run(
+        command, cwd=project, env=small_environment(), capture_output=True, text=True, timeout=500, check=False
+    )
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "waiting for jobs that an earlier run left at work" in again.stdout + again.stderr
+    # Nobody noted that the job ended well, so it is made again; on a cluster the job itself notes it.
+    assert "rule media:" not in again.stdout + again.stderr, "finished steps are not"
+    assert differences(undisturbed, project) == []
