@@ -16,7 +16,9 @@ def add_parser(subparsers: Any) -> None:
         description="Recompute every number of run.json from the predictions, distances and history beside it. Stops with "
         "the first number that differs, by file and name.",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run: results/benchmarks/B/runs/METHOD/seed-N")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="folder of a run: results/benchmarks/B/runs/METHOD/seed-N"
+    )
     parser.set_defaults(run=run)
 
 
