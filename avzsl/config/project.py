@@ -9,7 +9,6 @@ from pydantic import Field, field_validator
 from avzsl.config.base import Name, Preset, Section
 from avzsl.config.methods import Overrides
 
-
 # What shows the scalars of a run while it trains.
 Tracking = Literal["tensorboard", "wandb", "mlflow", "none"]
 
