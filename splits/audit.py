@@ -1,4 +1,4 @@
-"""Audit a split: one row a check, with count, share and examples; a gate that fails."""
+"""Audit a split: one row a check, with count, share and findings; a gate that fails."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.schemas import EXCLUDED, SUBSETS
 from splits import class_checks, leaks
 from splits.build import Split
-from splits.check import EXAMPLES, Check
+from splits.check import ROWS, Check
 from splits.facts import load_facts
 from splits.grouped import ratio_errors
 from splits.imported import differences_from
 from splits.lists import has_subsets
 
 __all__ = ["Audit", "Check", "audit_split", "write_audit"]
+
+
+# Findings of a check on the Markdown page; audit.json holds more.
+SHOWN = 5
 
 
 @dataclass
@@ -130,7 +134,7 @@ def _against_lists(split: Split, config: SplitConfig, cache: Path | None) -> lis
         title = "unseen classes that a variant of the class lists drops, though its clip lists hold them"
         unseen = sum(role in {"val_unseen", "test_unseen"} for role in split.classes["role"])
         if dropped:
-            checks.append(Check("variant_classes", title, len(dropped), max(unseen, len(dropped)), dropped[:EXAMPLES]))
+            checks.append(Check("variant_classes", title, len(dropped), max(unseen, len(dropped)), dropped[:ROWS]))
     return checks
 
 
@@ -141,7 +145,7 @@ def _ratios(split: Split, config: SplitConfig) -> list[Check]:
     roles = split.classes.set_index("class_name")["role"]
     errors = ratio_errors(split.clips.assign(role=split.clips["class_name"].map(roles)), config)
     off = errors[errors["error"] > 1].sort_values(["error", "clips"], ascending=False)
-    examples = [f"{name}: {row.test} of {row.clips}" for name, row in off.head(EXAMPLES).iterrows()]
+    examples = [f"{name}: {row.test} of {row.clips}" for name, row in off.head(ROWS).iterrows()]
     title = f"seen classes whose test clips are more than one off a share of {config.test_seen:g}"
     note = f"off by {errors['error'].mean():.2f} clips on average" if len(errors) else ""
     return [Check("test_seen_ratio", title, len(off), len(errors), examples, note)]
@@ -171,7 +175,7 @@ def as_page(audit: Audit) -> str:
     ]
     for check in audit.checks:
         gate = "" if check.limit is None else f"{'passed' if check.passed else '**FAILED**'}, at most {check.limit:g}"
-        said = [*check.examples[:EXAMPLES], *([f"({check.note})"] if check.note else [])]
+        said = [*check.examples[:SHOWN], *([f"({check.note})"] if check.note else [])]
         count = "not checked" if check.count is None else str(check.count)
         share = "" if check.share is None else f"{check.share:.1%}"
         title = f"{check.title} (`{check.name}`)"

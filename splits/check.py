@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-EXAMPLES = 5
+# What a check keeps of its findings: all of them but for a data set that is wrong as a whole.
+ROWS = 1000
 
 
 @dataclass
 class Check:
-    """One check: what was counted (`count` of `total`), and up to five examples.
+    """One check: what was counted (`count` of `total`), and the first `ROWS` findings.
 
     `count` is None where the check could not be made; `note` says why.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import AvzslError
-from splits.check import EXAMPLES, Check
+from splits.check import ROWS, Check
 from splits.labels import load_labels
 from splits.overlap import COLUMNS, find_overlap, words
 from splits.vectors import phrase_vectors
@@ -26,9 +26,9 @@ def disjointness(table: pd.DataFrame) -> list[Check]:
     both = sorted(tested & trained)
     stage_1 = sorted((tested | validated) & first)
     return [
-        Check("class_disjointness", "test_unseen classes with clips in stage-2 training", len(both), len(tested), both[:EXAMPLES]),
-        Check("stage_1_disjointness", "unseen classes with clips in stage-1 training", len(stage_1), len(tested | validated), stage_1[:EXAMPLES]),
-        Check("val_unseen_is_test_unseen", "val_unseen classes that are test_unseen too", len(tested & validated), len(validated), sorted(tested & validated)[:EXAMPLES]),
+        Check("class_disjointness", "test_unseen classes with clips in stage-2 training", len(both), len(tested), both[:ROWS]),
+        Check("stage_1_disjointness", "unseen classes with clips in stage-1 training", len(stage_1), len(tested | validated), stage_1[:ROWS]),
+        Check("val_unseen_is_test_unseen", "val_unseen classes that are test_unseen too", len(tested & validated), len(validated), sorted(tested & validated)[:ROWS]),
     ]  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def embedding_order(classes: pd.DataFrame) -> Check:
     ]
     title = "classes that the released loader gives the vector of another class"
     note = "avzsl looks class embeddings up by name; this is about the released code"
-    return Check("embedding_order", title, len(wrong), len(classes), wrong[:EXAMPLES], note)
+    return Check("embedding_order", title, len(wrong), len(classes), wrong[:ROWS], note)
 
 
 def empty_classes(table: pd.DataFrame, roles: pd.DataFrame) -> list[Check]:
@@ -145,7 +145,7 @@ def empty_classes(table: pd.DataFrame, roles: pd.DataFrame) -> list[Check]:
     sizes = table[table["subset"] == "test_unseen"].groupby("class_name").size()
     few = [f"{name}: {size}" for name, size in sizes[sizes < 5].items()]
     return [
-        Check("classes_without_clips", "classes of the data set without any clip", len(without), len(roles), without[:EXAMPLES]),
-        Check("classes_without_test", "classes without a test clip", len(missing), len(active), missing[:EXAMPLES]),
-        Check("small_test_classes", "test_unseen classes with fewer than 5 clips", len(few), len(sizes), few[:EXAMPLES]),
+        Check("classes_without_clips", "classes of the data set without any clip", len(without), len(roles), without[:ROWS]),
+        Check("classes_without_test", "classes without a test clip", len(missing), len(active), missing[:ROWS]),
+        Check("small_test_classes", "test_unseen classes with fewer than 5 clips", len(few), len(sizes), few[:ROWS]),
     ]  # fmt: skip

@@ -8,7 +8,7 @@ import pandas as pd
 
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import ConfigError
-from splits.check import EXAMPLES, Check
+from splits.check import ROWS, Check
 from splits.files import Files, lines
 
 STAGE_2 = ["train", "val_seen", "val_unseen"]
@@ -28,7 +28,7 @@ def shared_sources(table: pd.DataFrame) -> list[Check]:
         own = table[table["subset"] == subset]
         first = table[table["subset"].isin(others)].drop_duplicates("source_id").set_index("source_id")["clip_id"]
         hit = own[own["source_id"].isin(first.index)].sort_values("clip_id")
-        examples = [f"{c} with {first[s]}" for c, s in hit[["clip_id", "source_id"]].head(EXAMPLES).to_numpy()]
+        examples = [f"{c} with {first[s]}" for c, s in hit[["clip_id", "source_id"]].head(ROWS).to_numpy()]
         title = f"{subset} clips that share their source with a {words} clip"
         checks.append(Check(f"{subset}_source", title, len(hit), len(own), examples))
     return checks
@@ -47,7 +47,7 @@ def overlapping_times(table: pd.DataFrame) -> list[Check]:
         pairs["share"] = seconds / (pairs["end_s"] - pairs["start_s"])
         pairs = pairs[seconds > 0].sort_values(["clip_id", "clip_id_other"])
         most = pairs.groupby("clip_id")["share"].max()
-        examples = [f"{a} with {b}" for a, b in pairs[["clip_id", "clip_id_other"]].head(EXAMPLES).to_numpy()]
+        examples = [f"{a} with {b}" for a, b in pairs[["clip_id", "clip_id_other"]].head(ROWS).to_numpy()]
         note = f"{int((most > 0.5).sum())} by more than half of the clip"
         if len(known) < len(own):
             note += f"; the times of {len(own) - len(known)} clips are not known"
@@ -79,7 +79,7 @@ def pretraining(table: pd.DataFrame, config: SplitConfig) -> list[Check]:
             hit = table[own & inside].sort_values("clip_id")
             note = f"{int((own & sibling).sum())} more share a source with one that was"
             title = f"{subset} clips that {name} was pre-trained on"
-            examples = list(hit["clip_id"].head(EXAMPLES))
+            examples = list(hit["clip_id"].head(ROWS))
             checks.append(Check(f"{subset}_in_{name}", title, len(hit), int(own.sum()), examples, note))
     return checks
 
@@ -91,7 +91,7 @@ def official_mixing(table: pd.DataFrame) -> list[Check]:
     test = table[table["subset"].isin(["test_seen", "test_unseen"])]
     hit = test[test["official_subset"].isin(["train", "training", "unbalanced_train", "balanced_train"])]
     title = "test clips that officially are training clips"
-    return [Check("official_mixing", title, len(hit), len(test), sorted(hit["clip_id"])[:EXAMPLES])]
+    return [Check("official_mixing", title, len(hit), len(test), sorted(hit["clip_id"])[:ROWS])]
 
 
 def _youtube_ids(path: Path, name: str) -> set[str]:

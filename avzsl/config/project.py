@@ -9,6 +9,9 @@ from pydantic import Field, field_validator
 from avzsl.config.base import Name, Preset, Section
 from avzsl.config.methods import Overrides
 
+# What shows the scalars of a run while it trains.
+Tracking = Literal["tensorboard", "wandb", "mlflow", "none"]
+
 
 class BenchmarkConfig(Section):
     """One benchmark: a data set, a split of it, a feature set, and who competes."""
@@ -37,6 +40,9 @@ class ProjectConfig(Section):
         None, description="a folder that projects and people share: features made once are taken from it by all"
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    tracking: Tracking = Field(
+        "tensorboard", description="what shows training while it runs; wandb and mlflow are installed by who wants them"
+    )
 
     @field_validator("benchmarks", mode="before")
     @classmethod

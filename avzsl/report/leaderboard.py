@@ -30,6 +30,11 @@ class Cell:
         return None if self.published is None or self.mean is None else self.mean - self.published
 
     @property
+    def deviations(self) -> float | None:
+        """The difference in sample standard deviations over seeds; None where the seeds have no spread."""
+        return None if self.difference is None or not self.std else self.difference / self.std
+
+    @property
     def mark(self) -> str:
         """A dagger where the best method beats every other one significantly."""
         return "†" if self.best and self.beaten and all(c.significant for c in self.beaten) else ""

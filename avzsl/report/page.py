@@ -7,8 +7,10 @@ import gzip
 import hashlib
 import importlib.resources
 import logging
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -42,6 +44,9 @@ NAV = (
     ("facts", "Facts"),
 )
 
+# Rows of one table of an audit that the page carries; audit.json beside it has the others.
+AUDIT_ROWS = 200
+
 
 def build(project: Project, results: Path, out: Path) -> None:
     """Write the report of all configured benchmarks to `out`, one HTML file that makes no request.
@@ -68,7 +73,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
         version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
-        nav=NAV, stages=STAGES, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
+        nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
         random=[b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
@@ -93,10 +98,16 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
         "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "audit_file": benchmark.audit_path.as_posix(),
+        "audit_link": _link(benchmark.audit_path.parent, out.parent),
         "accuracy": class_accuracy(benchmark), "swallowers": {m: swallowers(benchmark, m) for m in methods},
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [method for method, _ in galleries],
         "leaning": leaning_table(benchmark), "croissant": croissant(benchmark, dataset, out.parent),
     }  # fmt: skip
+
+
+def _link(folder: Path, start: Path) -> str:
+    """Return a folder's address relative to the page, with a slash at its end."""
+    return quote(Path(os.path.relpath(folder, start)).as_posix()) + "/"
 
 
 def _asset(name: str) -> str:

@@ -24,6 +24,7 @@ from avzsl.contracts.progress import Ticker
 from avzsl.methods import Method
 from avzsl.training import checkpoint
 from avzsl.training.evaluate import validate
+from avzsl.training.live import Watch
 from avzsl.training.sampling import BalancedSet, DeviceData
 
 
@@ -53,24 +54,35 @@ class Job:
     fingerprint: str
 
 
-def train(job: Job, ticker: Ticker) -> tuple[Method, Progress]:
-    """Run both stages and return the final model and the history; continues from the checkpoint if there is one."""
+def train(job: Job, ticker: Ticker, watch: Watch) -> tuple[Method, Progress]:
+    """Run both stages and return the final model and the history; continues from the checkpoint if there is one.
+
+    `watch` is shown every epoch, those before the checkpoint too.
+    """
     saved = checkpoint.restore(job.checkpoint, job.fingerprint, job.source.device)
     progress = Progress(**saved["progress"]) if saved else Progress()
     if saved:
         ticker.advance(len(progress.history))
+        for row in progress.history:
+            watch(row)
     if saved is None or saved["stage"] == 1:
-        _stage(job, 1, job.training.epochs, progress, saved, ticker)
+        _stage(job, 1, job.training.epochs, progress, saved, ticker, watch)
         for row in progress.history:
             row["selected"] = row["epoch"] == progress.epoch
         ticker.total = len(progress.history) + progress.epoch
         saved = None
-    method = _stage(job, 2, progress.epoch, progress, saved, ticker)
+    method = _stage(job, 2, progress.epoch, progress, saved, ticker, watch)
     return method, progress
 
 
 def _stage(
-    job: Job, stage: int, epochs: int, progress: Progress, saved: dict[str, Any] | None, ticker: Ticker
+    job: Job,
+    stage: int,
+    epochs: int,
+    progress: Progress,
+    saved: dict[str, Any] | None,
+    ticker: Ticker,
+    watch: Watch | None = None,
 ) -> Method:
     training, source = job.training, job.source
     torch.manual_seed(job.seed)
@@ -131,6 +143,8 @@ def _stage(
         row["seconds"] = time.monotonic() - started
         progress.history.append(row)
         ticker.advance()
+        if watch is not None:
+            watch(row)
         if epoch < epochs and time.monotonic() - written >= training.checkpoint_seconds:
             checkpoint.save(
                 job.checkpoint,

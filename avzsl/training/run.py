@@ -19,6 +19,7 @@ from avzsl.benchmark import BenchmarkData, Subset, load
 from avzsl.benchmark.data import TEST
 from avzsl.config.load import Benchmark, Method
 from avzsl.config.methods import Option, TrainingConfig
+from avzsl.config.project import Tracking
 from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import sha256_value
@@ -29,6 +30,7 @@ from avzsl.evaluation import Calibration
 from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Dims, build
 from avzsl.training.evaluate import columns, distances, embeddings
+from avzsl.training.live import live
 from avzsl.training.protocol import Job, train
 from avzsl.training.sampling import DeviceData
 from avzsl.training.search import Found, search
@@ -46,12 +48,14 @@ def run(
     out: Path,
     device: str = "auto",
     threads: int = 1,
+    tracking: Tracking = "none",
 ) -> None:
     """Train `method` in two stages with `seed` and write its run to the folder `out`.
 
     `folder` is what `avzsl.benchmark.assemble` wrote, `pack` the packed features, `vectors` the class embeddings.
     Writes history.parquet, predictions.parquet, scores.safetensors, model.safetensors and, last, run.json. A run that
-    was stopped continues from `out`/checkpoint.pt to the identical result on the same machine.
+    was stopped continues from `out`/checkpoint.pt to the identical result on the same machine. `tracking` shows the
+    epochs while they pass and changes no result.
     Raises DataError for bad input and ConfigError for a wrong option, both before training starts.
     """
     started = time.monotonic()
@@ -85,7 +89,9 @@ def run(
         if training.search_trials:
             found = search(method, training, job, out, fingerprint, seed)
             config |= {"options": found.options, "training": found.training.model_dump()}
-        model, done = train(job(found.options, found.training, saved, fingerprint), ticker)
+        title = f"{benchmark.name} {method.name} seed {seed}"
+        with live(tracking, out, title, {**config, "benchmark": benchmark.name, "seed": seed}) as watch:
+            model, done = train(job(found.options, found.training, saved, fingerprint), ticker, watch)
         subset, (members, seen) = data.subset(*TEST), data.candidates(2)
         by_output = distances(model, source, subset, members)
         points = embeddings(model, source, subset, members)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
+from avzsl.published import numbers
 from avzsl.report import build
+from avzsl.report.leaderboard import Cell
 from tests.report.world import HOSTILE, World, make_world
 
 
@@ -33,7 +36,9 @@ class Elements(HTMLParser):
         if values.get("id"):
             self.ids.append(values["id"])
         for key in ("src", "href", "poster", "srcset", "data", "action"):
-            if key in values and not values[key].startswith(("#", "data:")):
+            # A link to a file beside the page is followed by people only.
+            beside = ("../",) if tag == "a" else ()
+            if key in values and not values[key].startswith(("#", "data:", *beside)):
                 self.loads.append((tag, key, values[key]))
         if values.get("href", "").startswith("#"):
             self.targets.append(values["href"][1:])
@@ -114,3 +119,41 @@ def test_missing_audit_is_one_sentence_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="audit"):
         build(world.project, world.results, tmp_path / "index.html")
     assert not (tmp_path / "index.html").exists()
+
+
+def test_audit_findings_lead_to_their_rows(page: str) -> None:
+    links = re.findall(r'href="(\.\./[^"]*audit\.(?:json|md))"', page)
+    assert len(links) >= 2
+    assert "Rows: 2" in page
+
+
+def test_a_long_audit_is_cut_visibly(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    path = world.results / "toy" / "splits" / "default" / "audit.json"
+    audit = json.loads(path.read_text(encoding="utf-8"))
+    audit["checks"][1] |= {"count": 1500, "total": 2000, "examples": [f"clip-{i:04d} with other" for i in range(1000)]}
+    overlap = {"class_name": HOSTILE, "label_set": "kinetics400", "label": "x", "kind": "word", "evidence": "x"}
+    path.write_text(json.dumps(audit | {"overlap": [overlap]}), encoding="utf-8")
+    out = world.results / "report" / "index.html"
+    build(world.project, world.results, out)
+    text = out.read_text(encoding="utf-8")
+    assert "Rows: 1000 of 1500" in text
+    assert "clip-0199" in text
+    assert "clip-0200" not in text
+    assert HOSTILE not in text
+    assert "Classes that pre-training label sets hold: 1" in text
+    [link] = set(re.findall(r'href="(\.\./[^"]*audit\.json)"', text))
+    assert (out.parent / link).resolve() == path.resolve()
+
+
+def test_the_papers_number_stands_with_its_difference(world: World, tmp_path: Path, monkeypatch) -> None:
+    rows = [row for row in numbers() if row.method == "avca" and row.hm is not None and row.task == "classification"][
+        :1
+    ]
+    monkeypatch.setattr("avzsl.report.summary.for_benchmark", lambda *arguments: rows)
+    build(world.project, world.results, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert re.search(rf"paper {rows[0].hm:.2f} \([+-][0-9.]+; [+-][0-9.]+ sd\)", text)
+    cell = Cell("hm", 30.0, 2.0, 28.0, 32.0, 5.0, 27.0, True, ())
+    assert (cell.difference, cell.deviations) == (3.0, 1.5)
+    assert replace(cell, std=0.0).deviations is None

@@ -189,6 +189,7 @@ def _audit(clips: pd.DataFrame) -> dict[str, object]:
                 "share": None, "passed": True,
             },
         ],
+        "overlap": [],
         "notes": ["a note"],
     }  # fmt: skip
 

@@ -5,9 +5,24 @@ rule results:
     input:
         [run for name in BENCHMARKS for run in runs_of(name)],
     output:
-        benchmark=f"{RESULTS}/benchmark.csv",
-        runs=f"{RESULTS}/runs.csv",
-        table=f"{RESULTS}/benchmark.txt",
+        benchmark=report(
+            f"{RESULTS}/benchmark.csv",
+            category="Results",
+            labels={"what": "one row a benchmark and method", "as": "CSV"},
+            caption="../report/results.rst",
+        ),
+        runs=report(
+            f"{RESULTS}/runs.csv",
+            category="Results",
+            labels={"what": "one row a run", "as": "CSV"},
+            caption="../report/runs.rst",
+        ),
+        table=report(
+            f"{RESULTS}/benchmark.txt",
+            category="Results",
+            labels={"what": "one row a benchmark and method", "as": "text"},
+            caption="../report/table.rst",
+        ),
     log:
         f"{LOGS}/results.log",
     conda:
@@ -32,7 +47,8 @@ rule report:
     output:
         report(
             f"{RESULTS}/report/index.html",
-            category="Benchmark",
+            category="Results",
+            labels={"what": "all results and figures", "as": "page"},
             caption="../report/page.rst",
         ),
     log:

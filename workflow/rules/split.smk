@@ -9,7 +9,12 @@ rule split:
         clips=f"{RESULTS}/{{dataset}}/splits/{{split}}/split.parquet",
         classes=f"{RESULTS}/{{dataset}}/splits/{{split}}/classes.parquet",
         audit=f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.json",
-        page=f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.md",
+        page=report(
+            f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.md",
+            category="Splits",
+            labels={"what": "audit of {dataset}, {split}", "as": "Markdown"},
+            caption="../report/audit.rst",
+        ),
     log:
         f"{LOGS}/{{dataset}}/splits/{{split}}.log",
     conda:

@@ -20,4 +20,5 @@ with job(snakemake.log[0], f"{snakemake.wildcards.method} seed {snakemake.wildca
         Path(snakemake.output.run).parent,
         device=project.config.device,
         threads=snakemake.threads,
+        tracking=project.config.tracking,
     )
