@@ -12,4 +12,4 @@ if ! command -v slurmctld slurmd munged >/dev/null; then
     apt-get update -qq
     RUNLEVEL=1 apt-get install -qq --no-install-recommends -y slurm-wlm munge >/dev/null
 fi
-"$python" -c 'import snakemake_executor_plugin_slurm' 2>/dev/null || "$python" -m pip install --quiet "$root[slurm]"
+"$python" -c 'import snakemake_executor_plugin_slurm' 2>/dev/null || "$python" -m pip install --quiet --editable "$root[slurm]"
