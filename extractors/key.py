@@ -33,7 +33,7 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
             device,
             media[["clip_id", "shard", "status", "sha256"]]
             .astype(object)
-            .where(media.notna(), None)
+            .where(media.notna(), None)  # type: ignore[call-overload]
             .to_numpy()
             .tolist(),
         ]

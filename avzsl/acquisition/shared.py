@@ -29,7 +29,7 @@ def shard_key(clips: pd.DataFrame, dataset: DatasetConfig, media_dir: Path) -> s
         [
             "media",
             avzsl.__version__,
-            clips.astype(object).where(clips.notna(), None).to_numpy().tolist(),
+            clips.astype(object).where(clips.notna(), None).to_numpy().tolist(),  # type: ignore[call-overload]
             [source.model_dump(mode="json") for source in dataset.sources],
             dataset.media.model_dump(mode="json"),
             str(media_dir.absolute()),

@@ -18,7 +18,7 @@ from avzsl.config.demo import WorldConfig
 
 MOTIONS = ("bouncing", "sliding", "growing", "flashing", "spinning", "shaking")
 OBJECTS = ("ball", "ladder", "star", "wheel", "chessboard", "flower")
-SOUNDS = ("bell", "siren", "rain", "engine", "cricket", "drum")
+SOUNDS = ("bell", "siren", "rain", "engine", "insect", "clock")
 
 
 @dataclass(frozen=True)

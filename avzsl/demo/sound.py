@@ -42,19 +42,19 @@ def _engine(t: Wave, pitch: float, tempo: float, rng: np.random.Generator) -> Wa
     return pulses + 0.05 * np.convolve(rng.normal(size=len(t)), np.ones(24) / 5, "same")
 
 
-def _cricket(t: Wave, pitch: float, tempo: float, rng: np.random.Generator) -> Wave:
+def _insect(t: Wave, pitch: float, tempo: float, rng: np.random.Generator) -> Wave:
     chirp = (np.mod(t * 3 * tempo, 1) < 0.5) * np.clip(np.sin(2 * np.pi * 32 * tempo * t), 0, None)
     return chirp * (np.sin(2 * np.pi * 4600 * pitch * t) + 0.3 * np.sin(2 * np.pi * 9200 * pitch * t))
 
 
-def _drum(t: Wave, pitch: float, tempo: float, rng: np.random.Generator) -> Wave:
+def _clock(t: Wave, pitch: float, tempo: float, rng: np.random.Generator) -> Wave:
     since = _since_strike(t, 4.5 * tempo)
-    skin = np.exp(-14 * since) * np.sin(2 * np.pi * 85 * pitch * (since + 0.02 * np.exp(-40 * since)))
-    return skin + 0.25 * np.exp(-60 * since) * rng.normal(size=len(t))
+    stroke = np.exp(-14 * since) * np.sin(2 * np.pi * 85 * pitch * (since + 0.02 * np.exp(-40 * since)))
+    return stroke + 0.25 * np.exp(-60 * since) * rng.normal(size=len(t))
 
 
 SOUND_SOURCES: dict[str, Callable[[Wave, float, float, np.random.Generator], Wave]] = {
-    "bell": _bell, "siren": _siren, "rain": _rain, "engine": _engine, "cricket": _cricket, "drum": _drum,
+    "bell": _bell, "siren": _siren, "rain": _rain, "engine": _engine, "insect": _insect, "clock": _clock,
 }  # fmt: skip
 
 
