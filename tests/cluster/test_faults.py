@@ -197,8 +197,14 @@ def test_the_step_daemon_of_a_job_killed(undisturbed: Path, project: Path) -> No
             ["pgrep", "-f", rf"slurmstepd: \[{number}\.batch\]"], capture_output=True, text=True, check=True
         )
         os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
+
         # SLURM itself may take half an hour to miss a step whose daemon has gone, if nothing makes it look.
-        scontrol("reconfigure")
+        def missed() -> bool:
+            scontrol("reconfigure")
+            time.sleep(10)
+            return number not in {job.number for job in cluster_jobs(project) if job.state == "RUNNING"}
+
+        wait_for("SLURM misses the step", missed)
         finish(process, project)
     assert differences(undisturbed, project) == []
     assert counts(project)["media"] == SHARDS
