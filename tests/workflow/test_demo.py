@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import MEDIA, PREDICTIONS
 from avzsl.contracts.tables import read_table
-from tests.workflow.conftest import environment, run_in, snakemake_command, write_tiny_demo
+from tests.workflow.conftest import ROOT, environment, run_in, snakemake_command, write_tiny_demo
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -50,6 +51,26 @@ def results_of(folder: Path) -> dict[str, str]:
     files = [*(folder / "results").rglob("*.safetensors"), *(folder / "results").rglob("predictions.parquet")]
     files += [*(folder / "results").rglob("split.parquet"), *(folder / "results").rglob("shards/*.parquet")]
     return {str(path.relative_to(folder)): sha256_file(path) for path in files}
+
+
+def test_snakemakes_own_report_has_the_tables_and_their_captions(finished: Path) -> None:
+    said = run_in(finished)("--report", "own.zip").stderr
+    with zipfile.ZipFile(finished / "own.zip") as archive:
+        names = archive.namelist()
+        text = "".join(
+            archive.read(name).decode("utf-8", "replace") for name in names if name.endswith((".html", ".js"))
+        )
+    for name in ("index.html", "benchmark.csv", "runs.csv", "benchmark.txt", "audit.md"):
+        assert f"Adding {name} (" in said
+    for caption in (ROOT / "workflow" / "report").glob("*.rst"):
+        # The first words of every caption, as far as they hold no markup.
+        assert " ".join(caption.read_text(encoding="utf-8").split()[:4]) in " ".join(text.split()), caption.name
+
+
+def test_training_can_be_watched(finished: Path) -> None:
+    runs = finished / "results/benchmarks/demo/runs"
+    for stage in (1, 2):
+        assert len(list(runs.glob(f"*/seed-0/tensorboard/stage-{stage}/events.*"))) == 2
 
 
 def test_every_stage_left_its_files(finished: Path) -> None:
