@@ -17,6 +17,12 @@ from avzsl.report.summary import SHORT
 CURVE_POINTS = 200
 
 
+def _epochs(benchmark: BenchmarkFiles) -> dict[str, Any]:
+    """Return an axis of epochs, which are whole numbers: few of them get a tick each, not fractions between them."""
+    last = max(run.history["epoch"].max() for method in benchmark.config.methods for run in benchmark.runs(method))
+    return axis("epoch", **({"dtick": 1} if last <= 10 else {}))
+
+
 def training_figures(benchmark: BenchmarkFiles) -> list[Figure]:
     """Return loss and validation HM by epoch, a line a seed, the chosen epochs marked."""
     figures = []
@@ -56,7 +62,7 @@ def training_figures(benchmark: BenchmarkFiles) -> list[Figure]:
     figures.append(
         Figure(
             f"loss-{name}", "Training loss", "Mean loss of each epoch, a line a seed. Solid: stage 1; dotted: stage 2.",
-            loss, {"xaxis": axis("epoch"), "yaxis": axis("loss", type="log" if _positive(loss) else "linear")}, header=header, rows=rows,
+            loss, {"xaxis": _epochs(benchmark), "yaxis": axis("loss", type="log" if _positive(loss) else "linear", tickformat="~g", **({"dtick": "D2"} if _positive(loss) else {}))}, header=header, rows=rows,
         )
     )  # fmt: skip
     if hm:
@@ -64,7 +70,7 @@ def training_figures(benchmark: BenchmarkFiles) -> list[Figure]:
             Figure(
                 f"hm-{name}", "Validation in stage 1",
                 "Harmonic mean on validation-seen and validation-unseen classes after each epoch of stage 1; the marked epoch is how long stage 2 trains.",
-                hm + chosen, {"xaxis": axis("epoch"), "yaxis": axis("HM, percent", rangemode="tozero")},
+                hm + chosen, {"xaxis": _epochs(benchmark), "yaxis": axis("HM, percent", rangemode="tozero")},
             )
         )  # fmt: skip
     return figures

@@ -10,7 +10,6 @@ import pytest
 
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
-from avzsl.published import numbers
 from avzsl.report import build
 from avzsl.report.leaderboard import Cell
 from tests.report.world import HOSTILE, World, make_world
@@ -146,14 +145,8 @@ def test_a_long_audit_is_cut_visibly(tmp_path: Path) -> None:
     assert (out.parent / link).resolve() == path.resolve()
 
 
-def test_the_papers_number_stands_with_its_difference(world: World, tmp_path: Path, monkeypatch) -> None:
-    rows = [row for row in numbers() if row.method == "avca" and row.hm is not None and row.task == "classification"][
-        :1
-    ]
-    monkeypatch.setattr("avzsl.report.summary.for_benchmark", lambda *arguments: rows)
-    build(world.project, world.results, tmp_path / "index.html")
-    text = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert re.search(rf"paper {rows[0].hm:.2f} \([+-][0-9.]+; [+-][0-9.]+ sd\)", text)
+def test_a_difference_in_standard_deviations_needs_a_spread() -> None:
     cell = Cell("hm", 30.0, 2.0, 28.0, 32.0, 5.0, 27.0, True, ())
     assert (cell.difference, cell.deviations) == (3.0, 1.5)
     assert replace(cell, std=0.0).deviations is None
+    assert replace(cell, std=None).deviations is None

@@ -92,7 +92,8 @@ def test_the_papers_number_stands_beside_ours(world: World, tmp_path, monkeypatc
     assert "CVPR 2022, table 2" in row["published_source"]
     build(world.project, world.results, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert f"paper 27.15 ({row['hm_mean'] - 27.15:+.2f})" in page
+    gap = row["hm_mean"] - 27.15
+    assert f"paper 27.15 ({gap:+.2f}; {gap / row['hm_std']:+.1f} sd)" in page
 
 
 def test_collecting_writes_nothing(tmp_path) -> None:
