@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from avzsl.config.load import Benchmark, Project
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.atomic import read_json
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import (
     BENCHMARK_CLASSES,
@@ -27,19 +28,6 @@ from avzsl.contracts.schemas import (
     SPLIT_CLASSES,
 )
 from avzsl.contracts.tables import read_table
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises DataError that names the file if there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "does not exist; run `snakemake` to build it") from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"is not readable JSON ({error}); delete it and run again") from error
-    if not isinstance(value, dict):
-        raise DataError(path, "does not hold a JSON object; delete it and run again")
-    return value
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.config.load import Benchmark, Project
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.atomic import read_json
 from avzsl.published import Published, for_benchmark, of_table
 from avzsl.tables.layout import Layout
 
@@ -55,7 +54,7 @@ class Measured:
     @cached_property
     def record(self) -> dict[str, Any]:
         """Content of benchmark.json."""
-        return read(self.folder / "benchmark.json")
+        return read_json(self.folder / "benchmark.json")
 
     def runs(self, method: str) -> list[dict[str, Any]]:
         """Return the record of every configured seed; none if the benchmark does not run this method.
@@ -64,7 +63,7 @@ class Measured:
         """
         if method not in self.benchmark.methods:
             return []
-        return [read(self.folder / "runs" / method / f"seed-{seed}" / "run.json") for seed in self.benchmark.seeds]
+        return [read_json(self.folder / "runs" / method / f"seed-{seed}" / "run.json") for seed in self.benchmark.seeds]
 
     @property
     def random_weights(self) -> bool:
@@ -74,19 +73,6 @@ class Measured:
         """Return published rows of the same data set, features and split; none for features of random weights."""
         split = self.project.dataset(self.benchmark.dataset).splits[self.benchmark.split]
         return for_benchmark(self.benchmark.dataset, self.benchmark.features, split, self.random_weights, task)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises DataError that names the file if there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "does not exist; run `snakemake` to build it") from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"is not readable JSON ({error}); delete it and run again") from error
-    if not isinstance(value, dict):
-        raise DataError(path, "does not hold a JSON object; delete it and run again")
-    return value
 
 
 def fill(layout: Layout, measured: Measured) -> list[Row]:
