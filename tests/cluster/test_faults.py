@@ -189,27 +189,6 @@ def test_a_node_that_goes_down_with_its_jobs(undisturbed: Path, project: Path) -
     assert counts(project)["media"] == SHARDS
 
 
-def test_the_step_daemon_of_a_job_killed(undisturbed: Path, project: Path) -> None:
-    with running(project) as process:
-        jobs = wait_for("features at work", lambda: features_at_work(project))
-        number = jobs[0].number  # type: ignore[index]
-        listed = subprocess.run(
-            ["pgrep", "-f", rf"slurmstepd: \[{number}\.batch\]"], capture_output=True, text=True, check=True
-        )
-        os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
-
-        # SLURM itself may take half an hour to miss a step whose daemon has gone, if nothing makes it look.
-        def missed() -> bool:
-            scontrol("reconfigure")
-            time.sleep(10)
-            return number not in {job.number for job in cluster_jobs(project) if job.state == "RUNNING"}
-
-        wait_for("SLURM misses the step", missed)
-        finish(process, project)
-    assert differences(undisturbed, project) == []
-    assert counts(project)["media"] == SHARDS
-
-
 def scontrol(*arguments: str) -> None:
     subprocess.run(["scontrol", *arguments], check=True, capture_output=True)
 
