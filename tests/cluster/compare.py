@@ -19,7 +19,9 @@ def results(folder: Path) -> dict[str, Path]:
     """Return the result files below `folder`/results by their names there."""
     root = folder / "results"
     files = (path for path in root.rglob("*") if path.is_file())
-    return {str(p.relative_to(root)): p for p in files if p.suffix not in WORKING and p.name not in WORKING}
+    # Event files are for watching: their names and content hold host and time, and history.parquet has their numbers.
+    kept = (p for p in files if p.suffix not in WORKING and p.name not in WORKING and "tensorboard" not in p.parts)
+    return {str(p.relative_to(root)): p for p in kept}
 
 
 def differences(one: Path, other: Path) -> list[str]:
