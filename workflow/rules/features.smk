@@ -43,7 +43,7 @@ rule pack:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        settings=lambda w: project.features(w.features).model_dump(mode="json"),
+        released=lambda w: project.features(w.features).released,
     script:
         "../scripts/pack.py"
 

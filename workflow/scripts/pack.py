@@ -5,16 +5,14 @@ from pathlib import Path
 from avzsl.contracts.jobs import job
 
 with job(snakemake.log[0], f"pack {snakemake.wildcards.dataset}"):
-    from avzsl.config.features import FeaturesConfig
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table
     from extractors import pack
     from extractors.published import import_features
 
-    settings = FeaturesConfig.model_validate(snakemake.params.settings)
     arrays, manifest = Path(snakemake.output.arrays), Path(snakemake.output.manifest)
-    if settings.released is not None:
-        folder = Path(settings.released.replace("{dataset}", snakemake.wildcards.dataset)).expanduser()
+    if snakemake.params.released is not None:
+        folder = Path(snakemake.params.released.replace("{dataset}", snakemake.wildcards.dataset)).expanduser()
         import_features(folder, arrays, manifest, read_table(snakemake.input.clips, CLIPS)["clip_id"])
     else:
         shards = [(Path(a), Path(m)) for a, m in zip(snakemake.input.arrays, snakemake.input.manifests, strict=True)]
