@@ -34,7 +34,7 @@ def media(folder: Path) -> list[Path]:
 
 def test_media_go_after_extraction_and_come_back_when_features_change(lean: Path) -> None:
     said = jobs(snakemake(lean, "features"))
-    assert said["media"] == said["features"] == 2
+    assert said["media"] == said["extract"] == 2
     assert media(lean) == []
     table = read_table(lean / "results/small/media/0000.parquet", MEDIA)
     assert set(table["status"]) == {"ok"}
@@ -42,7 +42,7 @@ def test_media_go_after_extraction_and_come_back_when_features_change(lean: Path
     path = lean / "config/features/stub.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"windows": "as_released"}))
     said = jobs(snakemake(lean, "features"))
-    assert said["features"] == 2 and "media" not in said
+    assert said["extract"] == 2 and "media" not in said
     features = list((lean / "results/small/features").rglob("0000.parquet"))
     assert len(features) == 1 and media(lean) == []
 
