@@ -76,6 +76,14 @@ def _spread(order: np.ndarray, number: int) -> list[int]:
     return [int(order[i]) for i in np.linspace(0, len(order) - 1, number).round().astype(int)]
 
 
+def _leaning(sides: dict[str, np.ndarray], clips: int) -> np.ndarray:
+    """Return -1 (sound), 0 or 1 (picture) a clip; a method of one modality leans to it."""
+    width = sides["classes"].shape[1]
+    if all(key in sides and sides[key].shape[1] == width for key in ("audio", "visual")):
+        return dominant_modality(sides["audio"], sides["visual"], sides["classes"])
+    return np.full(clips, ("audio" not in sides) - ("visual" not in sides))
+
+
 def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict[str, Any]] | None:
     """Return queries and hits of the first seed of one method by direction; None if it has no learnt embeddings.
 
@@ -84,7 +92,10 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
     """
     run = benchmark.runs(method)[0]
     arrays, header = run.scores
-    if "audio" not in arrays or "classes" not in arrays:
+    sides: dict[str, np.ndarray] = {
+        key: arrays[key].astype(np.float64) for key in ("audio", "visual", "classes") if key in arrays
+    }
+    if "classes" not in sides or len(sides) == 1:
         return None
     ids, names = header["clip_ids"], header["class_names"]
     truth_of = dict(zip(run.predictions["clip_id"], run.predictions["class_name"], strict=True))
@@ -95,12 +106,15 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
     queries_of_clips = np.flatnonzero(np.isin(truth, present))
     if len(queries_of_clips) > RANKED_QUERIES:
         queries_of_clips = queries_of_clips[np.linspace(0, len(queries_of_clips) - 1, RANKED_QUERIES).astype(int)]
-    sides = {key: arrays[key].astype(np.float64) for key in ("audio", "visual", "classes")}
-    leaning = dominant_modality(sides["audio"], sides["visual"], sides["classes"])
+    leaning = _leaning(sides, len(ids))
     phrases = dict(zip(benchmark.catalog_classes["class_name"], benchmark.catalog_classes["phrase"], strict=True))
     result = []
     for key, title, source, target in DIRECTIONS:
         is_text = source == "text"
+        asked = "classes" if is_text else source
+        # A method may embed one modality alone, or each in a space of its own.
+        if not {asked, target} <= sides.keys() or sides[asked].shape[1] != sides[target].shape[1]:
+            continue
         rows = present if is_text else queries_of_clips
         wanted = truth[rows] if not is_text else rows
         points = sides["classes"][rows] if is_text else sides[source][rows]
@@ -137,7 +151,8 @@ def leaning_table(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
     for method in benchmark.config.methods:
         run = benchmark.runs(method)[0]
         arrays, header = run.scores
-        if "audio" not in arrays or "classes" not in arrays:
+        widths = {arrays[key].shape[1] if key in arrays else 0 for key in ("audio", "visual", "classes")}
+        if 0 in widths or len(widths) > 1:  # only where both modalities share a space with the classes
             continue
         leaning = dominant_modality(*(arrays[key].astype(np.float64) for key in ("audio", "visual", "classes")))
         table = run.predictions.set_index("clip_id").loc[header["clip_ids"]]

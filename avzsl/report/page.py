@@ -29,7 +29,7 @@ from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard, preset_pa
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.summary import collect
 from avzsl.report.training import trade_off_figures, training_figures
-from avzsl.report.views import embedding_views
+from avzsl.report.views import LEARNT, embedding_views
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
         "accuracy": class_accuracy(benchmark), "swallowers": {m: swallowers(benchmark, m) for m in methods},
-        "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [method for method, _ in galleries],
+        "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
         "leaning": leaning_table(benchmark), "croissant": croissant(benchmark, dataset, out.parent),
     }  # fmt: skip
 

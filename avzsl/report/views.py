@@ -18,6 +18,10 @@ UNSEEN_CLASSES, SEEN_CLASSES = 5, 3
 CLIPS_PER_CLASS = 50
 
 
+LEARNT = "Learnt by "  # and the method: the title of its map
+MARKS = {"audio": "sound (triangles)", "visual": "picture (circles)", "both": "sound and picture joined (circles)"}
+
+
 def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list[Figure]]:
     """Return the t-SNE maps: `input` (audio, visual), and `learnt`, one a method that has learnt embeddings.
 
@@ -38,24 +42,31 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
     learnt = []
     for method in benchmark.config.methods:
         arrays, header = benchmark.runs(method)[0].scores
-        if "audio" not in arrays or "classes" not in arrays:
+        # A method may embed one modality, or both as one vector: what it has is drawn.
+        if "classes" not in arrays:
+            continue
+        width = arrays["classes"].shape[1]
+        spaces = [name for name in MARKS if name in arrays and arrays[name].shape[1] == width]
+        if not spaces:
             continue
         row_of = {clip: index for index, clip in enumerate(header["clip_ids"])}
         which = np.array([row_of[clip] for clip in chosen["clip_id"]])
         names = list(dict.fromkeys(chosen["class_name"]))
         column_of = {name: index for index, name in enumerate(header["class_names"])}
         texts = arrays["classes"][[column_of[name] for name in names]]
-        points = _tsne(np.concatenate([arrays["audio"][which], arrays["visual"][which], texts]))
+        points = _tsne(np.concatenate([*(arrays[name][which] for name in spaces), texts]))
         n = len(which)
-        traces = _classes(chosen, points[:n], book, benchmark, "audio") + _classes(
-            chosen, points[n : 2 * n], book, benchmark, "visual"
-        )
-        traces.append(_texts(names, points[2 * n :]))
+        traces = []
+        for place, name in enumerate(spaces):
+            part = points[place * n : (place + 1) * n]
+            traces += _classes(chosen, part, book, benchmark, "visual" if name == "both" else name)
+        traces.append(_texts(names, points[len(spaces) * n :]))
+        shown = ", ".join(MARKS[name] for name in spaces)
         caption = (
-            f"t-SNE of the learnt space of {method}, seed {benchmark.config.seeds[0]}: sound (triangles), picture (circles) "
+            f"t-SNE of the learnt space of {method}, seed {benchmark.config.seeds[0]}: {shown} "
             f"and class text (large crosses) together. {note}"
         )
-        learnt.append(_figure(benchmark, f"learnt-{method}", f"Learnt by {method}", caption, traces))
+        learnt.append(_figure(benchmark, f"learnt-{method}", f"{LEARNT}{method}", caption, traces))
     return {"input": inputs, "learnt": learnt}
 
 

@@ -150,3 +150,15 @@ def test_a_difference_in_standard_deviations_needs_a_spread() -> None:
     assert (cell.difference, cell.deviations) == (3.0, 1.5)
     assert replace(cell, std=0.0).deviations is None
     assert replace(cell, std=None).deviations is None
+
+
+@pytest.mark.parametrize("lost", ["visual", "audio"])
+def test_a_method_of_one_modality_is_drawn(tmp_path: Path, lost: str) -> None:
+    world = make_world(tmp_path)
+    for path in (world.results / "benchmarks/toy/runs/avca").glob("seed-*/scores.safetensors"):
+        arrays, header = read_arrays(path)
+        header.pop("checksum", None)
+        write_arrays(path, {name: array for name, array in arrays.items() if name != lost}, header)
+    out = tmp_path / "index.html"
+    build(world.project, world.results, out)
+    assert "learnt-avca" in out.read_text(encoding="utf-8")
