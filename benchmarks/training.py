@@ -29,6 +29,7 @@ from avzsl.evaluation import Calibration
 from avzsl.methods import Batch, Clips, Dims, build
 from avzsl.methods.avca import AVCA
 from avzsl.methods.blocks import Dropout, pairwise
+from avzsl.methods.linear import Linear
 from avzsl.training import run
 
 # Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.
@@ -142,6 +143,8 @@ def plain_stage(data: BenchmarkData, subsets: tuple[str, ...], method: Method, s
         for key, child in module.named_children():
             if isinstance(child, Dropout):
                 setattr(module, key, torch.nn.Dropout(child.p))
+            elif isinstance(child, Linear):
+                child.__class__ = torch.nn.Linear  # type: ignore[assignment]
     optimiser = torch.optim.Adam(model.trained(), lr=training.lr, weight_decay=training.weight_decay)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", patience=3)
     items, check = PlainItems(data, subsets), PlainItems(data, ("val_seen", "val_unseen"))

@@ -17,6 +17,7 @@ from torch.nn import functional
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Clips, Dims, Method
 from avzsl.methods.blocks import Dropout, layer, pairwise, triplet
+from avzsl.methods.linear import Linear
 from avzsl.methods.options import choose, number
 
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.
@@ -31,8 +32,8 @@ class Attention(nn.Module):
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
-        self.to_qkv = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
-        self.to_out = nn.Linear(WIDTH, WIDTH)
+        self.to_qkv = Linear(WIDTH, 3 * WIDTH, bias=False)
+        self.to_out = Linear(WIDTH, WIDTH)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
-        self.first, self.second = nn.Linear(WIDTH, ATTENTION_HIDDEN), nn.Linear(ATTENTION_HIDDEN, WIDTH)
+        self.first, self.second = Linear(WIDTH, ATTENTION_HIDDEN), Linear(ATTENTION_HIDDEN, WIDTH)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import layer, pairwise, triplet
+from avzsl.methods.linear import Linear
 from avzsl.methods.options import number, whole
 
 
@@ -24,12 +25,12 @@ class AVGZSLNet(Method):
         self.margin = number(options, "margin")
 
         def projection(inputs: int, middle: int) -> nn.Sequential:
-            return nn.Sequential(layer(inputs, middle, dropout), nn.Linear(middle, dim))
+            return nn.Sequential(layer(inputs, middle, dropout), Linear(middle, dim))
 
         self.f_a, self.f_v = projection(dims.audio, hidden), projection(dims.visual, hidden)
         self.f_t = projection(dims.text, dims.text)
         self.decoder = nn.Sequential(
-            layer(dim, decoder_hidden, number(options, "decoder_dropout")), nn.Linear(decoder_hidden, dims.text)
+            layer(dim, decoder_hidden, number(options, "decoder_dropout")), Linear(decoder_hidden, dims.text)
         )
 
     def _decode(self, points: Tensor) -> Tensor:

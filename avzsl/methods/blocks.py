@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avzsl.methods.linear import Linear
+
 CACHED_ROWS = 512
 
 
@@ -31,7 +33,7 @@ class Dropout(nn.Module):
 def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> nn.Sequential:
     """Linear, batch norm, ReLU, dropout: (B, inputs) -> (B, outputs). Momentum is the weight of the newest batch."""
     return nn.Sequential(
-        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs, momentum=momentum), nn.ReLU(), Dropout(dropout)
+        Linear(inputs, outputs), nn.BatchNorm1d(outputs, momentum=momentum), nn.ReLU(), Dropout(dropout)
     )
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import layer, pairwise, triplet
+from avzsl.methods.linear import Linear
 from avzsl.methods.options import choose, number, whole
 
 
@@ -39,7 +40,7 @@ class CJME(Method):
         layers = choose(options, "text_layers", (1, 2))
 
         def last(inputs: int) -> list[nn.Module]:
-            return [nn.Linear(inputs, dim), *([nn.ReLU()] if options["output_relu"] else [])]
+            return [Linear(inputs, dim), *([nn.ReLU()] if options["output_relu"] else [])]
 
         def projection(inputs: int, middle: int) -> nn.Sequential:
             return nn.Sequential(layer(inputs, middle, dropout), *last(middle))
@@ -47,7 +48,7 @@ class CJME(Method):
         self.g_a, self.g_v = projection(dims.audio, hidden), projection(dims.visual, hidden)
         self.g_t = projection(dims.text, dims.text) if layers == 2 else nn.Sequential(*last(dims.text))
         both = dims.audio + dims.visual
-        self.attention = nn.Sequential(nn.BatchNorm1d(both), nn.Linear(both, 1), nn.Sigmoid())
+        self.attention = nn.Sequential(nn.BatchNorm1d(both), Linear(both, 1), nn.Sigmoid())
 
     def intermediates(self, batch: Batch) -> dict[str, Tensor]:
         """Return the embeddings (`_p` positive, `_q` negative), alpha and what supervises it."""

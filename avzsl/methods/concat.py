@@ -10,6 +10,7 @@ from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import layer, pairwise, triplet
 from avzsl.methods.inputs import join, width
+from avzsl.methods.linear import Linear
 from avzsl.methods.options import number, whole
 
 
@@ -19,8 +20,8 @@ class Concat(Method):
     def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
         super().__init__(dims, options)
         self.margin, dim, hidden = number(options, "margin"), whole(options, "dim"), whole(options, "hidden")
-        self.g = nn.Sequential(layer(width(dims, "both"), hidden, number(options, "dropout")), nn.Linear(hidden, dim))
-        self.g_t = nn.Linear(dims.text, dim)
+        self.g = nn.Sequential(layer(width(dims, "both"), hidden, number(options, "dropout")), Linear(hidden, dim))
+        self.g_t = Linear(dims.text, dim)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return [d(x_p, t_p) - d(x_q, t_p) + margin]_+, as CJME's eqs. 1 and 2 for one modality."""

@@ -19,6 +19,7 @@ from avzsl.config.methods import Option, TrainingConfig
 from avzsl.contracts.errors import AvzslError
 from avzsl.methods.base import Batch, Dims, Method, TrainingSet
 from avzsl.methods.inputs import join, width
+from avzsl.methods.linear import Linear
 from avzsl.methods.options import choose, number, whole
 
 HIDDEN = 512
@@ -39,8 +40,8 @@ class Encoder(nn.Module):
 
     def __init__(self, features: int, text: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features + text, text)
-        self.mean, self.log_variance = nn.Linear(text, text), nn.Linear(text, text)
+        self.hidden = Linear(features + text, text)
+        self.mean, self.log_variance = Linear(text, text), Linear(text, text)
 
     def forward(self, x: Tensor, w: Tensor) -> Encoded:
         hidden = self.hidden(torch.cat([x, w], dim=1)).relu()
@@ -60,10 +61,8 @@ class FVAEGAN(Method):
         self.every = whole(options, "critic_steps")
         self.synthetic = whole(options, "synthetic")
         self.encoder = Encoder(features, text)
-        self.generator = nn.Sequential(
-            nn.Linear(2 * text, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, features), nn.Sigmoid()
-        )
-        self.critic = nn.Sequential(nn.Linear(features + text, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, 1))
+        self.generator = nn.Sequential(Linear(2 * text, HIDDEN), nn.ReLU(), Linear(HIDDEN, features), nn.Sigmoid())
+        self.critic = nn.Sequential(Linear(features + text, HIDDEN), nn.LeakyReLU(0.2), Linear(HIDDEN, 1))
         for module in self.critic:
             _initialise(module)
         self.register_buffer("low", torch.zeros(features))
@@ -175,7 +174,7 @@ class FVAEGAN(Method):
             w = classes[unseen].repeat_interleave(self.synthetic, 0)
             x = torch.cat([self.inputs(clips.audio, clips.visual), self.decode(torch.randn_like(w), w)])
         y = torch.cat([column[clips.labels], unseen.repeat_interleave(self.synthetic)])
-        classifier = nn.Linear(x.shape[1], len(classes)).to(x)
+        classifier = Linear(x.shape[1], len(classes)).to(x)
         _initialise(classifier)
         adam = torch.optim.Adam(classifier.parameters(), lr=1e-3, betas=BETAS, fused=True)
         size = whole(self.options, "classifier_batch_size")

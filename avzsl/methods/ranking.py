@@ -16,6 +16,7 @@ from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import pairwise
 from avzsl.methods.inputs import join, modalities, width
+from avzsl.methods.linear import Linear
 from avzsl.methods.options import choose, number
 
 
@@ -29,7 +30,7 @@ class Ranking(Method):
         self.margin = number(options, "margin")
         self.dot = choose(options, "distance", ("dot", "euclidean")) == "dot"
         self.dropout = nn.Dropout(number(options, "dropout"))
-        self.map = nn.Linear(width(dims, self.which), dims.text, bias=False)
+        self.map = Linear(width(dims, self.which), dims.text, bias=False)
 
     def scores(self, batch: Batch) -> Tensor:
         """Return the scores (B, C) of the positive clips against all training classes."""
