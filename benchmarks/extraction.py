@@ -187,7 +187,7 @@ def cpu_seconds() -> float:
 def forward(network: SelaviNetworks, windows: list[Window]) -> None:
     """Run the networks on windows that are ready, in the batches that the pipeline makes."""
     for start in range(0, len(windows), network.batch_windows):
-        network.embed(windows[start : start + network.batch_windows])
+        network.embed(windows[start : start + network.batch_windows])()
 
 
 def report(times: dict[str, list[float]], errors: dict[str, float], windows: int, path: Path | None) -> None:

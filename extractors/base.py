@@ -7,7 +7,7 @@ never import torch; `load` runs once in the process that owns the device.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -59,6 +59,9 @@ class ClipError(Exception):
         self.reason = reason
 
 
+Features = Callable[[], tuple[np.ndarray, np.ndarray]]
+
+
 class Networks(Protocol):
     """Networks on a device, ready to embed windows."""
 
@@ -68,8 +71,12 @@ class Networks(Protocol):
     identity: dict[str, Any]  # name, windows, weights, random_weights, execution: the header of every output
     measured: dict[str, float]  # what the networks found out about themselves, such as the error of 16-bit arithmetic
 
-    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32 features (windows, audio_dim) and (windows, visual_dim) of a non-empty batch."""
+    def embed(self, windows: Sequence[Window]) -> Features:
+        """Begin to embed a non-empty batch and return the function that waits for its features.
+
+        The function gives float32 (windows, audio_dim) and (windows, visual_dim). Between the two calls the next batch is
+        begun, so that a GPU never waits for the host; networks on a CPU compute at once.
+        """
         ...
 
 

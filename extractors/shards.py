@@ -16,7 +16,7 @@ from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.progress import progress
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import write_table
-from extractors.base import Networks, Window, find_extractor
+from extractors.base import Features, Networks, Window, find_extractor
 from extractors.pool import DecodePool, End
 
 logger = logging.getLogger(__name__)
@@ -107,16 +107,22 @@ def covered(times: list[tuple[float, float]]) -> float:
 def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int) -> None:
     """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips."""
     batch: list[tuple[Clip, Window]] = []
+    # The batch whose features are being computed: its clips and times, not its windows, which are large.
+    begun: list[tuple[list[tuple[Clip, float, float]], Features]] = []
 
     def embed() -> None:
-        if not batch:
-            return
-        audio, visual = networks.embed([window for _, window in batch])
-        for (clip, window), sound, picture in zip(batch, audio, visual, strict=True):
-            clip.times.append((window.start, window.end))
-            clip.audio.append(sound)
-            clip.visual.append(picture)
-        batch.clear()
+        if batch:
+            features_of = networks.embed([window for _, window in batch])
+            begun.append(([(clip, window.start, window.end) for clip, window in batch], features_of))
+            batch.clear()
+
+    def collect(left: int) -> None:
+        while len(begun) > left:
+            places, features_of = begun.pop(0)
+            for (clip, start, end), sound, picture in zip(places, *features_of(), strict=True):
+                clip.times.append((start, end))
+                clip.audio.append(sound)
+                clip.visual.append(picture)
 
     paths = [Path(clip.row["path"]) for clip in clips]
     with DecodePool(features, threads) as pool, progress("features", len(clips), "clips") as ticker:
@@ -128,8 +134,10 @@ def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfi
                     batch.append((clip, item))
                     if len(batch) >= networks.batch_windows:
                         embed()
+                        collect(left=1)
             ticker.advance()
         embed()
+        collect(left=0)
     for clip in clips:
         if clip.status == "ok" and not clip.times:  # an extractor that yields nothing owes a reason
             assert clip.end is not None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import ConfigError
-from extractors.base import Window
+from extractors.base import Features, Window
 from extractors.selavi import picture
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
 from extractors.selavi.weights import load_weights
@@ -103,15 +103,26 @@ class SelaviNetworks:
         self._audio.to(device).eval()
 
     @torch.inference_mode()
-    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32 (windows, 512) of sound and of picture."""
+    def embed(self, windows: Sequence[Window]) -> Features:
+        """Begin to embed windows; the function returned gives float32 (windows, 512) of sound and of picture."""
         if self._gpu:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
         visual = self._embed_video([w.visual for w in windows])
         if self._reference is not None:
             self._measure(windows[0].visual, visual[0])
         audio = self._embed_audio([w.audio for w in windows])
-        return audio.cpu().numpy(), visual.cpu().numpy()
+        # From a GPU into pinned memory, queued behind this batch's own work and before the next one's.
+        here = [features.to("cpu", non_blocking=self._gpu) for features in (audio, visual)]
+        done = torch.cuda.Event() if self._gpu else None
+        if done is not None:
+            done.record()
+
+        def wait() -> tuple[np.ndarray, np.ndarray]:
+            if done is not None:
+                done.synchronize()
+            return here[0].numpy(), here[1].numpy()
+
+        return wait
 
     def _embed_video(self, visual: list[np.ndarray]) -> Tensor:
         if self._gpu:
@@ -150,8 +161,12 @@ class SelaviNetworks:
 
     def _stack(self, arrays: list[np.ndarray]) -> Tensor:
         """Stack on the device; on a GPU through pinned memory, so that the copy runs beside the computation."""
-        batch = torch.from_numpy(np.stack(arrays))
-        return batch.pin_memory().to(self._device, non_blocking=True) if self._gpu else batch
+        if not self._gpu:
+            return torch.from_numpy(np.stack(arrays))
+        kind = torch.from_numpy(np.empty(0, arrays[0].dtype)).dtype
+        pinned = torch.empty((len(arrays), *arrays[0].shape), dtype=kind, pin_memory=True)
+        np.stack(arrays, out=pinned.numpy())
+        return pinned.to(self._device, non_blocking=True)
 
 
 def _normalised(frames: Tensor) -> Tensor:

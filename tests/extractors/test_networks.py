@@ -71,7 +71,7 @@ def test_names_of_the_published_checkpoint(shared: Path, trunks: Trunks) -> None
 @pytest.mark.parametrize("execution", ["exact", "fused"])
 def test_features_of_the_reference(shared: Path, trunks: Trunks, windows: list[Window], execution: str) -> None:
     with np.load(shared / "golden" / "selavi" / "network_seed0.npz") as golden:
-        audio, visual = networks(trunks, execution).embed(windows)
+        audio, visual = networks(trunks, execution).embed(windows)()
         assert np.abs(audio - golden["audio_f64"]).max() < 2e-4
         assert np.abs(visual - golden["visual_f64"]).max() < 2e-4
         assert audio.dtype == visual.dtype == np.float32
@@ -93,17 +93,17 @@ def test_executions_agree(trunks: Trunks) -> None:
         Window(k, k + 1.0, rng.standard_normal((1, 257, 99 - 40 * k)).astype(np.float32), rng.standard_normal((9, 112, 112, 3)).astype(np.float32))
         for k in range(2)
     ]  # fmt: skip
-    exact_audio, exact_visual = networks(trunks, "exact").embed(some)
+    exact_audio, exact_visual = networks(trunks, "exact").embed(some)()
     for execution, limit in (("fused", 1e-5), ("bfloat16", 2e-2)):
         fused = networks(trunks, execution)
-        audio, visual = fused.embed(some)
+        audio, visual = fused.embed(some)()
         assert np.abs(audio - exact_audio).max() < 1e-5 * np.abs(exact_audio).max()
         error = np.abs(visual - exact_visual).max() / np.abs(exact_visual).max()
         assert error < limit
         if execution == "bfloat16":
             assert 0 < fused.measured["visual_relative_error"] < limit
         # Neighbours in the batch change nothing, not even the last bit.
-        alone = [fused.embed([one]) for one in reversed(some)][::-1]
+        alone = [fused.embed([one])() for one in reversed(some)][::-1]
         assert all(
             np.array_equal(audio[k], alone[k][0][0]) and np.array_equal(visual[k], alone[k][1][0]) for k in range(2)
         )
@@ -113,10 +113,10 @@ def test_uint8_frames_are_normalised(trunks: Trunks) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (4, 112, 112, 3), np.uint8)
     sound = np.zeros((1, 257, 99), np.float32)
     fused = networks(trunks, "fused")
-    _, given = fused.embed([Window(0.0, 1.0, sound, frames)])
+    _, given = fused.embed([Window(0.0, 1.0, sound, frames)])()
     _, expected = fused.embed(
         [Window(0.0, 1.0, sound, (frames / np.float32(255) - np.float32(0.45)) / np.float32(0.225))]
-    )
+    )()
     assert given == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
@@ -146,7 +146,7 @@ def test_device(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtur
 def test_a_real_file_from_end_to_end(shared: Path, trunks: Trunks) -> None:
     # The reference's features of a clip under the same weights: windows, networks and average together.
     clip = read_released(shared / "data" / "clips" / "a_4p6s_2997.mp4", ClipInfo())
-    audio, visual = networks(trunks, "fused").embed(list(clip))
+    audio, visual = networks(trunks, "fused").embed(list(clip))()
     offsets = np.array([0, len(audio)])
     with np.load(shared / "golden" / "selavi" / "a_4p6s_2997.npz") as golden:
         assert np.abs(visual - golden["window_visual"]).max() < 2e-4
@@ -159,9 +159,9 @@ def test_a_real_file_from_end_to_end(shared: Path, trunks: Trunks) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize(("execution", "limit"), [("exact", 1e-4), ("fused", 1e-4), ("bfloat16", 2e-2), ("half", 5e-3)])
 def test_a_gpu_agrees_with_the_cpu(trunks: Trunks, windows: list[Window], execution: str, limit: float) -> None:
-    audio, visual = networks(trunks, "exact").embed(windows)
+    audio, visual = networks(trunks, "exact").embed(windows)()
     gpu = SelaviNetworks(
         copy.deepcopy(trunks), {"execution": execution}, torch.device("cuda"), execution, 8, tf32=False
     )
-    for ours, theirs in zip(gpu.embed(windows), (audio, visual), strict=True):
+    for ours, theirs in zip(gpu.embed(windows)(), (audio, visual), strict=True):
         assert np.abs(ours - theirs).max() < limit * np.abs(theirs).max()

@@ -21,8 +21,9 @@ from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import read_table
 from extractors import extract_shard, pack
+from extractors.base import find_extractor
 from extractors.pool import DecodePool, End
-from extractors.shards import covered
+from extractors.shards import Clip, covered, extract_clips
 
 Make = Callable[..., Path]
 
@@ -238,3 +239,13 @@ def test_pack(tmp_path: Path) -> None:
 def test_importing_the_package_is_light() -> None:
     code = "import sys, extractors; assert not {'torch', 'av', 'pandas'} & set(sys.modules), 'heavy'"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_batch_is_begun_before_the_one_before_it_is_asked_for(tmp_path: Path) -> None:
+    """A GPU then always has work while the host stacks and copies."""
+    networks = find_extractor("plugin.scripted").load(scripted(), "cpu", 1, tmp_path)
+    clips = [Clip(media({"c": script(tmp_path, "c", "windows 10")}).to_dict("records")[0])]
+    extract_clips(clips, networks, scripted(), threads=1)
+    assert networks.events == ["begun 1", "begun 2", "got 1", "begun 3", "got 2", "got 3"]  # type: ignore[attr-defined]
+    assert len(clips[0].audio) == len(clips[0].times) == 10

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from avzsl.config.features import FeaturesConfig
-from extractors.base import ClipError, ClipInfo, Window
+from extractors.base import ClipError, ClipInfo, Features, Window
 
 DIM = 6
 
@@ -20,8 +20,9 @@ class _Networks:
     measured: dict[str, float] = {}  # noqa: RUF012
     identity: dict[str, Any] = {"name": "tiny", "windows": "uniform", "weights": "none", "random_weights": True}  # noqa: RUF012
 
-    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
-        return np.stack([w.audio for w in windows]), np.stack([w.visual for w in windows])
+    def embed(self, windows: Sequence[Window]) -> Features:
+        features = np.stack([w.audio for w in windows]), np.stack([w.visual for w in windows])
+        return lambda: features
 
 
 def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from avzsl.config.features import FeaturesConfig
 from extractors import selavi
-from extractors.base import ClipInfo, Window
+from extractors.base import ClipInfo, Features, Window
 
 
 def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
@@ -28,11 +28,11 @@ class Means:
         self.identity = {"name": "reading", "windows": "uniform", "weights": "none", "random_weights": False}
         self.measured: dict[str, float] = {}
 
-    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+    def embed(self, windows: Sequence[Window]) -> Features:
         assert all(np.isfinite(w.audio).all() and np.isfinite(w.visual).all() for w in windows)
-        return np.stack([w.audio[0].mean(axis=1) for w in windows]), np.stack(
-            [w.visual.mean(axis=(0, 1, 2)) for w in windows]
-        )
+        audio = np.stack([w.audio[0].mean(axis=1) for w in windows])
+        visual = np.stack([w.visual.mean(axis=(0, 1, 2)) for w in windows])
+        return lambda: (audio, visual)
 
 
 def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Means:

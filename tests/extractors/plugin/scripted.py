@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avzsl.config.features import FeaturesConfig
-from extractors.base import ClipError, ClipInfo, Window
+from extractors.base import ClipError, ClipInfo, Features, Window
 
 
 def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
@@ -51,10 +51,19 @@ class Sums:
         self.identity = {"name": "scripted", "windows": "uniform", "weights": "none", "random_weights": False}
         self.measured: dict[str, float] = {}
         self.batches: list[int] = []
+        self.events: list[str] = []
 
-    def embed(self, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+    def embed(self, windows: Sequence[Window]) -> Features:
         self.batches.append(len(windows))
-        return np.stack([w.audio[0] for w in windows]), np.stack([w.visual for w in windows])
+        number = len(self.batches)
+        features = np.stack([w.audio[0] for w in windows]), np.stack([w.visual for w in windows])
+
+        def wait() -> tuple[np.ndarray, np.ndarray]:
+            self.events.append(f"got {number}")
+            return features
+
+        self.events.append(f"begun {number}")
+        return wait
 
 
 def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Sums:
