@@ -51,7 +51,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on --editable ".[dev,glove]"
+	$(BIN)/python -m pip install --progress-bar on --editable ".[dev,glove,openvino]"
 	@touch $@ $(VENV)/.installed
 
 clean:

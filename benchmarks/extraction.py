@@ -9,6 +9,7 @@ makes 20 ten-second clips, then times in turn, on the same few clips in every ro
     (b) exact       ours, the same arithmetic
     (c) fused       ours, BatchNorm folded and convolutions split, float32
     (d) bfloat16    ours, 16 bits in the video trunk
+        openvino    ours, the video trunk run by OpenVINO, in both precisions (where it is installed)
     (e) forward     the forward pass alone on ready tensors, for each of our executions
 
 and prints medians over rounds, ratios to (a), the share of the forward-only rate that is reached end to end, and the error
@@ -18,6 +19,7 @@ against (a). All use random weights and the as-released windows, so that the wor
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import resource
 import statistics
@@ -122,17 +124,20 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     arguments = parser.parse_args()
-    executions = ["exact", "fused", "bfloat16"] + (["half"] if arguments.device == "cuda" else [])
+    executions = {name: {"execution": name} for name in ("exact", "fused", "bfloat16")}
+    if arguments.device == "cuda":
+        executions["half"] = {"execution": "half"}
+    elif importlib.util.find_spec("openvino"):
+        for name in ("fused", "bfloat16"):
+            executions[f"openvino {name}"] = {"execution": name, "backend": "openvino"}
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{k}.mp4" for k in range(arguments.clips)]
         for k, path in enumerate(paths):
             make_clip(path, arguments.seconds, k)
         settings = {
-            name: FeaturesConfig.model_validate(
-                {"windows": "as_released", "weights": {"random_seed": 0}, "execution": name}
-            )
-            for name in executions
+            name: FeaturesConfig.model_validate({"windows": "as_released", "weights": {"random_seed": 0}, **execution})
+            for name, execution in executions.items()
         }
         networks = {
             name: load(settings[name], arguments.device, arguments.threads, Path(folder)) for name in executions
@@ -194,8 +199,8 @@ def report(times: dict[str, list[float]], errors: dict[str, float], windows: int
     """Print medians, ratios and errors."""
     median = {name: statistics.median(values) for name, values in times.items()}
     rows = {}
-    print(f"\n{'':10} {'s/window':>9} {'x plain':>8} {'forward only':>13} {'of its rate':>12} {'relative error':>15}")
-    print(f"{'plain':10} {median['plain']:9.3f} {1:8.2f}")
+    print(f"\n{'':17} {'s/window':>9} {'x plain':>8} {'forward only':>13} {'of its rate':>12} {'relative error':>15}")
+    print(f"{'plain':17} {median['plain']:9.3f} {1:8.2f}")
     for name, error in errors.items():
         alone = median[f"{name} forward"]
         # Compared within each round: the machine may be slower in one round than in another.
@@ -208,7 +213,7 @@ def report(times: dict[str, list[float]], errors: dict[str, float], windows: int
             "of_forward": reached,
             "error": error,
         }
-        print(f"{name:10} {median[name]:9.3f} {ratio:8.2f} {alone:13.3f} {reached:11.0%} {error:15.1e}")
+        print(f"{name:17} {median[name]:9.3f} {ratio:8.2f} {alone:13.3f} {reached:11.0%} {error:15.1e}")
     print(f"\n{len(times['plain'])} rounds of {windows} windows; medians of seconds a window, ratios within each round")
     if path is not None:
         path.write_text(json.dumps({"plain": median["plain"], "ours": rows}, indent=2) + "\n", encoding="utf-8")

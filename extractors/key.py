@@ -15,6 +15,9 @@ from avzsl.contracts.hashing import sha256_file, sha256_value
 _NO_CONTENT = {"title"}
 
 
+LIBRARIES = ("torch", "torchvision", "av", "numpy")
+
+
 def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str:
     """Return a hash of all that decides the features of a shard, independent of paths, times and people.
 
@@ -27,7 +30,8 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
         [
             "features",
             avzsl.__version__,
-            {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "av", "numpy")},
+            {name: importlib.metadata.version(name) for name in LIBRARIES},
+            _version(features.backend),
             features.model_dump(mode="json", exclude=_NO_CONTENT),
             sha256_file(path) if path is not None and path.is_file() else weights,
             device,
@@ -38,3 +42,11 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
             .tolist(),
         ]
     )
+
+
+def _version(package: str) -> str | None:
+    """Return the installed version of the package, None where there is none: extracting then says so."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -57,7 +57,7 @@ def extract_shard(
         "clip_ids": [clip.row["clip_id"] for clip in there],
         "extractor": networks.identity,
         "measured": networks.measured,
-        "versions": _versions(),
+        "versions": _versions(networks),
     }
     write_arrays(arrays, _arrays(there, networks), header)
     table = pd.DataFrame([clip.columns() for clip in clips], columns=list(FEATURES.columns))
@@ -158,10 +158,11 @@ def _rows(rows: list[np.ndarray], dim: int) -> np.ndarray:
     return np.stack(rows).astype(np.float32, copy=False) if rows else np.zeros((0, dim), np.float32)
 
 
-def _versions() -> dict[str, str]:
+def _versions(networks: Networks) -> dict[str, str]:
     """Return the versions of what decodes and computes."""
     versions = {}
-    for name in LIBRARIES:
+    backend = networks.identity.get("backend")
+    for name in (*LIBRARIES, backend) if backend else LIBRARIES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -31,11 +31,21 @@ class FeaturesConfig(Section):
         description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
     )
     execution: Literal["exact", "fused", "bfloat16", "half"] = Field("fused", description="how the networks are run")
+    backend: Literal["torch", "openvino"] = Field(
+        "torch",
+        description="what runs the video trunk; openvino: CPU only, execution fused or bfloat16, an extra package",
+    )
     tf32: bool = Field(
         False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
     )
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
+
+    @model_validator(mode="after")
+    def _backend_fits(self) -> FeaturesConfig:
+        if self.backend == "openvino" and self.execution not in ("fused", "bfloat16"):
+            raise ValueError(f"backend: openvino runs execution fused or bfloat16, not {self.execution}")
+        return self
 
     @model_validator(mode="after")
     def _weights_named(self) -> FeaturesConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import ConfigError
 from extractors.base import Features, Window
 from extractors.selavi import picture
+from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
 from extractors.selavi.weights import load_weights
 
@@ -26,7 +27,9 @@ def load_networks(features: FeaturesConfig, device: str, threads: int, cache: Pa
 
     Raises ConfigError for a device that is not there and for half precision on a CPU.
     """
-    where = choose_device(device)
+    if features.backend == "openvino" and device == "cuda":
+        raise ConfigError("features: backend: openvino runs on a CPU; use device: cpu, or backend: torch on a GPU")
+    where = choose_device("cpu" if features.backend == "openvino" else device)
     if features.execution == "half" and where.type == "cpu":
         raise ConfigError("features: execution: half needs a GPU; bfloat16, fused and exact run on a CPU")
     torch.set_num_threads(threads)
@@ -45,7 +48,10 @@ def load_networks(features: FeaturesConfig, device: str, threads: int, cache: Pa
         identity["antialias"] = True
     if features.tf32 and where.type == "cuda":
         identity["tf32"] = True
-    return SelaviNetworks(trunks, identity, where, features.execution, features.batch_windows, tf32=features.tf32)
+    networks = SelaviNetworks(trunks, identity, where, features.execution, features.batch_windows, tf32=features.tf32)
+    if features.backend == "openvino":
+        networks.use_openvino(threads)
+    return networks
 
 
 def choose_device(device: str) -> torch.device:
@@ -89,18 +95,25 @@ class SelaviNetworks:
         self._gpu = device.type == "cuda"
         self._tf32 = tf32
         self._dtype = {"bfloat16": torch.bfloat16, "half": torch.float16}.get(execution, torch.float32)
+        self._video_dtype = self._dtype  # of the frames that the video trunk takes
         self._exact = execution == "exact"
         self.trunks = trunks
         self.measured: dict[str, float] = {}
         # Sixteen bits are measured against the float32 form on the first windows that come.
         self._reference = None if self._dtype is torch.float32 else FusedVideoTrunk(trunks.video).to(device).eval()
         if self._exact:
-            self._video, self._audio = trunks.video, trunks.audio
+            video, audio = trunks.video, trunks.audio
         else:
-            self._video = FusedVideoTrunk(trunks.video).to(dtype=self._dtype)
-            self._audio = FusedAudioTrunk(trunks.audio)
-        self._video.to(device).eval()
-        self._audio.to(device).eval()
+            video = FusedVideoTrunk(trunks.video).to(dtype=self._dtype)
+            audio = FusedAudioTrunk(trunks.audio)
+        self._video: Callable[[Tensor], Tensor] = video.to(device).eval()
+        self._audio: Callable[[Tensor], Tensor] = audio.to(device).eval()
+
+    def use_openvino(self, threads: int) -> None:
+        """Run the video trunk with OpenVINO from now on; the fused trunk stays for the audio."""
+        self.identity["backend"] = "openvino"
+        self._video = OpenVinoVideoTrunk(self.trunks.video, self._dtype, threads)
+        self._video_dtype = torch.float32
 
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:
@@ -113,7 +126,7 @@ class SelaviNetworks:
         audio = self._embed_audio([w.audio for w in windows])
         # From a GPU into pinned memory, queued behind this batch's own work and before the next one's.
         here = [features.to("cpu", non_blocking=self._gpu) for features in (audio, visual)]
-        done = torch.cuda.Event() if self._gpu else None
+        done = torch.cuda.Event() if self._gpu else None  # type: ignore[no-untyped-call]
         if done is not None:
             done.record()
 
@@ -134,7 +147,7 @@ class SelaviNetworks:
         frames = _normalised(frames)
         if self._exact:
             return self._video(frames.permute(0, 4, 1, 2, 3).contiguous())
-        return self._video(frames.to(self._dtype))
+        return self._video(frames.to(self._video_dtype))
 
     def _measure(self, window: np.ndarray, features: Tensor) -> None:
         """Note the largest difference to float32 of one window's picture features, relative to the largest feature."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import ConfigError
@@ -75,6 +78,36 @@ def test_features_of_the_reference(shared: Path, trunks: Trunks, windows: list[W
         assert np.abs(audio - golden["audio_f64"]).max() < 2e-4
         assert np.abs(visual - golden["visual_f64"]).max() < 2e-4
         assert audio.dtype == visual.dtype == np.float32
+
+
+@pytest.mark.parametrize(("execution", "limit"), [("fused", 1e-5), ("bfloat16", 2e-2)])
+def test_openvino_agrees(trunks: Trunks, windows: list[Window], execution: str, limit: float) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed: pip install -e '.[openvino]'")
+    expected_audio, expected = networks(trunks, "exact").embed(windows)()
+    ours = networks(trunks, execution)
+    ours.use_openvino(threads=1)
+    audio, visual = ours.embed(windows)()
+    assert np.abs(audio - expected_audio).max() < 1e-5 * np.abs(expected_audio).max()
+    assert np.abs(visual - expected).max() < limit * np.abs(expected).max()
+    assert ours.identity["backend"] == "openvino"
+    if execution == "bfloat16":
+        assert 0 < ours.measured["visual_relative_error"] < limit
+    # The same bits again, alone and in another order.
+    assert np.array_equal(ours.embed(windows[1:])()[1][0], visual[1])
+    assert np.array_equal(ours.embed(windows[::-1])()[1][::-1], visual)
+    assert sys.modules["openvino_telemetry"] is None, "nothing is reported to anybody"
+
+
+def test_openvino_is_for_a_cpu_and_installed_on_purpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    features = FeaturesConfig.model_validate({"weights": {"random_seed": 0}, "backend": "openvino"})
+    with pytest.raises(ConfigError, match="runs on a CPU"):
+        load_networks(features, "cuda", 1, tmp_path)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ConfigError, match=r"pip install 'avzsl\[openvino\]'"):
+        load_networks(features, "auto", 1, tmp_path)
+    with pytest.raises(ValidationError, match="fused or bfloat16, not exact"):
+        FeaturesConfig.model_validate({"weights": {"random_seed": 0}, "backend": "openvino", "execution": "exact"})
 
 
 def test_stages_of_the_reference(shared: Path, trunks: Trunks, windows: list[Window]) -> None:
