@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from avzsl.benchmark import assemble
-from avzsl.benchmark.embeddings import released_rows
+from avzsl.benchmark.released_rows import released_rows
 from avzsl.benchmark.synthetic import SyntheticFiles, write
 from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avzsl.benchmark.embeddings import Embeddings, read_embeddings
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.atomic import write_json
+from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import (
@@ -171,7 +171,7 @@ def _check_finite(path: Path, arrays: dict[str, np.ndarray], clips: pd.DataFrame
                 raise DataError(path, f"the {key} features of clip {clip!r} hold NaN or infinity; extract them again")
 
 
-def _classes(roles: pd.DataFrame, clips: pd.DataFrame, vectors: Embeddings) -> pd.DataFrame:
+def _classes(roles: pd.DataFrame, clips: pd.DataFrame, vectors: ClassEmbeddings) -> pd.DataFrame:
     classes = roles[["class_name", "role", "reason"]].copy()
     listed = clips[clips["subset"] != EXCLUDED].groupby("class_name").size()
     usable = clips[clips["usable"]].groupby("class_name").size()
@@ -180,9 +180,9 @@ def _classes(roles: pd.DataFrame, clips: pd.DataFrame, vectors: Embeddings) -> p
     inside = classes["role"] != EXCLUDED
     # The reason column is for exclusions only: why a class has its role stands in the split.
     classes.loc[inside, "reason"] = None
-    unknown = inside & ~classes["class_name"].isin(vectors.names)
+    unknown = inside & ~classes["class_name"].isin(vectors.class_names)
     for index, name in classes.loc[unknown, "class_name"].items():
-        classes.loc[index, "reason"] = f"no class embedding: {vectors.missing.get(name, 'not in the embeddings file')}"
+        classes.loc[index, "reason"] = f"no class embedding: {vectors.why_missing(name)}"
     empty = inside & ~unknown & (classes["usable"] == 0)
     classes.loc[empty, "reason"] = "no usable clip"
     classes.loc[unknown | empty, "role"] = EXCLUDED

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.benchmark.embeddings import read_embeddings
+from avzsl.benchmark.released_rows import class_vectors
 from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, EXCLUDED, SUBSETS
@@ -114,7 +115,7 @@ def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned"
     return BenchmarkData(
         names,
         classes["role"].to_numpy(str),
-        read_embeddings(embeddings).of(names, class_rows),
+        class_vectors(read_embeddings(embeddings), names, class_rows),
         arrays["audio"],
         arrays["visual"],
         parts,

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from avzsl.contracts.arrays import write_arrays
+from avzsl.contracts.class_embeddings import ClassEmbeddings, write_embeddings
 from avzsl.contracts.schemas import FEATURES, SPLIT, SPLIT_CLASSES
 from avzsl.contracts.tables import write_table
 
@@ -83,11 +84,13 @@ def write(
     write_table(folder / "packed.parquet", manifest, FEATURES)
     header = {"clip_ids": split["clip_id"].tolist(), "extractor": {"name": "synthetic", "random_weights": True}}
     write_arrays(folder / "packed.safetensors", {"audio": audio, "visual": visual}, header)
-    write_arrays(
-        folder / "embeddings.safetensors",
-        {"vectors": np.stack([vectors[name] for name in names]).astype(np.float32)},
-        {"class_names": names, "phrases": dict(phrases or {}), "backend": {"name": "synthetic"}, "missing": {}},
+    made = ClassEmbeddings(
+        tuple(names),
+        np.stack([vectors[name] for name in names]),
+        tuple((phrases or {}).get(name, name) for name in names),
+        {"name": "synthetic"},
     )
+    write_embeddings(made, folder / "embeddings.safetensors")
     return SyntheticFiles(
         folder, (folder / "packed.safetensors", folder / "packed.parquet"), folder / "embeddings.safetensors"
     )

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from avzsl.config.embeddings import EmbeddingsConfig
+from avzsl.contracts.class_embeddings import ClassEmbeddings
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.fasttext import FastText
 from avzsl.embeddings.published import read_published
-from avzsl.embeddings.store import ClassEmbeddings
 from avzsl.embeddings.tables import DEMO_WORDS, glove_files, read_glove_package, read_table
 from avzsl.embeddings.words import words_of
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from avzsl.benchmark import assemble, load
-from avzsl.benchmark.embeddings import released_rows
+from avzsl.benchmark.released_rows import released_rows
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
@@ -102,7 +102,7 @@ def test_a_class_without_an_embedding_or_without_clips_is_excluded_with_its_reas
     write_arrays(
         files.embeddings,
         {"vectors": arrays["vectors"][1:]},
-        {**header, "class_names": names, "missing": {gone: "unknown word 'xyzzy'"}},
+        {**header, "class_names": names, "phrases": header["phrases"][1:], "missing": {gone: "unknown word 'xyzzy'"}},
     )
     roles = read_table(files.split / "classes.parquet", SPLIT_CLASSES)
     empty = roles.loc[(roles["role"] == "test_unseen"), "class_name"].iloc[0]

@@ -1,4 +1,4 @@
-"""Class embeddings in memory and on disk."""
+"""Class embeddings in memory and on disk: what `avzsl.embeddings` makes and everything later reads."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ class ClassEmbeddings:
         wanted = list(class_names)
         for name in wanted:
             if name not in index:
-                reason = self.missing.get(name, "it is not in the class embeddings")
-                raise AvzslError(f"class {name!r} has no class embedding: {reason}")
+                raise AvzslError(f"class {name!r} has no class embedding: {self.why_missing(name)}")
         return self.vectors[[index[name] for name in wanted]]
+
+    def why_missing(self, class_name: str) -> str:
+        """Return why a class has no vector."""
+        return self.missing.get(class_name, "it is not in the class embeddings")
 
 
 def write_embeddings(embeddings: ClassEmbeddings, path: str | Path) -> None:
@@ -51,7 +54,7 @@ def write_embeddings(embeddings: ClassEmbeddings, path: str | Path) -> None:
 def read_embeddings(path: str | Path) -> ClassEmbeddings:
     """Read a file of `write_embeddings`.
 
-    Raises DataError if it is missing, truncated, or its names and vectors do not fit.
+    Raises DataError if it is missing, truncated, its names and vectors do not fit, or a vector is not finite.
     """
     arrays, header = read_arrays(path)
     try:
@@ -63,10 +66,13 @@ def read_embeddings(path: str | Path) -> ClassEmbeddings:
             header["missing"],
         )
     except KeyError as error:
-        raise DataError(path, f"holds no class embeddings: {error} is missing") from error
-    names, rows = embeddings.class_names, embeddings.vectors.shape[0]
-    if not len(names) == len(set(names)) == len(embeddings.phrases) == rows:
-        raise DataError(path, f"holds {len(names)} class names for {rows} vectors, or a name twice")
-    if not np.isfinite(embeddings.vectors).all():
-        raise DataError(path, "holds vectors that are not finite")
+        raise DataError(path, f"is not a class embeddings file: {error} is missing") from error
+    names, vectors = embeddings.class_names, embeddings.vectors
+    if len(set(names)) != len(names):
+        raise DataError(path, "lists a class name twice")
+    if vectors.ndim != 2 or not len(names) == len(embeddings.phrases) == len(vectors):
+        raise DataError(path, f"has {len(names)} class names for {len(vectors)} vectors")
+    bad = np.flatnonzero(~np.isfinite(vectors).all(1))
+    if len(bad):
+        raise DataError(path, f"the vector of class {names[bad[0]]!r} holds NaN or infinity; embed the classes again")
     return embeddings
