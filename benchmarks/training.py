@@ -28,8 +28,7 @@ from avzsl.config.methods import MethodConfig, Overrides
 from avzsl.evaluation import Calibration
 from avzsl.methods import Batch, Clips, Dims, build
 from avzsl.methods.avca import AVCA
-from avzsl.methods.blocks import Dropout, pairwise
-from avzsl.methods.linear import Linear
+from avzsl.methods.blocks import Dropout, Linear, pairwise
 from avzsl.training import run
 
 # Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.

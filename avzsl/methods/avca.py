@@ -16,8 +16,7 @@ from torch.nn import functional
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Clips, Dims, Method
-from avzsl.methods.blocks import Dropout, layer, pairwise, triplet
-from avzsl.methods.linear import Linear
+from avzsl.methods.blocks import Dropout, Linear, layer, pairwise, triplet
 from avzsl.methods.options import choose, number
 
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.

@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
-from avzsl.methods.blocks import layer, pairwise, triplet
-from avzsl.methods.linear import Linear
+from avzsl.methods.blocks import Linear, layer, pairwise, triplet
 from avzsl.methods.options import number, whole
 
 

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
-from avzsl.methods.blocks import layer, pairwise, triplet
+from avzsl.methods.blocks import Linear, layer, pairwise, triplet
 from avzsl.methods.inputs import join, width
-from avzsl.methods.linear import Linear
 from avzsl.methods.options import number, whole
 
 

@@ -18,8 +18,8 @@ from torch.nn import functional
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.contracts.errors import AvzslError
 from avzsl.methods.base import Batch, Dims, Method, TrainingSet
+from avzsl.methods.blocks import Linear
 from avzsl.methods.inputs import join, width
-from avzsl.methods.linear import Linear
 from avzsl.methods.options import choose, number, whole
 
 HIDDEN = 512

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
-from avzsl.methods.blocks import pairwise
+from avzsl.methods.blocks import Linear, pairwise
 from avzsl.methods.inputs import join, modalities, width
-from avzsl.methods.linear import Linear
 from avzsl.methods.options import choose, number
 
 
