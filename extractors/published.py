@@ -35,12 +35,15 @@ SPLITS = {
 }
 
 
-def import_features(folder: Path, arrays: Path, manifest: Path, listed: Iterable[str] = ()) -> pd.DataFrame:
+def import_features(
+    folder: Path, arrays: Path, manifest: Path, listed: Iterable[str] = (), extractor: str = "selavi"
+) -> pd.DataFrame:
     """Write the released features under `folder` as a pack; return a table of clip_id, class_name and split.
 
     `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
     table for every split that lists it. The per-second features were never published: `windows` is 0. `listed` are the
-    clips of the catalogue: those without features keep a row in the manifest that says so.
+    clips of the catalogue: those without features keep a row in the manifest that says so. `extractor` is what made the
+    features: only those of SeLaVi are the published ones.
 
     Raises DataError for a missing modality, audio and video that disagree, a clip of two classes, or two different
     vectors for one clip.
@@ -61,8 +64,8 @@ def import_features(folder: Path, arrays: Path, manifest: Path, listed: Iterable
         raise DataError(root, "holds no <split>/<class>.h5 under audio and video")
     values = {name: np.stack([pair[k] for pair in found.values()]) for k, name in enumerate(("audio", "visual"))}
     identity = {
-        "name": "selavi", "windows": "as_released", "weights": "published features", "random_weights": False,
-        "execution": "imported",
+        "name": extractor, "windows": "as_released" if extractor == "selavi" else None, "random_weights": False,
+        "weights": "published features" if extractor == "selavi" else f"{extractor} features", "execution": "imported",
     }  # fmt: skip
     digest = sha256_value([[name, pair[0].tolist(), pair[1].tolist()] for name, pair in found.items()])
     header = {"clip_ids": list(found), "extractor": identity, "sha256": {"imported": digest}}

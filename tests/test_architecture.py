@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.published", "avzsl.tables"},
     "avzsl/status": FLOOR | {"avzsl.status"},
-    "avzsl/report": FLOOR | {"avzsl.published", "avzsl.evaluation", "avzsl.report"},
+    "avzsl/report": FLOOR | {"avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/predict": FLOOR | {"extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
 

@@ -6,8 +6,9 @@ transfer is possible and how well it works is known to depend on the embeddings 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -49,28 +50,16 @@ def write(
     """Write a split, packed features and class embeddings to `folder`.
 
     `counts` is clips per class of each subset; a class that has clips in val_unseen or test_unseen must not be in
-    train. `vectors` are class embeddings of all classes of the data set, also of those without clips. Features are
-    max(0, M w + noise) with `dims` (audio, visual) columns; M has unit-variance columns, so a class's mean has about
-    unit variance, and `noise` is the standard deviation of a clip around it.
+    train. `vectors` are class embeddings of all classes of the data set, also of those without clips;
+    `clip_features` says what the features are.
     """
-    rng = np.random.default_rng(seed)
     names = sorted(vectors)
-    maps = [rng.standard_normal((dim, len(vectors[names[0]]))) for dim in dims]
     rows = [(subset, name, n) for subset, classes in counts.items() for name, n in classes.items()]
     split = pd.DataFrame(
         [(f"{subset}/{name}/{i}", name, subset) for subset, name, n in rows for i in range(n)],
         columns=["clip_id", "class_name", "subset"],
     )
-    means = [{name: m @ vectors[name] for name in names} for m in maps]
-    audio, visual = (
-        np.concatenate(
-            [
-                np.maximum(mean[name] + noise * rng.standard_normal((n, dim)), 0).astype(np.float32)
-                for _, name, n in rows
-            ]
-        )
-        for mean, dim in zip(means, dims, strict=True)
-    )
+    features = clip_features(split["class_name"], vectors, dims=dims, noise=noise, seed=seed)
     roles = {name: ROLE_OF[subset] for subset, classes in counts.items() for name in classes}
     for name, subset in ((n, s) for s in ("val_unseen", "test_unseen") for n in counts[s]):
         roles[name] = ROLE_OF[subset]
@@ -83,7 +72,7 @@ def write(
     )
     write_table(folder / "packed.parquet", manifest, FEATURES)
     header = {"clip_ids": split["clip_id"].tolist(), "extractor": {"name": "synthetic", "random_weights": True}}
-    write_arrays(folder / "packed.safetensors", {"audio": audio, "visual": visual}, header)
+    write_arrays(folder / "packed.safetensors", features, header)
     made = ClassEmbeddings(
         tuple(names),
         np.stack([vectors[name] for name in names]),
@@ -94,6 +83,34 @@ def write(
     return SyntheticFiles(
         folder, (folder / "packed.safetensors", folder / "packed.parquet"), folder / "embeddings.safetensors"
     )
+
+
+def clip_features(
+    labels: Iterable[str],
+    vectors: Mapping[str, np.ndarray],
+    *,
+    dims: tuple[int, int] = (32, 32),
+    noise: float = 1.0,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Return `audio` and `visual`, (clips, dim) float32, of clips of the classes `labels`.
+
+    Features are max(0, M w + noise) with `dims` (audio, visual) columns and w the vector of the clip's class; M has
+    unit-variance entries, so a class's mean has about unit variance where w has unit norm, and `noise` is the standard
+    deviation of a clip around it.
+    """
+    rng = np.random.default_rng(seed)
+    runs = [(name, sum(1 for _ in group)) for name, group in groupby(labels)]
+    maps = [rng.standard_normal((dim, len(next(iter(vectors.values()))))) for dim in dims]
+    return {
+        modality: np.concatenate(
+            [
+                np.maximum(m @ vectors[name] + noise * rng.standard_normal((n, len(m))), 0).astype(np.float32)
+                for name, n in runs
+            ]
+        )
+        for modality, m in zip(("audio", "visual"), maps, strict=True)
+    }
 
 
 def small(

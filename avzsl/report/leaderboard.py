@@ -57,7 +57,7 @@ def leaderboard(summary: Summary) -> list[Row]:
     rows = []
     for benchmark, group in summary.table.groupby("benchmark", sort=False):
         best = {metric: group[f"{metric}_mean"].idxmax() for metric in METRICS}
-        methods = list(group["method"])
+        means = group.set_index("method")
         for index, values in group.iterrows():
             cells = []
             for metric in METRICS:
@@ -65,8 +65,9 @@ def leaderboard(summary: Summary) -> list[Row]:
                     compare(
                         values["method"], summary.samples[str(benchmark), values["method"]],
                         other, summary.samples[str(benchmark), other], metric,
+                        difference=float(values[f"{metric}_mean"] - means.loc[other, f"{metric}_mean"]),
                     )
-                    for other in methods
+                    for other in means.index
                     if other != values["method"]
                 )  # fmt: skip
                 cells.append(

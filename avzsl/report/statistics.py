@@ -125,12 +125,19 @@ class Comparison:
 
 
 def compare(
-    better: str, a: dict[str, np.ndarray], other: str, b: dict[str, np.ndarray], metric: str, seed: int = 0
+    better: str,
+    a: dict[str, np.ndarray],
+    other: str,
+    b: dict[str, np.ndarray],
+    metric: str,
+    seed: int = 0,
+    difference: float | None = None,
 ) -> Comparison:
     """Compare bootstrap samples (resamples, seeds) of two methods that share the draws of clips.
 
     Training seeds are drawn again as well, for each method on its own, so that neither a lucky seed nor a lucky
-    clip alone makes a difference significant.
+    clip alone makes a difference significant. `difference` is that of the means that a table shows; without it the
+    mean of the samples, which differs from it by the noise of the draws, takes its place.
     """
     generator = np.random.default_rng(seed)
 
@@ -140,5 +147,5 @@ def compare(
 
     differences = over_seeds(a[metric]) - over_seeds(b[metric])
     low, high = interval(differences)
-    point = float(a[metric].mean() - b[metric].mean())
+    point = float(a[metric].mean() - b[metric].mean()) if difference is None else difference
     return Comparison(better, other, metric, point, low, high, float((differences > 0).mean()))

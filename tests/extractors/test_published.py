@@ -72,6 +72,9 @@ def test_out_and_in_again(packed: tuple[Path, Path, pd.DataFrame], tmp_path: Pat
     table = import_features(tmp_path / "out", tmp_path / "i.safetensors", tmp_path / "i.parquet")
     values, header = read_arrays(tmp_path / "i.safetensors")
     assert header["extractor"]["weights"] == "published features"
+    import_features(tmp_path / "out", tmp_path / "i.safetensors", tmp_path / "i.parquet", extractor="mine")
+    values, header = read_arrays(tmp_path / "i.safetensors")
+    assert (header["extractor"]["name"], header["extractor"]["weights"]) == ("mine", "mine features")
     order = [header["clip_ids"].index(name) for name in "abcdef"]
     assert np.array_equal(values["audio"][order], given["audio"])
     assert np.array_equal(values["visual"][order], given["visual"])

@@ -1,0 +1,103 @@
+"""What the released row order of class embeddings costs (D1), wherever a benchmark runs one method with both orders."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from avzsl.benchmark.released_rows import released_rows
+from avzsl.config.load import SHIPPED, Benchmark, Project
+from avzsl.contracts.class_embeddings import read_embeddings
+from avzsl.contracts.schemas import EXCLUDED
+from avzsl.report.results import open_benchmarks
+from avzsl.report.statistics import METRICS, Comparison, compare
+from avzsl.report.summary import Summary
+
+DOC = "docs/fidelity-methods.md"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One metric in percent: means over seeds with every class's own vector and with the released rows."""
+
+    aligned: float
+    released: float
+    comparison: Comparison  # aligned minus released
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval of the difference leaves out zero."""
+        return self.comparison.low > 0 or self.comparison.high < 0
+
+
+@dataclass(frozen=True)
+class RowOrderCost:
+    """One pair of methods of one benchmark, and how many classes the released rows give another class's vector."""
+
+    benchmark: str
+    preset: str
+    aligned: str
+    released: str
+    seeds: int
+    classes: int  # of the data set: their order decides which vector a class gets
+    wrong: int
+    unseen: int  # test classes
+    wrong_unseen: int
+    costs: tuple[Cost, ...]  # in the order of METRICS
+
+
+def row_pairs(project: Project, benchmark: Benchmark) -> list[tuple[str, str]]:
+    """Return the methods (aligned, as_released) of a benchmark that differ in `training.class_rows` alone."""
+    found: dict[str, dict[str, str]] = {}
+    for name in benchmark.methods:
+        method = project.method(name, benchmark)
+        training = method.training.under(benchmark.preset)
+        # How often checkpoints are written changes no result; values to search matter where a search is made.
+        rest = [
+            method.config.module, method.options, method.config.search if training.search_trials else None,
+            training.model_dump(mode="json", exclude={"class_rows", "checkpoint_seconds"}),
+        ]  # fmt: skip
+        found.setdefault(json.dumps(rest, sort_keys=True), {}).setdefault(str(training.class_rows), name)
+    return [(pair["aligned"], pair["as_released"]) for pair in found.values() if len(pair) == 2]
+
+
+def row_order_costs(project: Project, summary: Summary, results: Path) -> list[RowOrderCost]:
+    """Return what the released rows cost each pair of each benchmark; no pair, no entry.
+
+    Reads the class embeddings of data sets with a pair; raises DataError if they are missing.
+    """
+    table = summary.table.set_index(["benchmark", "method"])
+    costs = []
+    for files in open_benchmarks(project, Path(results)):
+        pairs = row_pairs(project, files.config)
+        if not pairs:
+            continue
+        embeddings = read_embeddings(files.dataset_folder / "embeddings.safetensors")
+        phrases = dict(zip(embeddings.class_names, embeddings.phrases, strict=True))
+        given = released_rows(phrases, embeddings.class_names)
+        wrong = {name for name, other in given.items() if name != other}
+        classes = files.classes[files.classes["role"] != EXCLUDED]
+        unseen = set(classes.loc[classes["role"] == "test_unseen", "class_name"])
+        for aligned, released in pairs:
+            values = []
+            for metric in METRICS:
+                own, other = (float(table.loc[(files.name, m), f"{metric}_mean"]) for m in (aligned, released))
+                samples = (summary.samples[files.name, m] for m in (aligned, released))
+                values.append(Cost(own, other, compare(aligned, next(samples), released, next(samples), metric, difference=own - other)))  # fmt: skip
+            costs.append(
+                RowOrderCost(
+                    files.name, files.config.preset, aligned, released, len(files.config.seeds), len(given), len(wrong),
+                    len(unseen), len(unseen & wrong), tuple(values),
+                )
+            )  # fmt: skip
+    return costs
+
+
+def explanation(out: Path) -> str | None:
+    """Return the address of the explanation relative to the page `out`; None if the page lies outside this checkout."""
+    root = SHIPPED.parent
+    if not (root / DOC).is_file() or not out.resolve().is_relative_to(root):
+        return None
+    return Path(os.path.relpath(root / DOC, out.resolve().parent)).as_posix()
