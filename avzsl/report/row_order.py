@@ -68,7 +68,6 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
 
     Reads the class embeddings of data sets with a pair; raises DataError if they are missing.
     """
-    table = summary.table.set_index(["benchmark", "method"])
     costs = []
     for files in open_benchmarks(project, Path(results)):
         pairs = row_pairs(project, files.config)
@@ -81,18 +80,22 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
         classes = files.classes[files.classes["role"] != EXCLUDED]
         unseen = set(classes.loc[classes["role"] == "test_unseen", "class_name"])
         for aligned, released in pairs:
-            values = []
-            for metric in METRICS:
-                own, other = (float(table.loc[(files.name, m), f"{metric}_mean"]) for m in (aligned, released))
-                samples = (summary.samples[files.name, m] for m in (aligned, released))
-                values.append(Cost(own, other, compare(aligned, next(samples), released, next(samples), metric, difference=own - other)))  # fmt: skip
             costs.append(
                 RowOrderCost(
                     files.name, files.config.preset, aligned, released, len(files.config.seeds), len(given), len(wrong),
-                    len(unseen), len(unseen & wrong), tuple(values),
+                    len(unseen), len(unseen & wrong), tuple(_cost(summary, files.name, aligned, released, m) for m in METRICS),
                 )
             )  # fmt: skip
     return costs
+
+
+def _cost(summary: Summary, benchmark: str, aligned: str, released: str, metric: str) -> Cost:
+    of_benchmark = summary.table[summary.table["benchmark"] == benchmark]
+    means = dict(zip(of_benchmark["method"], of_benchmark[f"{metric}_mean"], strict=True))
+    samples = [summary.samples[benchmark, method] for method in (aligned, released)]
+    difference = means[aligned] - means[released]
+    comparison = compare(aligned, samples[0], released, samples[1], metric, difference=difference)
+    return Cost(means[aligned], means[released], comparison)
 
 
 def explanation(out: Path) -> str | None:
