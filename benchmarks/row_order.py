@@ -81,7 +81,7 @@ def configure(
         path.write_text(text, encoding="utf-8")
 
 
-def make_features(folder: Path, noise: float) -> None:
+def make_features(folder: Path, noise: float, draw: int) -> None:
     """Write features of every clip of the split, from its class's own vector, in the published layout."""
     results = folder / "results" / NAME
     embeddings = read_embeddings(results / "embeddings.safetensors")
@@ -91,7 +91,7 @@ def make_features(folder: Path, noise: float) -> None:
     pack = folder / "made" / "pack.safetensors", folder / "made" / "pack.parquet"
     write_arrays(
         pack[0],
-        clip_features(clips["class_name"], vectors, dims=(512, 512), noise=noise),
+        clip_features(clips["class_name"], vectors, dims=(512, 512), noise=noise, seed=draw),
         {"clip_ids": clips["clip_id"].tolist()},
     )
     manifest = clips[["clip_id"]].assign(shard=0, status="ok", row=np.arange(len(clips)), windows=1)
@@ -114,6 +114,7 @@ def compare(
     noise: float,
     training: dict[str, int],
     presets: tuple[str, ...] = PRESETS,
+    draw: int = 0,
 ) -> pd.DataFrame:
     """Run the project in `folder` and return a row a preset: means, difference and interval of S, U, HM and ZSL.
 
@@ -122,7 +123,7 @@ def compare(
     folder = folder.resolve()
     configure(folder, splits.resolve(), vectors.resolve(), seeds, training, presets)
     snakemake(folder, f"results/{NAME}/splits/imported/split.parquet", f"results/{NAME}/embeddings.safetensors")
-    make_features(folder, noise)
+    make_features(folder, noise, draw)
     snakemake(folder)
     project, results = load_project(folder / "config" / "config.yaml"), folder / "results"
     rows = []
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="keep the project here, with its page")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--noise", type=float, default=2.0)
+    parser.add_argument("--draw", type=int, default=0, help="seed of the linear map and the noise")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=128)
@@ -151,7 +153,7 @@ def main() -> None:
     training = {"epochs": o.epochs, "batches_per_epoch": o.batches, "batch_size": o.batch_size}
     with tempfile.TemporaryDirectory() as temporary:
         folder = o.report or Path(temporary)
-        table = compare(folder, o.splits, o.vectors, o.seeds, o.noise, training)
+        table = compare(folder, o.splits, o.vectors, o.seeds, o.noise, training, draw=o.draw)
         runs = pd.read_csv(folder / "results" / "runs.csv")
     print(runs.groupby(["preset", "method"], sort=False)[list(SHORT)].agg(["mean", "std"]).round(1).to_string())
     print(table.round(1).to_string(index=False))
