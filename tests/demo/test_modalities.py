@@ -36,7 +36,7 @@ def test_each_modality_alone_falls_clearly_short(tmp_path: Path) -> None:
     audio, visual, labels = [], [], []
     for number, cls in enumerate(classes):
         windows = [next(iter(read(path, settings, ClipInfo()))) for path in sorted((tmp_path / cls.name).iterdir())]
-        heard, shown = networks.embed(windows)
+        heard, shown = networks.embed(windows)()
         audio.append(heard)
         visual.append(shown)
         labels += [number] * len(windows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -237,3 +239,21 @@ def test_as_released_and_corrected_differ_by_the_listed_options():
             assert f"`{option}`" in page, (name, option)
     for option in ("stage2_schedule", "beta", "class_rows", "calibration"):
         assert f"`{option}`" in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["avca", "cjme"])
+def test_a_compiled_loss_is_the_loss(name, monkeypatch):
+    # torch's compiler asks every loaded module for attributes, at which a placeholder of yt-dlp raises.
+    for module in [module for module in sys.modules if module.split(".")[0] == "yt_dlp"]:
+        monkeypatch.delitem(sys.modules, module)
+    method, clips = make(name), batch(32)
+    method.train()
+    parameters = method.trained()
+    plain = method.loss(clips)
+    gradients = torch.autograd.grad(plain, parameters, allow_unused=True)
+    compiled = torch.compile(method.loss)(clips)
+    torch.testing.assert_close(compiled, plain)
+    for got, wanted in zip(torch.autograd.grad(compiled, parameters, allow_unused=True), gradients, strict=True):
+        if wanted is not None:
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,10 @@ def test_other_arithmetic_and_calibration_run(toy, tmp_path, change):
 
 
 @pytest.mark.slow
-def test_a_compiled_loss_learns_the_same(toy, tmp_path):
+def test_a_compiled_loss_learns_the_same(toy, tmp_path, monkeypatch):
+    # torch's compiler asks every loaded module for attributes, at which a placeholder of yt-dlp raises.
+    for name in [name for name in sys.modules if name.split(".")[0] == "yt_dlp"]:
+        monkeypatch.delitem(sys.modules, name)
     plain = go(toy, tmp_path / "plain", method("cjme", epochs=2))
     compiled = go(toy, tmp_path / "compiled", method("cjme", epochs=2, compile=True))
     assert compiled["zsl"] == pytest.approx(plain["zsl"], abs=25)
