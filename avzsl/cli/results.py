@@ -27,7 +27,6 @@ def run(options: argparse.Namespace) -> int:
     from avzsl.report import collect, terminal_table
 
     project = load_project(options.config)
-    sys.stdout.write(
-        terminal_table(collect(project, Path(project.config.results)), shutil.get_terminal_size((120, 0)).columns)
-    )
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(terminal_table(collect(project, Path(project.config.results)), width))
     return 0

@@ -25,6 +25,7 @@ from avzsl.report.statistics import METRICS, collect_hits, interval, resample, s
 
 logger = logging.getLogger(__name__)
 
+WIDEST = 1000
 SHORT = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
 
 
@@ -165,10 +166,16 @@ def spread(row: Any, metric: str) -> str:
     return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
 
 
-def terminal_table(summary: Summary, width: int = 120) -> str:
-    """Return the results as plain text: mean and spread over seeds, chance below each benchmark's rows."""
-    stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(_rich_table(summary))
+def terminal_table(summary: Summary, width: int | None = None) -> str:
+    """Return the results as plain text: mean and spread over seeds, chance below each benchmark's rows.
+
+    Without a `width` it is as wide as its columns need; in a narrower one names are folded, never cut.
+    """
+    stream, table = io.StringIO(), _rich_table(summary)
+    console = Console(file=stream, width=width or WIDEST, color_system=None)
+    if width is None:
+        console.width = console.measure(table).maximum
+    console.print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
@@ -177,7 +184,8 @@ def _rich_table(summary: Summary) -> Table:
         title="Mean per-class accuracy in percent, mean ± standard deviation over seeds", title_justify="left"
     )
     for name in ("benchmark", "method", *SHORT.values(), "seeds", "clips used"):
-        table.add_column(name, justify="left" if name in ("benchmark", "method") else "right")
+        left = name in ("benchmark", "method")
+        table.add_column(name, justify="left" if left else "right", overflow="fold")
     for benchmark, rows in summary.table.groupby("benchmark", sort=False):
         for position, (_, row) in enumerate(rows.iterrows()):
             table.add_row(

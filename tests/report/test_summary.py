@@ -52,6 +52,17 @@ def test_terminal_table_says_chance_and_random_weights(world: World) -> None:
     assert "±" in text
 
 
+def test_names_in_the_table_are_never_cut(world: World) -> None:
+    summary = summarise(world.project, world.results)
+    summary.table["method"] = "a-variant-with-a-long-name-" + summary.table["method"]
+    names = [str(name) for name in summary.table["method"]]
+    text = terminal_table(summary)
+    assert all(name in text for name in names)
+    folded = terminal_table(summary, width=90)
+    assert max(map(len, folded.splitlines())) <= 90
+    assert "…" not in text + folded
+
+
 def test_a_missing_run_is_one_sentence_with_its_file(tmp_path) -> None:
     world = make_world(tmp_path)
     lost = world.results / "benchmarks" / "toy" / "runs" / "cjme" / "seed-1" / "predictions.parquet"
