@@ -22,6 +22,11 @@ def checked_project():
     if "benchmarks" in overriding:
         given["benchmarks"] = overriding["benchmarks"]
     files = workflow.config_settings.configfiles
+    if not (files or given or Path("config/config.yaml").is_file()):
+        sys.exit(
+            "avzsl: there is no config/config.yaml in this folder; write one, name one with --configfile, "
+            "or say what to build: --config benchmarks=demo"
+        )
     # With a --configfile of the user's, data sets and methods are looked for beside it first.
     source = files[-1] if files else "config/config.yaml"
     given.pop("configfile", None)
@@ -45,9 +50,18 @@ LOGS = "logs"
 BENCHMARKS = list(project.benchmarks)
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
-# One run at a time writes to a results folder. Unlike Snakemake's own lock the kernel drops this one
-# when the process dies in whatever way, so that no lock ever waits for a human (profiles/default: nolock).
-if workflow.is_main_process and not workflow.dryrun:
+
+def only_asks():
+    """Whether this call makes nothing. Snakemake knows its executor (workflow.dryrun) only after reading this file."""
+    questions = {"--summary", "-S", "--detailed-summary", "-D", "--report", "--dag"}
+    questions |= {"--rulegraph", "--filegraph", "--d3dag", "--lint", "--list-rules"}
+    given = {argument.split("=")[0] for argument in sys.argv[1:]}
+    return workflow.output_settings.dryrun or bool(questions & given)
+
+
+# One run at a time writes to a results folder; asking is allowed at any time. Unlike Snakemake's own lock the kernel
+# drops this one when the process dies in whatever way, so that no lock ever waits for a human (profiles: nolock).
+if workflow.is_main_process and not only_asks():
     try:
         run_lock = hold_lock(
             Path(RESULTS) / ".lock", "another run is writing to this results folder"
