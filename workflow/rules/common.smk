@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from avzsl.config.load import load_project
+from avzsl.contracts.atomic import sweep
 from avzsl.contracts.devices import wants_gpu
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.jobs import hold_lock
 from avzsl.contracts.leftovers import settle
+from avzsl.contracts.step import give_up_without_daemon
 from splits.catalogs import check_options
 
 
@@ -67,8 +69,13 @@ if workflow.is_main_process and not only_asks():
             Path(RESULTS) / ".lock", "another run is writing to this results folder"
         )
         settle()
+        sweep(RESULTS)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
+
+# On SLURM a job is a Snakemake that waits for another, which runs the script; the script looks after itself.
+if not workflow.is_main_process:
+    give_up_without_daemon()
 
 
 def gpus(wildcards):
