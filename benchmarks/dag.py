@@ -1,12 +1,12 @@
 """Measure what the DAG costs: CPU time and memory of `snakemake -n` for catalogues of 2,000 to 2,000,000 clips.
 
     python benchmarks/dag.py                    # dry runs of the real workflow for synthetic catalogues
-    python benchmarks/dag.py --done             # also: dry runs when every file is there and nothing is to be done
+    python benchmarks/dag.py --done             # also: dry run and real run again when every file is there
     python benchmarks/dag.py --clips 200000     # one size
 
 The DAG depends on the number of shards alone, so a catalogue of any size is one number in a YAML. The figures are
 those of the operating system for the Snakemake process and its children (CPU seconds: user + system; memory: peak
-resident set), so other work on the machine disturbs them little.
+resident set), so other work on the machine disturbs them little; each is the least of three.
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ def snakemake(folder: Path, *arguments: str) -> tuple[Cost, str]:
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, wall, jobs[0] if jobs else 0), text
 
 
+def least(folder: Path, *arguments: str) -> tuple[Cost, str]:
+    """Run Snakemake three times; return the cheapest and what it printed."""
+    return min((snakemake(folder, *arguments) for _ in range(3)), key=lambda pair: pair[0].cpu_s)
+
+
 def finish(folder: Path) -> None:
     """Put an empty file wherever the DAG has an output, and let Snakemake record them as its own."""
     _, text = snakemake(folder, "--summary", "--quiet")
@@ -93,13 +98,14 @@ def measure(clips: int, done: bool) -> list[tuple[str, int, Cost]]:
     with tempfile.TemporaryDirectory(prefix="avzsl-dag-") as name:
         folder = Path(name)
         write_project(folder, shards)
-        rows = [("dry run", shards, snakemake(folder, "-n", "--quiet", "rules")[0])]
+        rows = [("dry run", shards, least(folder, "-n", "--quiet", "rules")[0])]
         if done:
             finish(folder)
-            cost, text = snakemake(folder, "-n")
-            if "Nothing to be done" not in text:
-                raise SystemExit(f"something is to be done after everything is done:\n{text[-3000:]}")
-            rows.append(("nothing to do", shards, cost))
+            for what, arguments in (("done: dry run", ["-n"]), ("done: run again", [])):
+                cost, text = least(folder, *arguments)
+                if "Nothing to be done" not in text:
+                    raise SystemExit(f"something is to be done after everything is done:\n{text[-3000:]}")
+                rows.append((what, shards, cost))
     return rows
 
 
@@ -107,22 +113,25 @@ def main() -> int:
     """Print a row for each size; return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=SIZES, help="sizes of the catalogue")
-    parser.add_argument("--done", action="store_true", help="also measure a dry run that finds nothing to do")
+    parser.add_argument("--done", action="store_true", help="also measure runs that find nothing to do")
     options = parser.parse_args()
     missed = False
     print(
-        f"{'clips':>9} {'shards':>6} {'jobs':>6}  {'':13} {'CPU s':>6} {'peak MB':>8} {'wall s':>7}  goal", flush=True
+        f"{'clips':>9} {'shards':>6} {'jobs':>6}  {'':15} {'CPU s':>6} {'peak MB':>8} {'wall s':>7}  goal", flush=True
     )
     for clips in options.clips:
-        for what, shards, cost in measure(clips, options.done):
+        rows = measure(clips, options.done)
+        for what, shards, cost in rows:
             verdict = ""
             if clips in GOALS:
                 seconds, megabytes = GOALS[clips]
+                if what == "done: run again":  # takes no longer than the dry run that has everything to do
+                    seconds = min(seconds, rows[0][2].cpu_s)
                 met = cost.cpu_s < seconds and cost.peak_mb < megabytes
                 missed |= not met
-                verdict = f"{'met' if met else 'MISSED'}: {seconds:g} s, {megabytes:g} MB"
+                verdict = f"{'met' if met else 'MISSED'}: {seconds:.3g} s, {megabytes:g} MB"
             print(
-                f"{clips:9,} {shards:6} {cost.jobs:6}  {what:13} {cost.cpu_s:6.1f} {cost.peak_mb:8.0f} {cost.wall_s:7.1f}  {verdict}",
+                f"{clips:9,} {shards:6} {cost.jobs:6}  {what:15} {cost.cpu_s:6.1f} {cost.peak_mb:8.0f} {cost.wall_s:7.1f}  {verdict}",
                 flush=True,
             )
     return int(missed)

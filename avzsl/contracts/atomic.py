@@ -6,11 +6,14 @@ import contextlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from avzsl.contracts.errors import DataError
+
+_PREFIX = ".tmp-"
 
 
 @contextlib.contextmanager
@@ -24,7 +27,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept because some writers choose their format by it.
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,6 +41,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | Path, older_s: float = 3600) -> None:
+    """Remove what processes that were killed were just writing below `folder`: unfinished files not touched for long."""
+    for path in Path(folder).rglob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > older_s:
+                path.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -189,6 +189,64 @@ def test_a_node_that_goes_down_with_its_jobs(undisturbed: Path, project: Path) -
     assert counts(project)["media"] == SHARDS
 
 
+@pytest.mark.parametrize("step", ["0", "batch"])
+def test_the_daemon_of_a_jobs_step_killed(undisturbed: Path, project: Path, step: str) -> None:
+    # Long enough that a job that is not given up would hold up the run for longer than the test waits.
+    with running(project, slow="600") as process:
+        jobs = wait_for(
+            "both shards at work", lambda: len(features_at_work(project)) == 2 and features_at_work(project)
+        )
+        one, other = jobs  # type: ignore[misc]
+        worker = process_of(one, project)
+        os.kill(daemon_of(one, step), signal.SIGKILL)
+        wait_for("the job is given up", lambda: one.number not in {job.number for job in features_at_work(project)}, 60)
+        wait_for("its process ends", lambda: not Path(f"/proc/{worker}").exists(), 60)
+        os.kill(process_of(other, project), signal.SIGKILL)
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    states = Counter(job.state for job in cluster_jobs(project) if job.rule == "extract")
+    assert states == {"COMPLETED": 2, "CANCELLED": 1, "FAILED": 1}
+    assert counts(project)["media"] == SHARDS, "nothing else is done twice"
+
+
+def test_a_job_given_up_for_dead_wakes_after_its_next_attempt(undisturbed: Path, project: Path) -> None:
+    with running(project, slow="40") as process:
+        [first, *_] = wait_for("features at work", lambda: features_at_work(project))  # type: ignore[misc]
+        worker = process_of(first, project)
+        above = parent_of(worker)
+        # As on a node that SLURM lost: nobody can end these processes, and they know nothing of it. (Stopped before
+        # their daemon dies, they would get a hang-up from the kernel.)
+        daemon = daemon_of(first, "0")
+        os.kill(daemon, signal.SIGKILL)
+        wait_for("the daemon is gone", lambda: parent_of(above) != daemon, 2)
+        for frozen in (above, worker):
+            os.kill(frozen, signal.SIGSTOP)
+        subprocess.run(["scancel", first.number], check=True)
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    for frozen in (above, worker):
+        os.kill(frozen, signal.SIGCONT)
+    wait_for("they end", lambda: not Path(f"/proc/{worker}").exists() and not Path(f"/proc/{above}").exists(), 90)
+    assert differences(undisturbed, project) == [], "what they still do changes nothing"
+    before = counts(project)
+    with running(project) as process:
+        finish(process, project)
+    assert differences(undisturbed, project) == []
+    assert counts(project)["extract"] == before["extract"], "nothing is extracted again"
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+
+
+def daemon_of(job: ClusterJob, step: str) -> int:
+    """Return the process of slurmstepd that watches over a step of a job."""
+    listed = subprocess.run(
+        ["pgrep", "-f", rf"slurmstepd: \[{job.number}\.{step}\]"], capture_output=True, text=True, check=True
+    )
+    return int(listed.stdout.split()[0])
+
+
 def scontrol(*arguments: str) -> None:
     subprocess.run(["scontrol", *arguments], check=True, capture_output=True)
 

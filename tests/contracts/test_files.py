@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avzsl.contracts.arrays import read_arrays, write_arrays
-from avzsl.contracts.atomic import replacing, write_json, write_text
+from avzsl.contracts.atomic import replacing, sweep, write_json, write_text
 from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.hashing import safe_name, shard_of
 from avzsl.contracts.jobs import hold_lock
@@ -173,3 +173,17 @@ def test_the_lock_holds_against_others_and_dies_with_its_process(tmp_path: Path)
         holder.kill()
         holder.wait()
     hold_lock(lock, "busy").close()
+
+
+def test_what_a_killed_process_was_writing_is_removed_later(tmp_path: Path) -> None:
+    folder = tmp_path / "a/b"
+    folder.mkdir(parents=True)
+    with replacing(folder / "table.parquet") as fresh:
+        stale = folder / ".tmp-stale.parquet"
+        for path in (stale, folder / "table.json"):
+            path.write_text("x", encoding="utf-8")
+            os.utime(path, (0, 0))
+        sweep(tmp_path)
+        assert not stale.exists()
+        assert fresh.exists(), "somebody writes it at this moment"
+        assert (folder / "table.json").exists()

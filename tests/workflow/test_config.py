@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from avzsl.contracts.jobs import hold_lock
 from tests.workflow.conftest import Run, write_config
 
 
@@ -52,3 +53,24 @@ def test_an_unknown_key_of_a_catalogue_names_file_and_key(tmp_path: Path, run: R
     assert result.returncode == 1
     assert "catalog.rot" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_folder_without_configuration_is_told_what_to_do(tmp_path: Path, run: Run) -> None:
+    result = run("-n", check=False)
+    assert result.returncode == 1
+    assert "there is no config/config.yaml in this folder" in result.stderr
+    assert "Job stats" in run("-n", "--config", "benchmarks=demo").stdout
+
+
+@pytest.mark.parametrize("question", ["-n", "--summary", "--lint"])
+def test_asking_is_allowed_while_a_run_is_at_work(tmp_path: Path, run: Run, question: str) -> None:
+    write_config(tmp_path, "config.yaml", {"benchmarks": "demo"})
+    with hold_lock(tmp_path / "results/.lock", "busy"):
+        run(question)
+        assert "another run is writing" in run(check=False).stderr
+
+
+def test_asking_leaves_no_lock(tmp_path: Path, run: Run) -> None:
+    write_config(tmp_path, "config.yaml", {"benchmarks": "demo"})
+    run("-n")
+    assert not (tmp_path / "results").exists()

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from avzsl.config.load import load_project
+from avzsl.contracts.atomic import sweep
 from avzsl.contracts.devices import wants_gpu
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.jobs import hold_lock
 from avzsl.contracts.leftovers import settle
+from avzsl.contracts.step import give_up_without_daemon
 from splits.catalogs import check_options
 
 
@@ -22,6 +24,11 @@ def checked_project():
     if "benchmarks" in overriding:
         given["benchmarks"] = overriding["benchmarks"]
     files = workflow.config_settings.configfiles
+    if not (files or given or Path("config/config.yaml").is_file()):
+        sys.exit(
+            "avzsl: there is no config/config.yaml in this folder; write one, name one with --configfile, "
+            "or say what to build: --config benchmarks=demo"
+        )
     # With a --configfile of the user's, data sets and methods are looked for beside it first.
     source = files[-1] if files else "config/config.yaml"
     given.pop("configfile", None)
@@ -45,16 +52,30 @@ LOGS = "logs"
 BENCHMARKS = list(project.benchmarks)
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
-# One run at a time writes to a results folder. Unlike Snakemake's own lock the kernel drops this one
-# when the process dies in whatever way, so that no lock ever waits for a human (profiles/default: nolock).
-if workflow.is_main_process and not workflow.dryrun:
+
+def only_asks():
+    """Whether this call makes nothing. Snakemake knows its executor (workflow.dryrun) only after reading this file."""
+    questions = {"--summary", "-S", "--detailed-summary", "-D", "--report", "--dag"}
+    questions |= {"--rulegraph", "--filegraph", "--d3dag", "--lint", "--list-rules"}
+    given = {argument.split("=")[0] for argument in sys.argv[1:]}
+    return workflow.output_settings.dryrun or bool(questions & given)
+
+
+# One run at a time writes to a results folder; asking is allowed at any time. Unlike Snakemake's own lock the kernel
+# drops this one when the process dies in whatever way, so that no lock ever waits for a human (profiles: nolock).
+if workflow.is_main_process and not only_asks():
     try:
         run_lock = hold_lock(
             Path(RESULTS) / ".lock", "another run is writing to this results folder"
         )
         settle()
+        sweep(RESULTS)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
+
+# On SLURM a job is a Snakemake that waits for another, which runs the script; the script looks after itself.
+if not workflow.is_main_process:
+    give_up_without_daemon()
 
 
 def gpus(wildcards):
