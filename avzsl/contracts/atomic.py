@@ -13,7 +13,8 @@ from typing import Any
 
 from avzsl.contracts.errors import DataError
 
-_PREFIX = ".tmp-"
+# Names of ours alone: `sweep` removes by them.
+_PREFIX = ".avzsl-unfinished-"
 
 
 @contextlib.contextmanager

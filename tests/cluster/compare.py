@@ -22,7 +22,7 @@ def results(folder: Path) -> dict[str, Path]:
     # Event files are for watching: their names and content hold host and time, and history.parquet has their numbers.
     kept = (p for p in files if p.suffix not in WORKING and p.name not in WORKING and "tensorboard" not in p.parts)
     # What a process was writing when it was killed; a later run removes it.
-    kept = (p for p in kept if not p.name.startswith(".tmp-"))
+    kept = (p for p in kept if not p.name.startswith(".avzsl-unfinished-"))
     return {str(p.relative_to(root)): p for p in kept}
 
 

@@ -179,7 +179,7 @@ def test_what_a_killed_process_was_writing_is_removed_later(tmp_path: Path) -> N
     folder = tmp_path / "a/b"
     folder.mkdir(parents=True)
     with replacing(folder / "table.parquet") as fresh:
-        stale = folder / ".tmp-stale.parquet"
+        stale = folder / ".avzsl-unfinished-stale.parquet"
         for path in (stale, folder / "table.json"):
             path.write_text("x", encoding="utf-8")
             os.utime(path, (0, 0))
