@@ -84,13 +84,14 @@ class Calibration:
         for start in range(0, len(labels), CACHED_ROWS):
             part = slice(start, start + CACHED_ROWS)
             piece = distances[part]
-            if not np.isfinite(piece).all():
-                raise AvzslError("the model gives distances that are not finite; lower training.lr")
             (piece + bar_unseen).argmin(1, out=self.nearest_seen[part])
             (piece + bar_seen).argmin(1, out=self.nearest_unseen[part])
         rows = np.arange(len(labels))
         # In float64 the difference of two float32 distances is exact, so that no rounding decides a tie.
         self.gap = distances[rows, self.nearest_unseen].astype(np.float64) - distances[rows, self.nearest_seen]
+        # The smallest distance of a clip that has NaN, or nothing finite, is not finite: argmin takes the first NaN.
+        if not np.isfinite(self.gap).all():
+            raise AvzslError("the model gives distances that are not finite; lower training.lr")
         self._seen_wins_tie = self.nearest_seen < self.nearest_unseen
 
     def predict(self, beta: float) -> IntArray:
@@ -121,12 +122,17 @@ class Calibration:
     @cached_property
     def empty(self) -> IntArray:
         """Columns of classes without a clip: they stay candidates, but no mean counts them."""
-        return np.flatnonzero(np.bincount(self.labels, minlength=self.classes) == 0)
+        return np.flatnonzero(self._counts == 0)
+
+    @cached_property
+    def _counts(self) -> IntArray:
+        """Clips of each class."""
+        return np.bincount(self.labels, minlength=self.classes)
 
     @cached_property
     def _weights(self) -> FloatArray:
         """Weight of each clip in S or U: 1 / (clips of its class x classes with clips on its side)."""
-        counts = np.bincount(self.labels, minlength=self.classes)
+        counts = self._counts
         filled = counts > 0
         sides = np.where(self.seen, (filled & self.seen).sum(), (filled & ~self.seen).sum())
         return 1.0 / (counts[self.labels] * sides[self.labels])
@@ -149,7 +155,7 @@ class Calibration:
         betas = np.asarray(betas, np.float64)
         seen = lose[-1] - lose[np.searchsorted(at_l, betas, side="right")]
         unseen = win[np.searchsorted(at_w, betas, side="right")]
-        present = self.seen[np.unique(self.labels)]
+        present = self.seen[self._counts > 0]
         nothing = np.full(betas.shape, np.nan)
         return (seen if present.any() else nothing), (unseen if not present.all() else nothing)
 

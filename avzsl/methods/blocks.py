@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CACHED_ROWS = 512
+CACHED_ROWS = 1024
+# Squared distances below this share of a point's own squared norm are taken from differences.
+NEAR = 0.1
 PROCESSOR = Path("/proc/cpuinfo")
 
 
@@ -98,18 +100,34 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -
 def pairwise(points: Tensor, classes: Tensor) -> Tensor:
     """Return Euclidean distances (N, C) between `points` (N, D) and `classes` (C, D).
 
-    By the matrix-product formula in float64: closer to the true value than float32 differences, and several times
-    faster. (The same formula in float32, which `torch.cdist` takes above 25 rows, loses three digits for near points.)
+    By the matrix-product formula, several times faster than differences. Where a gradient is wanted, on a GPU and for
+    other types than float32 it is taken in float64. Elsewhere in float32 about the centre of the classes, with the near
+    pairs, for which the formula cancels, from their differences: the relative error stays below 1e-5, that of a float32
+    network. (`torch.cdist` takes the formula in float32 above 25 rows, for near points with an error up to 1e-2.)
     """
-    p, c = points.double(), classes.double()
-    squared_p, squared_c, turned = (p * p).sum(1, keepdim=True), (c * c).sum(1), c.T
-    if squared_p.requires_grad or squared_c.requires_grad or p.is_cuda:
-        squared = torch.addmm(squared_c, p, turned, alpha=-2) + squared_p
+    if points.requires_grad or classes.requires_grad or points.is_cuda or points.dtype is not torch.float32:
+        p, c = points.double(), classes.double()
+        squared = torch.addmm((c * c).sum(1), p, c.T, alpha=-2) + (p * p).sum(1, keepdim=True)
         return squared.clamp_min(0).to(points.dtype).sqrt()
-    # Without a gradient on the CPU, in pieces that stay in the cache.
-    result = torch.empty(len(p), len(c), dtype=points.dtype)
-    for start in range(0, len(p), CACHED_ROWS):
-        part = slice(start, start + CACHED_ROWS)
-        piece = torch.addmm(squared_c, p[part], turned, alpha=-2).add_(squared_p[part])
-        result[part].copy_(piece).clamp_min_(0).sqrt_()
+    centre = classes.mean(0)
+    p, c = points - centre, classes - centre
+    squared_p, squared_c, factor = (p * p).sum(1, keepdim=True), (c * c).sum(1), -2 * c
+    result = torch.empty(len(p), len(c))
+    for start in range(0, len(p), CACHED_ROWS):  # pieces that stay in the cache
+        rows = slice(start, start + CACHED_ROWS)
+        part, limit = p[rows], NEAR * squared_p[rows]
+        squared = _affine(part, factor, squared_c).add_(squared_p[rows])
+        # Clips first that have a near class at all: to search every pair takes twice the time of the product.
+        [some] = (squared.amin(1, keepdim=True) < limit).squeeze(1).nonzero(as_tuple=True)
+        clip, of = (squared[some] < limit[some]).nonzero(as_tuple=True)
+        squared[some[clip], of] = (part[some[clip]] - c[of]).square().sum(1)
+        torch.sqrt(squared, out=result[rows])
     return result
+
+
+def _affine(a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
+    """Return a b^T + bias by the faster library."""
+    if mkl_is_held_back():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+        return product
+    return functional.linear(a, b, bias)

@@ -230,6 +230,21 @@ def test_pairwise_is_the_euclidean_distance_with_and_without_gradient():
     assert torch.isfinite(points.grad).all()
 
 
+def test_pairwise_keeps_its_accuracy_for_near_points_far_from_the_origin():
+    rng = torch.Generator().manual_seed(0)
+    classes = 50 + torch.randn(40, 64, generator=rng)
+    points = classes.repeat(30, 1) + 10 ** torch.linspace(-6, 1, 1200)[:, None] * torch.randn(1200, 64, generator=rng)
+    points[7] = classes[3]
+    true = (points.double()[:, None] - classes.double()).norm(dim=2)
+    got = pairwise(points, classes)
+    assert got[7, 3] == 0
+    assert ((got - true).abs() / true.clamp_min(1e-30)).max() < 1e-5
+    assert ((torch.cdist(points, classes) - true).abs() / true.clamp_min(1e-30)).max() > 1e-2
+    # A class that is there twice is as far from every clip as its double: ties stay ties.
+    twice = pairwise(points, torch.cat([classes, classes[:1]]))
+    assert torch.equal(twice[:, 0], twice[:, -1])
+
+
 def test_as_released_and_corrected_differ_by_the_listed_options():
     """docs/fidelity-methods.md names every option of the presets."""
     page = (SHIPPED.parent / "docs" / "fidelity-methods.md").read_text(encoding="utf-8")
