@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import resource
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -225,22 +226,23 @@ def evaluation() -> None:
     w = torch.from_numpy(rng.standard_normal((classes, 64)).astype(np.float32)).relu()
     labels = rng.integers(0, classes, clips)
     z = (w[labels] + 2 * torch.from_numpy(rng.standard_normal((clips, 64)).astype(np.float32))).relu()
-    plain_scores, plain = timed(lambda: plain_evaluate(z, w, torch.from_numpy(ids[labels]), ids, seen, 309), 2)
-    ours, mine = timed(lambda: Calibration(pairwise(z, w).numpy(), labels, seen).best(), 10)
+    plain_scores, plain = timed(lambda: plain_evaluate(z, w, torch.from_numpy(ids[labels]), ids, seen, 309), 5)
+    ours, mine = timed(lambda: Calibration(pairwise(z, w).numpy(), labels, seen).best(), 50)
     matrix = pairwise(z, w).numpy()
-    _, scored = timed(lambda: Calibration(matrix, labels, seen).best(), 10)
+    _, scored = timed(lambda: Calibration(matrix, labels, seen).best(), 50)
     print(f"plain {1000 * plain:.0f} ms   ours {1000 * mine:.1f} ms   {plain / mine:.0f} times faster")
     print(f"of which calibration, every beta, from the one matrix of distances: {1000 * scored:.1f} ms")
     print(f"HM plain {plain_scores[2]:.6f}, ours {ours.hm:.6f} at beta {ours.beta:.1f}")
 
 
 def timed(call: Any, repeats: int) -> tuple[Any, float]:
-    """Return the result of `call` and its mean CPU seconds, after one call to warm up."""
-    result = call()
-    started = clock()
+    """Return the result of `call` and the median of its CPU seconds, after one call to warm up."""
+    result, seconds = call(), []
     for _ in range(repeats):
+        started = clock()
         call()
-    return result, (clock() - started) / repeats
+        seconds.append(clock() - started)
+    return result, statistics.median(seconds)
 
 
 def memory() -> None:

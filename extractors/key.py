@@ -15,7 +15,8 @@ from avzsl.contracts.hashing import sha256_file, sha256_value
 _NO_CONTENT = {"title"}
 
 
-LIBRARIES = ("torch", "torchvision", "av", "numpy")
+# What decodes and computes.
+LIBRARIES = ("av", "numpy", "torch", "torchvision")
 
 
 def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str:
@@ -30,8 +31,7 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
         [
             "features",
             avzsl.__version__,
-            {name: importlib.metadata.version(name) for name in LIBRARIES},
-            _version(features.backend),
+            {name: version_of(name) for name in (*LIBRARIES, features.backend)},
             features.model_dump(mode="json", exclude=_NO_CONTENT),
             sha256_file(path) if path is not None and path.is_file() else weights,
             device,
@@ -44,8 +44,8 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
     )
 
 
-def _version(package: str) -> str | None:
-    """Return the installed version of the package, None where there is none: extracting then says so."""
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package, None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,10 @@ from avzsl.contracts.progress import progress
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import write_table
 from extractors.base import Features, Networks, Window, find_extractor
+from extractors.key import LIBRARIES, version_of
 from extractors.pool import DecodePool, End
 
 logger = logging.getLogger(__name__)
-
-LIBRARIES = ("av", "numpy", "torch", "torchvision")
 
 
 def extract_shard(
@@ -160,11 +158,5 @@ def _rows(rows: list[np.ndarray], dim: int) -> np.ndarray:
 
 def _versions(networks: Networks) -> dict[str, str]:
     """Return the versions of what decodes and computes."""
-    versions = {}
     backend = networks.identity.get("backend")
-    for name in (*LIBRARIES, backend) if backend else LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "?"
-    return versions
+    return {name: version_of(name) or "?" for name in ((*LIBRARIES, backend) if backend else LIBRARIES)}
