@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import safe_name, sha256_file, sha256_text
-from avzsl.contracts.progress import progress
+from avzsl.runtime.progress import progress
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import pandas as pd
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.arrays import write_arrays
-from avzsl.contracts.progress import progress
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import write_table
+from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window, find_extractor
 from extractors.key import LIBRARIES, version_of
 from extractors.pool import DecodePool, End

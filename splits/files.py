@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import model_validator
 
 from avzsl.config.base import Section
-from avzsl.contracts.download import download
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
+from avzsl.runtime.download import download
 
 # No metadata file is near this size; an archive member that claims more is refused.
 MAX_BYTES = 1 << 30

@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOOR = {"avzsl.contracts", "avzsl.config"}
+FLOOR = {"avzsl.contracts", "avzsl.config", "avzsl.runtime"}
 # What each package may import of ours; docs/architecture.md shows the same table.
 MAY_IMPORT = {
     "avzsl/contracts": {"avzsl.contracts"},
-    "avzsl/config": FLOOR,
+    "avzsl/config": {"avzsl.contracts", "avzsl.config"},
+    "avzsl/runtime": {"avzsl.contracts", "avzsl.runtime"},
     "splits": FLOOR | {"splits"},
     "extractors": FLOOR | {"extractors"},
     "avzsl/demo": FLOOR | {"avzsl.demo"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "avzsl/training": FLOOR | {"avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.published", "avzsl.tables"},
-    "avzsl/status": FLOOR | {"avzsl.status"},
+    "avzsl/inspect": FLOOR | {"avzsl.inspect"},
     "avzsl/report": FLOOR | {"avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/predict": FLOOR | {"extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }

@@ -25,9 +25,9 @@ from avzsl.acquisition.sandbox import SandboxPool
 from avzsl.acquisition.sources.build import build_sources
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.progress import Ticker, progress
 from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.runtime.progress import Ticker, progress
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import sys
 
 from avzsl import __version__
 from avzsl.contracts.errors import AvzslError
-from avzsl.contracts.jobs import setup_logging
+from avzsl.runtime.jobs import setup_logging
 
 EPILOG = """\
 The benchmark itself is built by Snakemake:

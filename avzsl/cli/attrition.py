@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from avzsl.acquisition.attrition import load_attrition, write_clip_list
     from avzsl.config.load import load_project
+    from avzsl.inspect.attrition import load_attrition, write_clip_list
 
     project = load_project(arguments.config)
     dataset = project.dataset(arguments.dataset)

@@ -24,8 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what changed; 0 also if much did."""
     from rich.console import Console
 
-    from avzsl.acquisition.diff import diff
     from avzsl.contracts.atomic import replacing
+    from avzsl.inspect.diff import diff
 
     found = diff(arguments.a, arguments.b)
     console = Console(highlight=False)

@@ -79,7 +79,6 @@ def _try(project: Project, name: str, count: int) -> str:
 
 
 def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
-    from avzsl.acquisition.attrition import read_media
     from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source
     from avzsl.acquisition.estimate import estimate
     from avzsl.acquisition.retry import Places
@@ -87,6 +86,7 @@ def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
     from avzsl.config.sources import ArchiveSource, FolderSource
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table
+    from avzsl.inspect.attrition import read_media
 
     dataset = project.dataset(name)
     places = Places(Path(project.config.results), Path(project.config.data))

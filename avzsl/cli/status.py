@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.config.load import load_project
-from avzsl.status import Stage, read_status
-from avzsl.status.verify import corrupt_files
+from avzsl.inspect import Stage, read_status
+from avzsl.inspect.verify import corrupt_files
 
 
 def add_parser(subparsers: Any) -> None:

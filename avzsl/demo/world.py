@@ -12,11 +12,11 @@ import numpy as np
 from avzsl.config.demo import WorldConfig
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import sha256_text
-from avzsl.contracts.progress import progress
 from avzsl.demo.classes import DemoClass, demo_classes
 from avzsl.demo.mp4 import write_mp4
 from avzsl.demo.picture import draw_frames
 from avzsl.demo.sound import play
+from avzsl.runtime.progress import progress
 
 logger = logging.getLogger(__name__)
 

@@ -22,6 +22,19 @@ class Dims:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Sequences of one modality: `values` (B, T, k), zero from a clip's end to the longest of the batch.
+
+    `lengths` (B,) int64 counts a clip's real steps; `times` (B, T, 2) float64 holds the seconds at which each step
+    starts and ends in its clip (as the data have them, whatever was cropped), zero where padded.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    times: Tensor
+
+
+@dataclass(frozen=True)
 class Clips:
     """A batch of clips: `audio` (B, k_a), `visual` (B, k_v), `text` (B, k_w) their class's embedding, `labels` (B,).
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import av
 
-from avzsl.contracts.progress import progress
 from avzsl.report import previews
 from avzsl.report.results import BenchmarkFiles
+from avzsl.runtime.progress import progress
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from avzsl.benchmark.data import TRAIN_SUBSETS
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import AvzslError
-from avzsl.contracts.progress import Ticker
 from avzsl.methods import Method
+from avzsl.runtime.progress import Ticker
 from avzsl.training import checkpoint
 from avzsl.training.evaluate import validate
 from avzsl.training.live import Watch

@@ -23,12 +23,12 @@ from avzsl.config.project import Tracking
 from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import sha256_value
-from avzsl.contracts.progress import progress
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import write_table
 from avzsl.evaluation import Calibration
 from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Dims, build
+from avzsl.runtime.progress import progress
 from avzsl.training.evaluate import columns, distances, embeddings
 from avzsl.training.live import live
 from avzsl.training.protocol import Job, train

@@ -24,7 +24,7 @@ from avzsl.config.load import Method, first_line
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.errors import ConfigError
-from avzsl.contracts.progress import Ticker
+from avzsl.runtime.progress import Ticker
 from avzsl.training import checkpoint
 from avzsl.training.protocol import Job, Progress, _stage
 

@@ -14,9 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from avzsl.acquisition.attrition import attrition, write_clip_list
 from avzsl.acquisition.checkup import check_clip, check_cookies, check_disk, check_ffmpeg, check_source, check_ytdlp
-from avzsl.acquisition.diff import diff, scores
 from avzsl.acquisition.estimate import estimate
 from avzsl.acquisition.release import release_shard, restore_shard
 from avzsl.acquisition.retry import Places, retry
@@ -28,6 +26,8 @@ from avzsl.config.sources import FolderSource, HttpSource, YoutubeSource
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, MEDIA_STATUS, PERMANENT_STATUS, PREDICTIONS, SPLIT
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.inspect.attrition import attrition, write_clip_list
+from avzsl.inspect.diff import diff, scores
 
 
 def media_rows(statuses: dict[str, str], **columns: object) -> pd.DataFrame:

@@ -17,9 +17,9 @@ from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.atomic import replacing, sweep, write_json, write_text
 from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.hashing import safe_name, shard_of
-from avzsl.contracts.jobs import hold_lock
 from avzsl.contracts.schemas import CLASSES, MEDIA_STATUS, PERMANENT_STATUS, SPLIT
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.runtime.jobs import hold_lock
 
 
 def split_frame() -> pd.DataFrame:
@@ -124,7 +124,7 @@ def test_a_changed_byte_of_a_table_is_found_and_the_file_set_aside_by_the_job(tm
     path.write_bytes(data)
     code = """if True:
         import sys
-        from avzsl.contracts.jobs import job
+        from avzsl.runtime.jobs import job
         with job(None):
             from avzsl.contracts.schemas import SPLIT
             from avzsl.contracts.tables import read_table
@@ -161,7 +161,7 @@ def test_permanent_statuses_are_statuses() -> None:
 
 def test_the_lock_holds_against_others_and_dies_with_its_process(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    code = "import sys,time; from avzsl.contracts.jobs import hold_lock; s=hold_lock(sys.argv[1],'busy'); print('held',flush=True); time.sleep(60)"
+    code = "import sys,time; from avzsl.runtime.jobs import hold_lock; s=hold_lock(sys.argv[1],'busy'); print('held',flush=True); time.sleep(60)"
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-import avzsl.contracts.download as module
-from avzsl.contracts.download import download
+import avzsl.runtime.download as module
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.hashing import sha256_text
+from avzsl.runtime.download import download
 
 BODY = "".join(f"line {number}\n" for number in range(5000))
 DATA = BODY.encode()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from avzsl.contracts.jobs import hold_lock
+from avzsl.runtime.jobs import hold_lock
 from tests.workflow.conftest import Run, write_config
 
 

@@ -125,7 +125,7 @@ def test_killed_in_the_middle_of_a_stage_it_is_finished_by_the_same_command(fini
 
 
 def test_two_runs_at_once_are_refused(finished: Path) -> None:
-    from avzsl.contracts.jobs import hold_lock
+    from avzsl.runtime.jobs import hold_lock
 
     with hold_lock(finished / "results/.lock", "busy"):
         result = run_in(finished)(check=False)

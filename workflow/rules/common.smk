@@ -7,11 +7,11 @@ from pathlib import Path
 
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
-from avzsl.contracts.devices import wants_gpu
+from avzsl.runtime.devices import wants_gpu
 from avzsl.contracts.errors import AvzslError
-from avzsl.contracts.jobs import hold_lock
-from avzsl.contracts.leftovers import settle
-from avzsl.contracts.step import give_up_without_daemon
+from avzsl.runtime.jobs import hold_lock
+from avzsl.runtime.leftovers import settle
+from avzsl.runtime.step import give_up_without_daemon
 from splits.catalogs import check_options
 
 

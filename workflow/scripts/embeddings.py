@@ -1,6 +1,6 @@
 """Turn the phrases of a data set's classes into vectors."""
 
-from avzsl.contracts.jobs import job
+from avzsl.runtime.jobs import job
 
 with job(snakemake.log[0], f"embeddings {snakemake.wildcards.dataset}"):
     from avzsl.config.embeddings import EmbeddingsConfig

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from avzsl.contracts.jobs import job
+from avzsl.runtime.jobs import job
 
 with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
     from avzsl.acquisition import Places, release_shard, restore_shard
     from avzsl.config.features import FeaturesConfig
     from avzsl.config.load import job_project
-    from avzsl.contracts.cache import cached
-    from avzsl.contracts.devices import wants_gpu
     from avzsl.contracts.schemas import MEDIA
     from avzsl.contracts.tables import read_table
+    from avzsl.runtime.cache import cached
+    from avzsl.runtime.devices import wants_gpu
     from extractors import extract_shard
     from extractors.key import shard_key
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from avzsl.contracts.jobs import job
+from avzsl.runtime.jobs import job
 
 with job(snakemake.log[0], f"media {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
     from avzsl.acquisition import fetch_shard
     from avzsl.acquisition.shared import settled, shard_key, shareable
     from avzsl.config.load import job_project
-    from avzsl.contracts.cache import cached
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table
+    from avzsl.runtime.cache import cached
 
     name = snakemake.wildcards.dataset
     project = job_project(snakemake.config)

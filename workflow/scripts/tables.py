@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from avzsl.contracts.jobs import job
+from avzsl.runtime.jobs import job
 
 with job(snakemake.log[0], "tables"):
     from avzsl.config.load import job_project

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avzsl.contracts.cache import cached
+from avzsl.runtime.cache import cached
 
 KEY = "ab" * 32
 

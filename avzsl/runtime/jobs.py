@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 from avzsl.contracts.errors import AvzslError, CorruptError
-from avzsl.contracts.leftovers import at_work
-from avzsl.contracts.step import give_up_without_daemon
+from avzsl.runtime.leftovers import at_work
+from avzsl.runtime.step import give_up_without_daemon
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def job(log: str | Path | None, label: str = "") -> Iterator[None]:
     """Log to standard error and to the file `log`; end with one line, not a traceback, on an AvzslError.
 
     `label` stands before every line on standard error, where jobs that run side by side mix.
-    A SLURM job whose step loses its daemon ends here (avzsl.contracts.step).
+    A SLURM job whose step loses its daemon ends here (avzsl.runtime.step).
     Exits with status 1 on an AvzslError. A corrupt file of ours is renamed to NAME.corrupt, so that the next run
     makes it again. Any other exception is a bug: it is logged and passed on.
     """

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avzsl.config.load import Benchmark, Project
-from avzsl.contracts.jobs import holder
-from avzsl.status.usage import Usage, usage_of
+from avzsl.inspect.usage import Usage, usage_of
+from avzsl.runtime.jobs import holder
 
 # Snakemake's log files lie here, in the working directory (workflow/rules/common.smk).
 LOGS = "logs"

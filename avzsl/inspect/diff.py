@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from avzsl.acquisition.attrition import read_media
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import PREDICTIONS
 from avzsl.contracts.tables import read_table
+from avzsl.inspect.attrition import read_media
 
 ABSENT = "absent"
 

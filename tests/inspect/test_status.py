@@ -14,11 +14,11 @@ import pytest
 from avzsl.cli import main
 from avzsl.config.load import Project, load_project
 from avzsl.contracts.arrays import write_arrays
-from avzsl.contracts.jobs import hold_lock
 from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import write_table
-from avzsl.status import read_status
-from avzsl.status.usage import usage_of
+from avzsl.inspect import read_status
+from avzsl.inspect.usage import usage_of
+from avzsl.runtime.jobs import hold_lock
 from tests.workflow.conftest import write_config
 
 BENCHMARK = "s\th:m:s\tmax_rss\tcpu_time\tresources\n10.5\t0:00:10\t2048.0\t30.0\t{}\n"

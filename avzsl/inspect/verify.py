@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import CorruptError, DataError
-from avzsl.contracts.progress import progress
+from avzsl.runtime.progress import progress
 
 
 def corrupt_files(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -15,7 +15,7 @@ import pytest
 JOB = """
 import os, sys, time
 from pathlib import Path
-from avzsl.contracts.step import give_up_without_daemon
+from avzsl.runtime.step import give_up_without_daemon
 give_up_without_daemon(poll_s=0.1)
 Path("begun.part").write_text(str(os.getpid()))
 Path("begun.part").rename("begun")
