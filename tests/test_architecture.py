@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOOR = {"avzsl.contracts", "avzsl.config", "avzsl.runtime"}
+FLOOR = {"avzsl.contracts", "avzsl.config", "avzsl.runtime", "avzsl.pretrained"}
 # What each package may import of ours; docs/architecture.md shows the same table.
 MAY_IMPORT = {
     "avzsl/contracts": {"avzsl.contracts"},
     "avzsl/config": {"avzsl.contracts", "avzsl.config"},
     "avzsl/runtime": {"avzsl.contracts", "avzsl.runtime"},
     "avzsl/results": FLOOR | {"avzsl.results"},
+    "avzsl/pretrained": {"avzsl.contracts", "avzsl.pretrained"},
     "splits": FLOOR | {"splits"},
     "extractors": FLOOR | {"extractors"},
     "avzsl/demo": FLOOR | {"avzsl.demo"},

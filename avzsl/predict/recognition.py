@@ -18,9 +18,11 @@ from avzsl.config.load import Project
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, MEDIA
+from avzsl.contracts.streams import MODALITIES, Stream, read_streams
 from avzsl.contracts.tables import read_table
 from avzsl.embeddings import embed_classes
 from avzsl.methods import Dims, Method, build
+from avzsl.predict.seconds import means, moments
 from avzsl.results.places import Places, RunPlaces
 from avzsl.results.records import RunRecord, read_run
 from extractors import extract_shard
@@ -37,8 +39,8 @@ class Prediction:
     reason: str | None
     order: tuple[int, ...]  # labels from the nearest to the farthest
     distances: tuple[float, ...]  # of the whole clip to each label, calibrated, in the order of the labels
-    seconds: tuple[tuple[float, float], ...]  # start and end of each window
-    by_second: tuple[tuple[float, ...], ...]  # (windows, labels) distances of single windows
+    seconds: tuple[tuple[float, float], ...]  # start and end of each moment that has a score
+    by_second: tuple[tuple[float, ...], ...]  # (moments, labels) distances of single moments
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def predict(
     record = _read_run(run)
     features = project.features(record.features)
     with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
-        arrays, header, table = _extract(clips, features, Path(folder), project, device, threads)
+        streams, header, table = _extract(clips, features, Path(folder), project, device, threads)
     _check_features(run, record, header["extractor"])
     vectors, seen = _embed(project, run, record, labels)
     model, output = _load_model(project, run, record)
@@ -105,16 +107,19 @@ def predict(
             )
             predictions.append(Prediction(str(path), status, reason, (), (), (), ()))
             continue
-        part = slice(*arrays["offsets"][row["row"] : row["row"] + 2])
-        audio, visual = arrays["audio"][part], arrays["visual"][part]
-        whole = (
-            _distances(model, output, audio.mean(0, keepdims=True), visual.mean(0, keepdims=True), vectors)[0] + shift
+        (sound, heard), (picture, seen_at) = (streams[name].clip(row["row"]) for name in MODALITIES)
+        wanted = moments(heard, seen_at)
+        whole, windows = (
+            _distances(model, output, audio, visual, vectors) + shift
+            for audio, visual in (
+                (sound.mean(0, keepdims=True, dtype=np.float32), picture.mean(0, keepdims=True, dtype=np.float32)),
+                (np.stack([*means(sound, heard, wanted)]), np.stack([*means(picture, seen_at, wanted)])),
+            )
         )
-        windows = _distances(model, output, audio, visual, vectors) + shift
         predictions.append(
             Prediction(
-                str(path), "ok", row["reason"], tuple(int(i) for i in np.argsort(whole, kind="stable")),
-                tuple(float(d) for d in whole), tuple((float(a), float(b)) for a, b in arrays["times"][part]),
+                str(path), "ok", row["reason"], tuple(int(i) for i in np.argsort(whole[0], kind="stable")),
+                tuple(float(d) for d in whole[0]), tuple(wanted),
                 tuple(tuple(float(d) for d in window) for window in windows),
             )
         )  # fmt: skip
@@ -144,7 +149,7 @@ def _read_run(run: Path) -> RunRecord:
 
 def _extract(
     clips: Sequence[Path], features: FeaturesConfig, folder: Path, project: Project, device: str, threads: int
-) -> tuple[dict[str, np.ndarray], dict[str, Any], pd.DataFrame]:
+) -> tuple[dict[str, Stream], dict[str, Any], pd.DataFrame]:
     rows = []
     for number, path in enumerate(clips):
         there = path.is_file()
@@ -161,8 +166,8 @@ def _extract(
         media, features, folder / "clips.safetensors", folder / "clips.parquet", device=device, threads=threads,
         cache=Places(Path(project.config.results), Path(project.config.data)).weights,
     )  # fmt: skip
-    arrays, header = read_arrays(folder / "clips.safetensors")
-    return arrays, header, table
+    streams, header = read_streams(folder / "clips.safetensors")
+    return streams, header, table
 
 
 def _check_features(run: Path, record: RunRecord, extractor: dict[str, Any]) -> None:

@@ -194,7 +194,14 @@ def test_release_gives_room_back_only_when_nothing_can_come(project, good_clip):
     manifest, media = Path("results/mine/media/0000.parquet"), Path("data/mine/media/0000")
     features = Path("results/mine/features/f/0000.parquet")
     rows = pd.DataFrame(
-        {"clip_id": table["clip_id"], "shard": 0, "status": ["ok", "no_media"], "row": [0, -1], "windows": 0}
+        {
+            "clip_id": table["clip_id"],
+            "shard": 0,
+            "status": ["ok", "no_media"],
+            "row": [0, -1],
+            "audio_steps": 0,
+            "visual_steps": 0,
+        }
     )
     write_table(features, rows, FEATURES)
     assert release_shard(manifest, features, media) == 0  # b.mp4 may still come
@@ -213,7 +220,9 @@ def test_release_leaves_files_that_are_used_in_place(tmp_path, good_clip):
     copy = Path(shutil.copy(good_clip, tmp_path / "a.mp4"))
     write_table(manifest, media_rows({"a": "ok"}, path=str(copy)), MEDIA)
     write_table(
-        features, pd.DataFrame({"clip_id": ["a"], "shard": 0, "status": "ok", "row": 0, "windows": 1}), FEATURES
+        features,
+        pd.DataFrame({"clip_id": ["a"], "shard": 0, "status": "ok", "row": 0, "audio_steps": 1, "visual_steps": 1}),
+        FEATURES,
     )
     assert release_shard(manifest, features, tmp_path / "media") == 0 and copy.is_file()
 
