@@ -21,6 +21,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.runtime.seals import uses
 
 FOLDER = Path("features") / "main_features"
 MODALITIES = {"audio": "audio", "visual": "video"}  # ours -> theirs
@@ -145,6 +146,7 @@ def _files(root: Path) -> Iterator[tuple[str, str, list[str], np.ndarray, np.nda
 
 
 def _read(path: Path) -> tuple[list[str], np.ndarray]:
+    uses(path)
     try:
         with h5py.File(path, "r") as file:
             data = np.asarray(_dataset(path, file, "data")[()], np.float32)

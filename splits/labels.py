@@ -10,6 +10,7 @@ from pathlib import Path
 
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_text
+from avzsl.runtime.seals import uses
 from splits.files import RemoteFile
 
 
@@ -93,6 +94,7 @@ def _kinetics400() -> tuple[Path, list[str]]:
 
 
 def _read(path: Path) -> list[str]:
+    uses(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,8 +7,9 @@ from pydantic import ConfigDict, Field
 from avzsl.config.base import Name, Section
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.config.methods import Overrides
-from avzsl.config.sources import MediaConfig, Source
+from avzsl.config.sources import FolderSource, MediaConfig, Source
 from avzsl.config.splits import SplitConfig
+from avzsl.contracts.errors import ConfigError
 
 
 class CatalogConfig(Section):
@@ -40,3 +41,18 @@ class DatasetConfig(Section):
     )
     splits: dict[Name, SplitConfig] = Field(default_factory=lambda: {"default": SplitConfig()})
     methods: Overrides = Field(default_factory=Overrides, description="changes to every method on this data set")
+
+
+def source_configs(dataset_name: str, dataset: DatasetConfig) -> list[Source]:
+    """Return the configured sources; a folder catalogue is its own source when it names none.
+
+    Raises ConfigError if there is no source.
+    """
+    if dataset.sources:
+        return list(dataset.sources)
+    root = dataset.catalog.options.get("root")
+    if dataset.catalog.module == "folder" and isinstance(root, str):
+        return [FolderSource(kind="folder", root=root)]
+    raise ConfigError(
+        f"datasets/{dataset_name}.yaml: sources: none is given, so no clip can be fetched; see docs/getting-the-videos.md"
+    )

@@ -132,10 +132,19 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
     return project
 
 
-def job_project(config: dict[str, Any]) -> Project:
-    """Return the project inside a job of the workflow, from the configuration that Snakemake hands over."""
-    values = dict(config)
-    return load_project(values.pop("configfile"), values)
+def find_file(project: Project, kind: str, name: str) -> Path:
+    """Return the YAML file of a data set, feature set or method; raises ConfigError if there is none of that name."""
+    return _path(project.folders, kind, name)
+
+
+def load_file(path: Path, model: type[Model]) -> Model:
+    """Read one YAML file as `model`; raises ConfigError, one line with file and key, if it does not fit."""
+    return _load(path, model, path.stat().st_mtime_ns)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file unchecked; raises ConfigError if it is not YAML."""
+    return _read_yaml(path)
 
 
 def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: tuple[Path, ...]) -> Benchmark:

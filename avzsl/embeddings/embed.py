@@ -19,6 +19,7 @@ from avzsl.embeddings.fasttext import FastText
 from avzsl.embeddings.published import read_published
 from avzsl.embeddings.tables import DEMO_WORDS, glove_files, read_glove_package, read_table
 from avzsl.embeddings.words import words_of
+from avzsl.runtime.seals import uses
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ def _sentences(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, di
     source = Path(os.path.expandvars(config.table)).expanduser() if config.table else MINILM.locate()
     if not source.exists():
         raise ConfigError(f"embeddings.table: there is no folder {source}")
+    uses(source)
     model = MiniLM(source)
     prompts = [model.encode([prompt.replace("{}", phrase) for phrase in phrases]) for prompt in config.prompts]
     vectors = dict(zip(phrases, np.mean(prompts, axis=0), strict=True))
@@ -160,10 +162,12 @@ def _file(config: EmbeddingsConfig) -> Path:
 
 
 def _identity(config: EmbeddingsConfig, source: Path, lowercase: bool) -> dict[str, Any]:
+    digest = sha256_file(source)
+    uses(source, digest)
     return {
         "backend": config.backend,
         "table": config.table,
-        "sha256": sha256_file(source),
+        "sha256": digest,
         "lowercase": lowercase,
         "unknown": config.unknown,
     }

@@ -3,15 +3,15 @@
 
 rule extract:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+        manifest=PLACES.manifest("{dataset}", "{shard}"),
         catalog=after_catalog,
     output:
-        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.safetensors",
-        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.parquet",
+        arrays=PLACES.shard_arrays("{dataset}", "{features}", "{shard}"),
+        manifest=PLACES.shard_manifest("{dataset}", "{features}", "{shard}"),
     log:
-        f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.log",
+        LOGS / "{dataset}" / "features" / "{features}" / "{shard}.log",
     benchmark:
-        f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
+        LOGS / "{dataset}" / "features" / "{features}" / "{shard}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: 4
@@ -23,7 +23,12 @@ rule extract:
         settings=lambda w: project.features(w.features).model_dump(
             mode="json", exclude={"title"}
         ),
-        cache=f"{DATA}/weights",
+        lean=how(lean),
+        secrets=how(lambda w: secrets_of(project, w.dataset)),
+        results=how(str(PLACES.results)),
+        data=how(str(PLACES.data)),
+        shared=how(project.shared_cache),
+        device=how(project.config.device),
     script:
         "../scripts/extract.py"
 
@@ -32,10 +37,10 @@ rule pack:
     input:
         unpack(pack_parts),
     output:
-        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.safetensors",
-        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.parquet",
+        arrays=PLACES.pack("{dataset}", "{features}"),
+        manifest=PLACES.pack_manifest("{dataset}", "{features}"),
     log:
-        f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
+        LOGS / "{dataset}" / "features" / "{features}" / "pack.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -44,6 +49,7 @@ rule pack:
         runtime=minutes(60),
     params:
         released=lambda w: project.features(w.features).released,
+        extractor=lambda w: project.features(w.features).extractor,
     script:
         "../scripts/pack.py"
 
@@ -51,6 +57,6 @@ rule pack:
 rule features:
     input:
         [
-            f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}/packed.safetensors"
+            PLACES.pack(benchmark.dataset, benchmark.features)
             for benchmark in project.benchmarks.values()
         ],
