@@ -33,7 +33,7 @@ rule results:
         runtime=minutes(30),
     params:
         project=outline_of(project, BENCHMARKS),
-        results=str(PLACES.results),
+        results=how(str(PLACES.results)),
     script:
         "../scripts/results.py"
 
@@ -58,7 +58,7 @@ rule report:
         runtime=minutes(30),
     params:
         project=record_of(project),
-        results=str(PLACES.results),
+        results=how(str(PLACES.results)),
     script:
         "../scripts/report.py"
 
@@ -78,7 +78,7 @@ rule tables:
         runtime=30,
     params:
         project=outline_of(project, BENCHMARKS),
-        results=str(PLACES.results),
+        results=how(str(PLACES.results)),
     script:
         "../scripts/tables.py"
 
@@ -104,6 +104,6 @@ for name in BENCHMARKS:
         params:
             benchmark=name,
             project=outline_of(project, [name]),
-            results=str(PLACES.results),
+            results=how(str(PLACES.results)),
         script:
             "../scripts/results.py"
