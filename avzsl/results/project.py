@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from avzsl.config.project import ProjectConfig
 from avzsl.contracts.errors import ConfigError, CorruptError
 from avzsl.contracts.records import read_record, write_record
 from avzsl.results.places import Places
+
+logger = logging.getLogger(__name__)
 
 # How pydantic writes a SecretStr: secrets are in no record.
 _SECRET = "**********"
@@ -68,7 +71,7 @@ def secrets_of(project: Project, name: str) -> str | None:
     """Return the file of a data set whose sources hold secrets, None if they hold none."""
     if _SECRET not in str(dataset_part(project.dataset(name), "sources")):
         return None
-    return str(find_file(project, "datasets", name).absolute())
+    return _spelled(find_file(project, "datasets", name))
 
 
 def record_of(project: Project, benchmarks: Iterable[str] | None = None) -> dict[str, Any]:
@@ -119,15 +122,19 @@ def project_of(record: dict[str, Any], results: str | None = None) -> RecordedPr
 
 
 def write_project(project: Project) -> None:
-    """Keep in the results folder what it is built from, for commands that come later."""
+    """Keep in the results folder what it is built from, for commands that come later; a full disk costs a warning."""
     datasets = {benchmark.dataset for benchmark in project.benchmarks.values()}
     record = {
         **record_of(project),
         "config": project.config.model_dump(mode="json", include=_HOW | {"preset"}),
-        "folders": [str(folder.absolute()) for folder in project.folders],
+        "folders": [_spelled(folder) for folder in project.folders],
         "secrets": {name: secrets_of(project, name) for name in sorted(datasets)},
     }
-    write_record(Places(Path(project.config.results)).project, record)
+    path = Places(Path(project.config.results)).project
+    try:
+        write_record(path, record)
+    except OSError as error:
+        logger.warning("%s: cannot be written (%s)", path, error.strerror or error)
 
 
 def read_project(results: Path) -> RecordedProject | None:
@@ -172,6 +179,12 @@ def find_project(config: str | None = None, results: str | None = None) -> Proje
         f"{results}: no run has built anything here; run snakemake first, name another folder with --results, or a "
         "configuration with --config"
     )
+
+
+def _spelled(path: Path) -> str:
+    """Return a path relative to the working directory where it lies inside, so that a project can be moved."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
 def _benchmark(benchmark: Benchmark) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def settle(poll_s: float = 2.0) -> int:
     """
     waited = _settle_slurm(poll_s)
     said: set[str] = set()
-    last = time.monotonic()
+    last = time.monotonic() - _SAID_S + poll_s
     while jobs := working():
         named = {
             f"{job.get('label') or 'a job'} (process {job.get('process')} on {job.get('host')})": job for job in jobs
