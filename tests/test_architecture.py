@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "avzsl/training": FLOOR | {"avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.published", "avzsl.tables"},
-    "avzsl/inspect": FLOOR | {"avzsl.inspect"},
+    "avzsl/inspect": FLOOR | {"avzsl.evaluation", "avzsl.inspect"},
     "avzsl/report": FLOOR | {"avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/predict": FLOOR | {"extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
