@@ -17,7 +17,7 @@ from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
-from extractors.base import Features, Window
+from extractors.base import Features, Window, pictures, sounds
 
 
 class Convolution(nn.Module):
@@ -185,8 +185,8 @@ class PretrainedNetworks:
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:
         """Begin to embed windows; the function returned gives float32 (windows, 1024) and (windows, 1280)."""
-        audio = self._means(self._sound, [w.audio for w in windows], self.audio_dim)
-        visual = self._means(self._picture, [w.visual for w in windows], self.visual_dim)
+        audio = self._means(self._sound, sounds(windows), self.audio_dim)
+        visual = self._means(self._picture, pictures(windows), self.visual_dim)
         return lambda: (audio.cpu().numpy(), visual.cpu().numpy())
 
     def _means(self, network: nn.Module, parts: list[np.ndarray], dim: int) -> Tensor:
