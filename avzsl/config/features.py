@@ -30,6 +30,9 @@ class FeaturesConfig(Section):
         None,
         description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
     )
+    dtype: Literal["float32", "float16"] = Field(
+        "float32", description="how steps are stored; float16 halves the disk that sequences need"
+    )
     execution: Literal["exact", "fused", "bfloat16", "half"] = Field("fused", description="how the networks are run")
     backend: Literal["torch", "openvino"] = Field(
         "torch",

@@ -14,7 +14,7 @@ import pandas as pd
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.class_embeddings import ClassEmbeddings
 from avzsl.contracts.errors import AvzslError, ConfigError
-from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.hashing import sha256_file, sha256_value
 from avzsl.embeddings.fasttext import FastText
 from avzsl.embeddings.published import read_published
 from avzsl.embeddings.tables import DEMO_WORDS, glove_files, read_glove_package, read_table
@@ -128,7 +128,27 @@ def _published(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, di
     return lookup, _identity(config, source, lowercase=False)
 
 
-_BACKENDS = {"table": _mean_of_words, "fasttext": _whole_phrase, "published": _published}
+def _sentences(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, dict[str, Any]]:
+    """The whole phrase through a sentence encoder; of several prompts the mean of their unit vectors."""
+    from avzsl.pretrained.minilm import FILES, MiniLM  # torch: nobody else here needs it
+    from avzsl.pretrained.wheels import MINILM
+
+    source = Path(os.path.expandvars(config.table)).expanduser() if config.table else MINILM.locate()
+    if not source.exists():
+        raise ConfigError(f"embeddings.table: there is no folder {source}")
+    model = MiniLM(source)
+    prompts = [model.encode([prompt.replace("{}", phrase) for phrase in phrases]) for prompt in config.prompts]
+    vectors = dict(zip(phrases, np.mean(prompts, axis=0), strict=True))
+
+    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
+        return (vectors[phrase] if phrase.strip() else None), []
+
+    digest = sha256_value([sha256_file(source / name) for name in FILES]) if source.is_dir() else sha256_file(source)
+    identity = {"backend": config.backend, "table": config.table or MINILM.distribution, "sha256": digest}
+    return lookup, identity | {"prompts": list(config.prompts)}
+
+
+_BACKENDS = {"table": _mean_of_words, "fasttext": _whole_phrase, "published": _published, "sentences": _sentences}
 
 
 def _file(config: EmbeddingsConfig) -> Path:
