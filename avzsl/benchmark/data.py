@@ -15,7 +15,9 @@ from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.mapped import map_arrays
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, EXCLUDED, SUBSETS
+from avzsl.contracts.streams import Stream, map_streams
 from avzsl.contracts.tables import read_table
 
 TRAIN_SUBSETS = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
@@ -52,6 +54,8 @@ class BenchmarkData:
     visual: np.ndarray
     parts: dict[str, Subset]
     summary: dict[str, Any]
+    # Steps of all clips of the pack, values on the disk; None where averages are enough.
+    steps: dict[str, Stream] | None = None
 
     def subset(self, *names: str) -> Subset:
         """Return the clips of the named subsets together, in the order of the names."""
@@ -81,10 +85,13 @@ class BenchmarkData:
         return dict(self.summary["chance"])
 
 
-def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned") -> BenchmarkData:
+def load(
+    folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned", steps: Path | None = None
+) -> BenchmarkData:
     """Read the benchmark that `assemble` wrote to `folder`, with its features and class embeddings.
 
     `class_rows` is `aligned` (each class its own vector) or `as_released` (the row order of the released loaders).
+    `steps` is the file of all steps, for a method of sequences; the averages then stay on the disk too.
     Raises DataError if pack or embeddings are not the files that the benchmark was assembled from.
     """
     path = folder / "benchmark.json"
@@ -98,7 +105,7 @@ def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned"
             raise DataError(file, f"has changed since {folder} was assembled from it; assemble the benchmark again")
     clips = read_table(folder / "clips.parquet", BENCHMARK_CLIPS)
     classes = read_table(folder / "classes.parquet", BENCHMARK_CLASSES)
-    arrays, _ = read_arrays(pack)
+    arrays, header = map_arrays(pack) if steps is not None else read_arrays(pack)
     classes = classes[classes["role"] != EXCLUDED].sort_values("class_name")
     names = tuple(classes["class_name"])
     index = {name: i for i, name in enumerate(names)}
@@ -120,4 +127,13 @@ def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned"
         arrays["visual"],
         parts,
         summary,
+        _steps(steps, pack, header) if steps is not None else None,
     )
+
+
+def _steps(path: Path, pack: Path, header: dict[str, Any]) -> dict[str, Stream]:
+    """Open the file of steps; raises DataError if it was not made of the same shards as the pack."""
+    streams, own = map_streams(path)
+    if any(own.get(key) != header.get(key) for key in ("clip_ids", "sha256")):
+        raise DataError(path, f"was not made of the same shards as {pack}; delete it and run again")
+    return streams
