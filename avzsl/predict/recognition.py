@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from avzsl.embeddings import embed_classes
 from avzsl.methods import Dims, Method, Steps, build
 from avzsl.predict.seconds import means, moments, steps_of
 from avzsl.predict.seconds import whole as over_all
+from avzsl.results.places import Places, RunPlaces
+from avzsl.results.records import RunRecord, read_run
 from extractors import extract_shard
 
 logger = logging.getLogger(__name__)
@@ -92,13 +93,13 @@ def predict(
     """
     labels = _clean(labels)
     record = _read_run(run)
-    features = project.features(record["features"])
+    features = project.features(record.features)
     with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
         streams, header, table = _extract(clips, features, Path(folder), project, device, threads)
     _check_features(run, record, header["extractor"])
     vectors, seen = _embed(project, run, record, labels)
     model, output = _load_model(project, run, record)
-    beta = float(record["beta"]) if any(seen) and not all(seen) else 0.0
+    beta = (record.beta or 0.0) if any(seen) and not all(seen) else 0.0
     shift = beta * np.asarray(seen, dtype=float)
     most = LONGEST if model.inputs == "sequences" else sys.maxsize
     predictions = []
@@ -126,7 +127,7 @@ def predict(
             )
         )  # fmt: skip
     return Predictions(
-        tuple(labels), tuple(seen), str(run), record["method"], beta, bool(header["extractor"].get("random_weights")),
+        tuple(labels), tuple(seen), str(run), record.method, beta, bool(header["extractor"].get("random_weights")),
         tuple(predictions),
     )  # fmt: skip
 
@@ -138,15 +139,12 @@ def _clean(labels: Sequence[str]) -> list[str]:
     return found
 
 
-def _read_run(run: Path) -> dict[str, Any]:
-    path = run / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            path, "is not there or not readable; --run takes a folder like results/benchmarks/demo/runs/avca/seed-0"
-        ) from error
-    missing = [key for key in ("benchmark", "dataset", "features", "method", "beta", "config") if key not in record]
+def _read_run(run: Path) -> RunRecord:
+    path = RunPlaces(run).record
+    if not path.is_file():
+        raise DataError(path, "is not there; --run takes a folder like results/benchmarks/demo/runs/avca/seed-0")
+    record = read_run(path)
+    missing = [key for key in ("benchmark", "dataset", "features", "method", "config") if not getattr(record, key)]
     if missing:
         raise DataError(path, f"has no {missing[0]!r}; it is not the record of a run of this version")
     return record
@@ -169,53 +167,53 @@ def _extract(
     media = pd.DataFrame(rows).reindex(columns=list(MEDIA.columns))
     table = extract_shard(
         media, features, folder / "clips.safetensors", folder / "clips.parquet", device=device, threads=threads,
-        cache=Path(project.config.data) / "weights",
+        cache=Places(Path(project.config.results), Path(project.config.data)).weights,
     )  # fmt: skip
     streams, header = read_streams(folder / "clips.safetensors")
     return streams, header, table
 
 
-def _check_features(run: Path, record: dict[str, Any], extractor: dict[str, Any]) -> None:
-    trained = record.get("extractor") or {}
+def _check_features(run: Path, record: RunRecord, extractor: dict[str, Any]) -> None:
+    trained = record.extractor or {}
     for key in ("name", "windows", "weights"):
         if trained.get(key) != extractor.get(key):
             raise DataError(
-                run / "run.json",
-                f"was trained on features with {key} {trained.get(key)}, but the feature set {record['features']!r} of the configuration now has {extractor.get(key)}; use the configuration of the run",
+                RunPlaces(run).record,
+                f"was trained on features with {key} {trained.get(key)}, but the feature set {record.features!r} of the configuration now has {extractor.get(key)}; use the configuration of the run",
             )
 
 
-def _embed(project: Project, run: Path, record: dict[str, Any], labels: list[str]) -> tuple[np.ndarray, list[bool]]:
+def _embed(project: Project, run: Path, record: RunRecord, labels: list[str]) -> tuple[np.ndarray, list[bool]]:
     """Return unit vectors (labels, dim) and which labels are classes that the run has trained on."""
-    config = project.dataset(record["dataset"]).embeddings
+    config = project.dataset(record.dataset).embeddings
     table = pd.DataFrame({"class_name": labels, "phrase": labels})
     embedded = embed_classes(table, config)
-    trained = (record.get("embeddings") or {}).get("sha256")
+    trained = (record.embeddings or {}).get("sha256")
     if trained is not None and embedded.backend.get("sha256") != trained:
         raise DataError(
-            run / "run.json",
+            RunPlaces(run).record,
             f"was trained with other word vectors than {embedded.backend.get('table')} now holds; use those of the run",
         )
-    classes = read_table(run.parents[2] / "classes.parquet", BENCHMARK_CLASSES)
+    classes = read_table(RunPlaces(run).benchmark / "classes.parquet", BENCHMARK_CLASSES)
     known = set(classes.loc[classes["role"].isin(("train", "val_unseen")), "class_name"])
     return embedded.rows(labels), [label in known for label in labels]
 
 
-def _load_model(project: Project, run: Path, record: dict[str, Any]) -> tuple[Method, str]:
-    path = run / "model.safetensors"
+def _load_model(project: Project, run: Path, record: RunRecord) -> tuple[Method, str]:
+    path = RunPlaces(run).model
     state, header = read_arrays(path)
-    benchmark = project.benchmarks.get(record["benchmark"])
+    benchmark = project.benchmarks.get(record.benchmark)
     if benchmark is None:
         raise AvzslError(
-            f"{path}: the configuration has no benchmark {record['benchmark']!r}; use the configuration of the run (--config)"
+            f"{path}: the configuration has no benchmark {record.benchmark!r}; use the configuration of the run (--config)"
         )
-    module = project.method(record["method"], benchmark).config.module
+    module = project.method(record.method, benchmark).config.module
     model = build(module, Dims(**header["dims"]), header["config"]["options"])
     try:
         model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
     except RuntimeError as error:
         raise DataError(
-            path, f"does not fit the method {record['method']!r} of this version; train the run again"
+            path, f"does not fit the method {record.method!r} of this version; train the run again"
         ) from error
     model.eval()
     return model, model.reported

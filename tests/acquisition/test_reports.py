@@ -17,7 +17,7 @@ import yaml
 from avzsl.acquisition.checkup import check_clip, check_cookies, check_disk, check_ffmpeg, check_source, check_ytdlp
 from avzsl.acquisition.estimate import estimate
 from avzsl.acquisition.release import release_shard, restore_shard
-from avzsl.acquisition.retry import Places, retry
+from avzsl.acquisition.retry import retry
 from avzsl.cli import attrition as attrition_command
 from avzsl.cli import diff as diff_command
 from avzsl.cli import doctor as doctor_command
@@ -28,6 +28,7 @@ from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, MEDIA_STATUS, PERMAN
 from avzsl.contracts.tables import read_table, write_table
 from avzsl.inspect.attrition import attrition, write_clip_list
 from avzsl.inspect.diff import diff, scores
+from avzsl.results import Places
 
 
 def media_rows(statuses: dict[str, str], **columns: object) -> pd.DataFrame:
