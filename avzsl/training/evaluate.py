@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avzsl.benchmark import Subset
 from avzsl.config.methods import TrainingConfig
-from avzsl.evaluation import GRID, Calibration, Scores
+from avzsl.evaluation import GRIDS, Calibration, Scores
 from avzsl.methods import Method
 from avzsl.training.sampling import DeviceData
 from avzsl.training.sequences import chunks, take
@@ -84,7 +84,7 @@ def columns(labels: np.ndarray, members: np.ndarray) -> np.ndarray:
 def validate(method: Method, source: DeviceData, training: TrainingConfig) -> tuple[Scores, float]:
     """Return the best scores of the reported output on the validation clips, and the beta to test with.
 
-    `training.calibration` is `grid` or `exact`. `training.beta` is `reported`, or `mean` for the released rule: the mean
+    `training.calibration` is `exact` or a name of `GRIDS`. `training.beta` is `reported`, or `mean` for the released rule: the mean
     of the best beta of each output, where 0 becomes 1e-10 because the released code takes 0 for "not given".
     """
     beta = training.beta
@@ -96,7 +96,11 @@ def validate(method: Method, source: DeviceData, training: TrainingConfig) -> tu
     best = {}
     for key, matrix in wanted.items():
         calibration = Calibration(matrix, labels, seen)
-        best[key] = calibration.best_exact() if training.calibration == "exact" else calibration.best(GRID)
+        best[key] = (
+            calibration.best_exact()
+            if training.calibration == "exact"
+            else calibration.best(GRIDS[training.calibration])
+        )
     chosen = best[method.reported].beta
     if beta == "mean":
         chosen = float(np.mean([scores.beta for scores in best.values()])) or 1e-10
