@@ -34,7 +34,7 @@ MAY_IMPORT = {
     | {"avzsl.results", "avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.results", "avzsl.published", "avzsl.tables"},
-    "avzsl/inspect": FLOOR | {"avzsl.results", "avzsl.inspect"},
+    "avzsl/inspect": FLOOR | {"avzsl.results", "avzsl.evaluation", "avzsl.inspect"},
     "avzsl/report": FLOOR | {"avzsl.results", "avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/predict": FLOOR | {"avzsl.results", "extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
