@@ -15,8 +15,8 @@ from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import write_table
 from avzsl.runtime.progress import progress
-from extractors.base import Features, Networks, Window, find_extractor
-from extractors.key import LIBRARIES, version_of
+from extractors.base import Features, Networks, Window, find_extractor, options_of
+from extractors.key import libraries, version_of
 from extractors.pool import DecodePool, End
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ def extract_shard(
     Raises ConfigError or DataError for a configuration or weights that cannot be used.
     """
     extractor = find_extractor(features.extractor)
-    networks = extractor.load(features, device, threads, cache)
+    options = options_of(features)
+    networks = extractor.load(options, device, threads, cache)
     clips = [Clip({str(k): v for k, v in row.items()}) for row in media.to_dict("records")]
     readable = [clip for clip in clips if clip.row["status"] == "ok"]
     if readable:
@@ -55,7 +56,7 @@ def extract_shard(
         "clip_ids": [clip.row["clip_id"] for clip in there],
         "extractor": networks.identity,
         "measured": networks.measured,
-        "versions": _versions(networks),
+        "versions": {name: version_of(name) or "?" for name in libraries(options)},
     }
     write_arrays(arrays, _arrays(there, networks), header)
     table = pd.DataFrame([clip.columns() for clip in clips], columns=list(FEATURES.columns))
@@ -154,9 +155,3 @@ def _arrays(clips: list[Clip], networks: Networks) -> dict[str, np.ndarray]:
 
 def _rows(rows: list[np.ndarray], dim: int) -> np.ndarray:
     return np.stack(rows).astype(np.float32, copy=False) if rows else np.zeros((0, dim), np.float32)
-
-
-def _versions(networks: Networks) -> dict[str, str]:
-    """Return the versions of what decodes and computes."""
-    backend = networks.identity.get("backend")
-    return {name: version_of(name) or "?" for name in ((*LIBRARIES, backend) if backend else LIBRARIES)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avzsl.config.features import FeaturesConfig
-from extractors.base import ClipError, ClipInfo, Window, find_extractor
+from extractors.base import ClipError, ClipInfo, Window, find_extractor, options_of
 from extractors.messages import send
 
 # Address space of a decoding process: an 8K stream needs about two of these eight GiB.
@@ -25,12 +25,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Read the extractor and its configuration from the first line, then answer a path a line until the end."""
     setup = json.loads(requests.readline())
     features = FeaturesConfig.model_validate(setup["features"])
-    extractor = find_extractor(features.extractor)
+    extractor, options = find_extractor(features.extractor), options_of(features)
     send(answers, {"kind": "ready"})
     for line in requests:
         info = ClipInfo()
         try:
-            for window in extractor.read(Path(json.loads(line)), features, info):
+            for window in extractor.read(Path(json.loads(line)), options, info):
                 send_window(answers, window)
             send(answers, {"kind": "done", "info": vars(info)})
         except ClipError as failure:

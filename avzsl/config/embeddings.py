@@ -6,24 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from avzsl.config.base import Section
+from avzsl.config.base import Part, PartName
 
 
-class EmbeddingsConfig(Section):
-    """Class embeddings: a backend and where its vectors are."""
+class EmbeddingsConfig(Part):
+    """Class embeddings: a backend; the further keys are its options, checked by its `Options` model."""
 
-    backend: Literal["table", "fasttext", "published"] = Field(
+    backend: PartName = Field(
         "table",
-        description="table: mean of the word vectors; fasttext: the whole phrase as one token, from its character "
-        "n-grams; published: a ready vector a phrase, the .npy files of the AVCA repository",
-    )
-    table: str = Field(
-        description="table: a word2vec/GloVe file (.txt, .vec, .bin, each also .gz), 'demo' for the built-in words of the "
-        "demo, or 'glove-6b-50d' for the table of the extra [glove]; fasttext: a model (.bin); published: a .npy file"
+        description="a module of `avzsl.embeddings.backends`, an entry point of the group avzsl.embeddings, or package.module",
     )
     unknown: Literal["error", "skip"] = Field(
         "error", description="skip: leave unknown words out of the mean, and classes without a known word out"
-    )
-    lowercase: bool | None = Field(
-        None, description="look words up in lower case; default: table yes, fasttext no (as the published vectors)"
     )

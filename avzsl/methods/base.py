@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from avzsl.config.base import Section
 from avzsl.config.methods import Option, TrainingConfig
 
 
@@ -71,7 +72,8 @@ class TrainingSet(Protocol):
 class Method(nn.Module):
     """Base of all methods. A method module defines one subclass and names it `METHOD`.
 
-    A subclass takes (dims, options) and gives `loss` and `distances`; all else has a default. One that is not
+    A subclass takes (dims, options), with the options of its own model, and gives `loss` and `distances`; all else has a
+    default. One that is not
     trained by plain gradient steps overrides `epoch`.
     """
 
@@ -80,10 +82,10 @@ class Method(nn.Module):
     # Closed-form methods: how many settings stage 1 tries, each in an epoch's place. None: trained by epochs.
     settings: int | None = None
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Section) -> None:
         super().__init__()
         self.dims = dims
-        self.options = dict(options)
+        self.options = options
         # The number, from 1, of the epoch or setting whose turn it is.
         self.setting = 1
         # Hyper-parameters that the method itself chose on validation clips, for the run's record.
