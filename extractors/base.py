@@ -1,4 +1,6 @@
-"""What an extractor is: a function that reads windows from a file, and networks that turn windows into features.
+"""What an extractor is: a function that reads windows from a file, and networks that turn windows into steps of features.
+
+A window that has sound gives a step of sound, one that has a picture a step of picture; a pair gives both at once.
 
 An extractor is one module with two functions, `read` and `load` (see `Extractor`), and the model of its options, `Options`.
 `read` runs in decoding processes that never import torch; `load` runs once in the process that owns the device.
@@ -20,16 +22,27 @@ from avzsl.contracts.errors import ConfigError
 
 @dataclass(frozen=True)
 class Window:
-    """One window of a clip, as the networks take it.
+    """One window of a clip, as the networks take it: sound, picture, or a pair of both.
 
     `start` and `end` in seconds from the beginning of the clip; `audio` and `visual` in whatever shape and type the
-    extractor's networks expect, without a batch axis.
+    extractor's networks expect, without a batch axis. Sound and picture with steps of their own come in windows of
+    their own, None where the other would be; a pair is one window.
     """
 
     start: float
     end: float
-    audio: np.ndarray
-    visual: np.ndarray
+    audio: np.ndarray | None = None
+    visual: np.ndarray | None = None
+
+
+def sounds(windows: Sequence[Window]) -> list[np.ndarray]:
+    """Return the sound of the windows that have any, in their order."""
+    return [window.audio for window in windows if window.audio is not None]
+
+
+def pictures(windows: Sequence[Window]) -> list[np.ndarray]:
+    """Return the picture of the windows that have any, in their order."""
+    return [window.visual for window in windows if window.visual is not None]
 
 
 @dataclass
@@ -65,8 +78,8 @@ Features = Callable[[], tuple[np.ndarray, np.ndarray]]
 class Networks(Protocol):
     """Networks on a device, ready to embed windows."""
 
-    audio_dim: int
-    visual_dim: int
+    audio_dim: int  # 0: the features have no sound
+    visual_dim: int  # 0: the features have no picture
     batch_windows: int  # windows that one call should hold
     identity: dict[str, Any]  # name, windows, weights, random_weights, execution: the header of every output
     measured: dict[str, float]  # what the networks found out about themselves, such as the error of 16-bit arithmetic
@@ -74,8 +87,9 @@ class Networks(Protocol):
     def embed(self, windows: Sequence[Window]) -> Features:
         """Begin to embed a non-empty batch and return the function that waits for its features.
 
-        The function gives float32 (windows, audio_dim) and (windows, visual_dim). Between the two calls the next batch is
-        begun, so that a GPU never waits for the host; networks on a CPU compute at once.
+        The function gives float32 (a, audio_dim) and (v, visual_dim), a row for each window that has sound and each that
+        has a picture, in their order (`sounds`, `pictures`). Between the two calls the next batch is begun, so that a GPU
+        never waits for the host; networks on a CPU compute at once.
         """
         ...
 
@@ -84,9 +98,9 @@ class Extractor(Protocol):
     """The two functions of an extractor module; `options` are of its own model `Options`."""
 
     def read(self, path: Path, options: Any, info: ClipInfo) -> Iterator[Window]:
-        """Yield the windows of one file in order of time and fill `info` on the way.
+        """Yield the windows of one file and fill `info` on the way.
 
-        Raises ClipError where there is nothing to yield.
+        The windows of each modality come in order of their start. Raises ClipError where there is nothing to yield.
         """
         ...
 

@@ -1,9 +1,9 @@
-"""Shards of per-window features -> one file of averages."""
+"""Shards of features -> one file of averages, and one file of all steps for methods that ask for sequences."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ import pandas as pd
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.mapped import write_in_pieces
 from avzsl.contracts.schemas import FEATURES
+from avzsl.contracts.streams import MODALITIES, Stream, map_streams, read_streams
 from avzsl.contracts.tables import read_table, write_table
 
-MODALITIES = ("audio", "visual")
+# Bytes of steps in memory at a time.
+PIECE = 32 << 20
 
 
 def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> None:
-    """Average every clip's windows and write all shards' clips to one pair of files.
+    """Average every clip's steps and write all shards' clips to one pair of files.
 
     `shards`: (arrays, manifest) of each shard, in any order; the pack's rows follow it. An average is the plain mean of
-    a clip's windows in float32 (the released code's, without normalisation). The pack's `row` is in the pack; clips
-    without features keep their row of the table with -1.
+    all of a clip's steps of a modality, in float32 (the released code's, without normalisation). The pack's `row` is in
+    the pack; clips without features keep their row of the table with -1.
 
     Raises DataError if a shard's files disagree with each other, a clip is in two shards, or shards were made by
     different extractors or weights.
@@ -35,9 +38,9 @@ def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> N
     hashes: dict[str, str] = {}
     extractor: dict[str, Any] | None = None
     for shard_arrays, shard_manifest in shards:
-        values, header = read_arrays(shard_arrays)
+        streams, header = read_streams(shard_arrays)
         table = read_table(shard_manifest, FEATURES)
-        _check_shard(shard_arrays, values, header, table)
+        _check_shard(shard_arrays, streams, header, table)
         if extractor is None:
             extractor = header["extractor"]
         elif header["extractor"] != extractor:
@@ -46,7 +49,7 @@ def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> N
                 f"was extracted with {header['extractor']}, the other shards with {extractor}; delete it and run again",
             )
         for name in MODALITIES:
-            averages[name].append(average(values[name], values["offsets"]))
+            averages[name].append(average(streams[name].values, streams[name].offsets))
         table["row"] = table["row"].where(table["row"] < 0, table["row"] + len(clip_ids))
         clip_ids += header["clip_ids"]
         tables.append(table)
@@ -58,18 +61,72 @@ def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> N
     write_table(manifest, pd.concat(tables, ignore_index=True), FEATURES)
 
 
-def average(windows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return each clip's mean: float32 (windows, dim) and offsets (clips + 1) -> float32 (clips, dim)."""
-    means = [windows[start:end].mean(axis=0, dtype=np.float32) for start, end in itertools.pairwise(offsets)]
-    return np.stack(means) if means else np.zeros((0, windows.shape[1]), np.float32)
+def average(steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return each clip's mean: (steps, dim) and offsets (clips + 1) -> float32 (clips, dim)."""
+    if not steps.shape[1]:  # the features lack this modality
+        return np.zeros((len(offsets) - 1, 0), np.float32)
+    means = [steps[start:end].mean(axis=0, dtype=np.float32) for start, end in itertools.pairwise(offsets)]
+    return np.stack(means) if means else np.zeros((0, steps.shape[1]), np.float32)
 
 
-def _check_shard(path: Path, values: dict[str, np.ndarray], header: dict[str, Any], table: pd.DataFrame) -> None:
-    ids = header.get("clip_ids")
-    if ids is None or {"audio", "visual", "offsets", "times"} - set(values):
-        raise DataError(path, "is not a shard of features; delete it and run again")
+def pack_steps(shards: Sequence[Path], pack: Path, out: Path) -> None:
+    """Write the steps of all clips of a pack to one file of streams, whose rows are the pack's.
+
+    `shards` are the arrays that `pack` was made of. They are copied piece by piece: memory does not grow with their
+    number or width, and nothing is padded. Raises DataError if a shard is not the one that the pack was made of.
+    """
+    _, header = read_arrays(pack)
+    parts: list[dict[str, Stream]] = []
+    clip_ids: list[str] = []
+    for path in shards:
+        if sha256_file(path) != header["sha256"].get(path.name):
+            raise DataError(path, f"has changed since {pack} was made of it; delete {pack} and run again")
+        streams, own = map_streams(path)
+        parts.append(streams)
+        clip_ids += own["clip_ids"]
+    if clip_ids != header["clip_ids"]:
+        raise DataError(pack, "was made of other shards than these, or in another order; delete it and run again")
+    layout: dict[str, tuple[str, tuple[int, ...]]] = {}
+    pieces: dict[str, Iterator[np.ndarray]] = {}
+    for name in MODALITIES:
+        held = [part[name] for part in parts]
+        steps = sum(len(stream.values) for stream in held)
+        kinds = {stream.values.dtype.name for stream in held if len(stream.values)} or {"float32"}
+        widths = {stream.values.shape[1] for stream in held}
+        if len(kinds) > 1 or len(widths) > 1:
+            raise DataError(
+                pack,
+                f"its shards hold {name} features of {sorted(widths)} columns as {sorted(kinds)}; extract them again",
+            )
+        layout[name] = (kinds.pop(), (steps, widths.pop()))
+        layout[f"{name}_offsets"] = ("int64", (len(header["clip_ids"]) + 1,))
+        layout[f"{name}_times"] = ("float64", (steps, 2))
+        lengths = np.concatenate([stream.lengths for stream in held])
+        pieces[name] = _values(shards, name)
+        pieces[f"{name}_offsets"] = iter([np.cumsum([0, *lengths], dtype=np.int64)])
+        pieces[f"{name}_times"] = iter([np.concatenate([stream.times for stream in held])])
+    write_in_pieces(out, layout, pieces, {key: header[key] for key in ("clip_ids", "extractor", "sha256")})
+
+
+def _values(shards: Sequence[Path], name: str) -> Iterator[np.ndarray]:
+    """Yield the values of one modality of all shards, a piece at a time; each map is dropped before the next is made."""
+    for path in shards:
+        count = len(map_streams(path)[0][name].values)
+        start = 0
+        while start < count:
+            # Opened anew for each piece: the pages of a map count as this process's memory as long as it lives.
+            values = map_streams(path)[0][name].values
+            rows = max(1, PIECE // max(values.shape[1] * values.itemsize, 1))
+            yield np.asarray(values[start : start + rows])
+            start += rows
+
+
+def _check_shard(path: Path, streams: dict[str, Stream], header: dict[str, Any], table: pd.DataFrame) -> None:
+    ids = header["clip_ids"]
     there = table[table["row"] >= 0].sort_values("row")
-    if list(there["clip_id"]) != ids or len(values["offsets"]) != len(ids) + 1:
+    if list(there["clip_id"]) != ids:
         raise DataError(path, "its clips are not those of its table; delete both files and run again")
-    if len(ids) and not (np.diff(values["offsets"]) > 0).all():
-        raise DataError(path, "holds a clip without windows; delete both files and run again")
+    for name, stream in streams.items():
+        if stream.values.shape[1] and not (stream.lengths > 0).all():
+            clip = ids[int(np.argmin(stream.lengths))]
+            raise DataError(path, f"holds no {name} step of clip {clip!r}; delete both files and run again")

@@ -185,7 +185,7 @@ class _Process:
                     # A long clip may take long: what it has shown so far is added to its time.
                     clock.left += max(header["end"] - reached, 0.0)
                     reached = max(header["end"], reached)
-                    yield Window(header["start"], header["end"], arrays["audio"], arrays["visual"])
+                    yield Window(header["start"], header["end"], arrays.get("audio"), arrays.get("visual"))
                     continue
                 info = ClipInfo(**header["info"])
                 yield End(header.get("status", "ok"), header.get("reason", info.note), info)

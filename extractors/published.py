@@ -41,7 +41,7 @@ def import_features(
     """Write the released features under `folder` as a pack; return a table of clip_id, class_name and split.
 
     `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
-    table for every split that lists it. The per-second features were never published: `windows` is 0. `listed` are the
+    table for every split that lists it. The per-second features were never published: no step is counted. `listed` are the
     clips of the catalogue: those without features keep a row in the manifest that says so. `extractor` is what made the
     features: only those of SeLaVi are the published ones.
 
@@ -73,7 +73,7 @@ def import_features(
     reason = "an average, imported; its windows were not published"
     table = pd.DataFrame(
         [
-            {"clip_id": c, "shard": 0, "status": "ok", "reason": reason, "row": k, "windows": 0}
+            {"clip_id": c, "shard": 0, "status": "ok", "reason": reason, "row": k, "audio_steps": 0, "visual_steps": 0}
             for k, c in enumerate(found)
         ]
         + [
@@ -83,7 +83,8 @@ def import_features(
                 "status": "no_media",
                 "reason": f"not among the features of {root}",
                 "row": -1,
-                "windows": 0,
+                "audio_steps": 0,
+                "visual_steps": 0,
             }
             for c in listed
             if c not in found

@@ -1,4 +1,4 @@
-"""A shard's clips -> per-window features, in two files."""
+"""A shard's clips -> steps of features, in two files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from avzsl.config.features import FeaturesConfig
-from avzsl.contracts.arrays import write_arrays
 from avzsl.contracts.schemas import FEATURES
+from avzsl.contracts.streams import MODALITIES, Stream, as_type, write_streams
 from avzsl.contracts.tables import write_table
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window, find_extractor, options_of
@@ -39,7 +39,6 @@ def extract_shard(
     are used by the networks and as many processes decode beside them. `cache` is where downloaded weights live. Both
     files are written in one step each, the arrays first.
 
-
     Raises ConfigError or DataError for a configuration or weights that cannot be used.
     """
     extractor = find_extractor(features.extractor)
@@ -55,10 +54,15 @@ def extract_shard(
     header = {
         "clip_ids": [clip.row["clip_id"] for clip in there],
         "extractor": networks.identity,
+        "dtype": features.dtype,
         "measured": networks.measured,
         "versions": {name: version_of(name) or "?" for name in libraries(options)},
     }
-    write_arrays(arrays, _arrays(there, networks), header)
+    streams = {
+        "audio": _stream(there, "audio", networks.audio_dim, features.dtype),
+        "visual": _stream(there, "visual", networks.visual_dim, features.dtype),
+    }
+    write_streams(arrays, streams, header)
     table = pd.DataFrame([clip.columns() for clip in clips], columns=list(FEATURES.columns))
     write_table(manifest, table, FEATURES)
     counts = table["status"].value_counts().to_dict()
@@ -69,15 +73,30 @@ def extract_shard(
 
 
 @dataclass
+class Steps:
+    """The steps of one modality of a clip, as they come."""
+
+    values: list[np.ndarray] = field(default_factory=list)
+    times: list[tuple[float, float]] = field(default_factory=list)
+
+    def disorder(self) -> str | None:
+        """Return what is wrong with the order of the steps, None if they go forward in time."""
+        before = float("-inf")
+        for start, end in self.times:
+            if not before <= start <= end < float("inf"):
+                return f"a step from {start:g} to {end:g} s follows one that starts at {before:g} s"
+            before = start
+        return None
+
+
+@dataclass
 class Clip:
     """A clip on its way through the shard."""
 
     row: dict[str, Any]  # of the MEDIA table
     end: End | None = None
     place: int = -1
-    times: list[tuple[float, float]] = field(default_factory=list)
-    audio: list[np.ndarray] = field(default_factory=list)
-    visual: list[np.ndarray] = field(default_factory=list)
+    steps: dict[str, Steps] = field(default_factory=lambda: {name: Steps() for name in MODALITIES})
 
     @property
     def status(self) -> str:
@@ -87,11 +106,15 @@ class Clip:
         """Return its row of the FEATURES table."""
         columns: dict[str, Any] = {"clip_id": self.row["clip_id"], "shard": self.row["shard"], "status": self.status}
         ok = self.status == "ok"
-        windows = len(self.times) if ok else 0
-        columns |= {"row": self.place, "windows": windows, "seconds_covered": covered(self.times) if ok else None}
+        columns |= {"row": self.place, "seconds_covered": self.covered() if ok else None}
+        columns |= {f"{name}_steps": len(steps.times) if ok else 0 for name, steps in self.steps.items()}
         if self.end is None:
             return columns | {"reason": self.row["status"]}
         return columns | {"reason": self.end.reason} | self.end.info.columns()
+
+    def covered(self) -> float:
+        """Return how many seconds of the clip its steps cover, in the modality of which they cover less."""
+        return min(covered(steps.times) for steps in self.steps.values() if steps.times)
 
 
 def covered(times: list[tuple[float, float]]) -> float:
@@ -106,22 +129,22 @@ def covered(times: list[tuple[float, float]]) -> float:
 def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int) -> None:
     """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips."""
     batch: list[tuple[Clip, Window]] = []
-    # The batch whose features are being computed: its clips and times, not its windows, which are large.
-    begun: list[tuple[list[tuple[Clip, float, float]], Features]] = []
+    # The batch whose features are being computed: where its steps go, not its windows, which are large.
+    begun: list[tuple[dict[str, list[tuple[Steps, float, float]]], Features]] = []
 
     def embed() -> None:
         if batch:
             features_of = networks.embed([window for _, window in batch])
-            begun.append(([(clip, window.start, window.end) for clip, window in batch], features_of))
+            begun.append(({name: _places(batch, name) for name in MODALITIES}, features_of))
             batch.clear()
 
     def collect(left: int) -> None:
         while len(begun) > left:
             places, features_of = begun.pop(0)
-            for (clip, start, end), sound, picture in zip(places, *features_of(), strict=True):
-                clip.times.append((start, end))
-                clip.audio.append(sound)
-                clip.visual.append(picture)
+            for name, rows in zip(MODALITIES, features_of(), strict=True):
+                for (steps, start, end), values in zip(places[name], rows, strict=True):
+                    steps.times.append((start, end))
+                    steps.values.append(values)
 
     paths = [Path(clip.row["path"]) for clip in clips]
     with DecodePool(features, threads) as pool, progress("features", len(clips), "clips") as ticker:
@@ -137,21 +160,35 @@ def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfi
             ticker.advance()
         embed()
         collect(left=0)
+    dims = {"audio": networks.audio_dim, "visual": networks.visual_dim}
     for clip in clips:
-        if clip.status == "ok" and not clip.times:  # an extractor that yields nothing owes a reason
-            assert clip.end is not None
-            clip.end = End("too_short", "it gave no window", clip.end.info)
+        if clip.status == "ok":
+            _judge(clip, dims)
 
 
-def _arrays(clips: list[Clip], networks: Networks) -> dict[str, np.ndarray]:
-    """Return the arrays of a shard file (docs/architecture.md)."""
-    return {
-        "audio": _rows([row for clip in clips for row in clip.audio], networks.audio_dim),
-        "visual": _rows([row for clip in clips for row in clip.visual], networks.visual_dim),
-        "offsets": np.cumsum([0] + [len(clip.times) for clip in clips], dtype=np.int64),
-        "times": np.array([time for clip in clips for time in clip.times], np.float64).reshape(-1, 2),
-    }
+def _places(batch: list[tuple[Clip, Window]], name: str) -> list[tuple[Steps, float, float]]:
+    """Return where the steps of one modality go, in the order in which networks give them."""
+    return [(clip.steps[name], window.start, window.end) for clip, window in batch if getattr(window, name) is not None]
 
 
-def _rows(rows: list[np.ndarray], dim: int) -> np.ndarray:
-    return np.stack(rows).astype(np.float32, copy=False) if rows else np.zeros((0, dim), np.float32)
+def _judge(clip: Clip, dims: dict[str, int]) -> None:
+    """Take the features from a clip that lacks the steps of a modality, or whose steps go back in time."""
+    assert clip.end is not None
+    for name, steps in clip.steps.items():
+        what = {"audio": "sound", "visual": "picture"}[name]
+        if dims[name] and not steps.times:  # an extractor that yields nothing owes a reason
+            clip.end = End("too_short", f"it gave no step of {what}", clip.end.info)
+            return
+        disorder = steps.disorder()
+        if disorder:
+            clip.end = End("unsupported", f"its steps of {what} go back in time: {disorder}", clip.end.info)
+            return
+
+
+def _stream(clips: list[Clip], name: str, dim: int, dtype: str) -> Stream:
+    """Return the steps of one modality of all clips; raises DataError if they do not fit the type."""
+    rows = [row for clip in clips for row in clip.steps[name].values]
+    values = np.stack(rows) if rows else np.zeros((0, dim), np.float32)
+    times = [time for clip in clips for time in clip.steps[name].times]
+    offsets = np.cumsum([0] + [len(clip.steps[name].times) for clip in clips], dtype=np.int64)
+    return Stream(as_type(values, dtype), offsets, np.array(times, np.float64).reshape(-1, 2))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avzsl.config.features import FeaturesConfig
+from avzsl.contracts.streams import MODALITIES
 from extractors.base import ClipError, ClipInfo, Window, find_extractor, options_of
 from extractors.messages import send
 
@@ -47,12 +48,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def send_window(stream: BinaryIO, window: Window) -> None:
-    """Write one window."""
-    send(
-        stream,
-        {"kind": "window", "start": window.start, "end": window.end},
-        {"audio": window.audio, "visual": window.visual},
-    )
+    """Write one window: the arrays of the modalities that it has."""
+    arrays = {name: value for name in MODALITIES if (value := getattr(window, name)) is not None}
+    send(stream, {"kind": "window", "start": window.start, "end": window.end}, arrays)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from avzsl.config.splits import SplitConfig
-from avzsl.contracts.atomic import write_json, write_text
+from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import AvzslError, ConfigError
+from avzsl.contracts.records import write_record
 from avzsl.contracts.schemas import EXCLUDED, SUBSETS
 from splits import class_checks, leaks
 from splits.build import Split
@@ -158,7 +159,7 @@ def write_audit(audit: Audit, folder: Path) -> None:
         for check in audit.checks
     ]
     content = asdict(audit) | {"checks": rows}
-    write_json(Path(folder) / "audit.json", content)
+    write_record(Path(folder) / "audit.json", content)
     write_text(Path(folder) / "audit.md", as_page(audit))
 
 

@@ -13,18 +13,16 @@ if TYPE_CHECKING:
     from avzsl.acquisition.errors import AcquisitionError, StoppedError
     from avzsl.acquisition.fetch import fetch_shard
     from avzsl.acquisition.release import release_shard, restore_shard
-    from avzsl.acquisition.retry import Places
 
 _HOME = {
     "fetch_shard": "fetch",
-    "Places": "retry",
     "release_shard": "release",
     "restore_shard": "release",
     "AcquisitionError": "errors",
     "StoppedError": "errors",
 }
 
-__all__ = ["AcquisitionError", "Places", "StoppedError", "fetch_shard", "release_shard", "restore_shard"]
+__all__ = ["AcquisitionError", "StoppedError", "fetch_shard", "release_shard", "restore_shard"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from avzsl.acquisition.fetch import fetch_shard
 from avzsl.acquisition.place import ORIGINALS
-from avzsl.acquisition.retry import Places
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA
 from avzsl.contracts.tables import read_table
+from avzsl.results.places import Places
 
 
 def restore_shard(places: Places, dataset_name: str, dataset: DatasetConfig, manifest: Path) -> pd.DataFrame:

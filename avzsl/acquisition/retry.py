@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from avzsl.acquisition.errors import AcquisitionError
 from avzsl.acquisition.fetch import fetch_shard
@@ -12,29 +11,9 @@ from avzsl.acquisition.pace import reset_all
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.schemas import CLIPS, MEDIA
 from avzsl.contracts.tables import read_table
+from avzsl.results.places import Places
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a project keeps what acquisition needs (docs/architecture.md)."""
-
-    results: Path
-    data: Path
-
-    @property
-    def state(self) -> Path:
-        return self.data / "state"
-
-    def manifests(self, dataset_name: str) -> list[Path]:
-        return sorted((self.results / dataset_name / "media").glob("*.parquet"))
-
-    def clips(self, dataset_name: str, shard: str) -> Path:
-        return self.results / dataset_name / "catalog" / "shards" / f"{shard}.parquet"
-
-    def media(self, dataset_name: str, shard: str) -> Path:
-        return self.data / dataset_name / "media" / shard
 
 
 @dataclass(frozen=True)

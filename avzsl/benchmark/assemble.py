@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from avzsl.contracts.arrays import read_arrays
-from avzsl.contracts.atomic import write_json
 from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
@@ -26,6 +25,7 @@ from avzsl.contracts.schemas import (
     SUBSETS,
 )
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.results.records import BenchmarkRecord, Hashes, Scores
 
 # A few gigabytes of features are checked for NaN in slices, so that no second copy is made.
 SLICE = 8192
@@ -72,35 +72,30 @@ def assemble(
     write_table(out / "clips.parquet", clips, BENCHMARK_CLIPS)
     write_table(out / "classes.parquet", classes, BENCHMARK_CLASSES)
     lost_at = clips["stage"].astype(str) + ": " + clips["status"].astype(str)
-    summary: dict[str, Any] = {
-        "name": name,
-        "hashes": {
-            "features": sha256_file(arrays_path),
-            "split": sha256_file(split_folder / "split.parquet"),
-            "embeddings": sha256_file(embeddings),
-        },
-        "clips": counts,
-        "lost": (lost_at[~clips["usable"]].value_counts().sort_index().to_dict()),
-        "classes": {
+    guess = 100.0 / (seen + unseen)
+    BenchmarkRecord(
+        name=name,
+        hashes=Hashes(
+            features=sha256_file(arrays_path),
+            split=sha256_file(split_folder / "split.parquet"),
+            embeddings=sha256_file(embeddings),
+        ),
+        clips=counts,
+        lost=lost_at[~clips["usable"]].value_counts().sort_index().to_dict(),
+        classes={
             **{role: int((classes["role"] == role).sum()) for role in (*CLASS_ROLES, EXCLUDED)},
             "excluded_reasons": {n: lost[n] for n in sorted(excluded)},
         },
-        # Percent, for a guess that is uniform over the candidate classes; recall is averaged over classes.
-        "chance": {
-            "seen": 100.0 / (seen + unseen),
-            "unseen": 100.0 / (seen + unseen),
-            "hm": 100.0 / (seen + unseen),
-            "zsl": 100.0 / unseen,
-        },
-        "dims": {
+        # A guess that is uniform over the candidate classes; recall is averaged over classes.
+        chance=Scores(seen=guess, unseen=guess, hm=guess, zsl=100.0 / unseen),
+        dims={
             "audio": int(arrays["audio"].shape[1]),
             "visual": int(arrays["visual"].shape[1]),
             "text": int(vectors.vectors.shape[1]),
         },
-        "extractor": header.get("extractor"),
-        "embeddings": vectors.backend,
-    }
-    write_json(out / "benchmark.json", summary)
+        extractor=header.get("extractor"),
+        embeddings=vectors.backend,
+    ).write(out / "benchmark.json")
 
 
 def _check_pack(path: Path, arrays: dict[str, np.ndarray], header: dict[str, Any], manifest: pd.DataFrame) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from avzsl.benchmark.released_rows import class_vectors
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import read_embeddings
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.errors import CorruptError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, EXCLUDED, SUBSETS
 from avzsl.contracts.tables import read_table
+from avzsl.results.records import BenchmarkRecord, Scores, read_benchmark
 
 TRAIN_SUBSETS = {1: ("train",), 2: ("train", "val_seen", "val_unseen")}
 VALIDATION = ("val_seen", "val_unseen")
@@ -51,7 +49,7 @@ class BenchmarkData:
     audio: np.ndarray
     visual: np.ndarray
     parts: dict[str, Subset]
-    summary: dict[str, Any]
+    record: BenchmarkRecord
 
     def subset(self, *names: str) -> Subset:
         """Return the clips of the named subsets together, in the order of the names."""
@@ -76,26 +74,24 @@ class BenchmarkData:
         members = np.flatnonzero(seen | unseen)
         return members, seen[members]
 
-    @cached_property
-    def chance(self) -> dict[str, float]:
-        return dict(self.summary["chance"])
+    @property
+    def chance(self) -> Scores:
+        return self.record.chance
 
 
 def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned") -> BenchmarkData:
     """Read the benchmark that `assemble` wrote to `folder`, with its features and class embeddings.
 
     `class_rows` is `aligned` (each class its own vector) or `as_released` (the row order of the released loaders).
-    Raises DataError if pack or embeddings are not the files that the benchmark was assembled from.
+    Raises CorruptError if pack or embeddings are not the files that the benchmark was assembled from.
     """
     path = folder / "benchmark.json"
-    if not path.is_file():
-        raise DataError(path, "does not exist; assemble the benchmark first")
-    summary = json.loads(path.read_text(encoding="utf-8"))
+    record = read_benchmark(path)
     for key, file in (("features", pack), ("embeddings", embeddings)):
         if not file.is_file():
             raise DataError(file, "does not exist")
-        if sha256_file(file) != summary["hashes"][key]:
-            raise DataError(file, f"has changed since {folder} was assembled from it; assemble the benchmark again")
+        if sha256_file(file) != getattr(record.hashes, key):
+            raise CorruptError(path, f"{file} has changed since the benchmark was assembled from it; assemble it again")
     clips = read_table(folder / "clips.parquet", BENCHMARK_CLIPS)
     classes = read_table(folder / "classes.parquet", BENCHMARK_CLASSES)
     arrays, _ = read_arrays(pack)
@@ -119,5 +115,5 @@ def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned"
         arrays["audio"],
         arrays["visual"],
         parts,
-        summary,
+        record,
     )

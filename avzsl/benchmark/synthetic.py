@@ -68,7 +68,14 @@ def write(
     classes = pd.DataFrame(sorted(roles.items()), columns=["class_name", "role"])
     write_table(folder / "classes.parquet", classes, SPLIT_CLASSES)
     manifest = pd.DataFrame(
-        {"clip_id": split["clip_id"], "shard": 0, "status": "ok", "row": np.arange(len(split)), "windows": 1}
+        {
+            "clip_id": split["clip_id"],
+            "shard": 0,
+            "status": "ok",
+            "row": np.arange(len(split)),
+            "audio_steps": 1,
+            "visual_steps": 1,
+        }
     )
     write_table(folder / "packed.parquet", manifest, FEATURES)
     header = {"clip_ids": split["clip_id"].tolist(), "extractor": {"name": "synthetic", "random_weights": True}}

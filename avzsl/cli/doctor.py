@@ -56,18 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
 def _try(project: Project, name: str, count: int) -> str:
     """Fetch `count` clips as a run would, at its pace, and say how that went; they stay in DATA/trial to be looked at."""
     from avzsl.acquisition import fetch_shard
-    from avzsl.acquisition.retry import Places
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table
+    from avzsl.results.places import Places
 
     places = Places(Path(project.config.results), Path(project.config.data))
-    clips = read_table(places.results / name / "catalog" / "clips.parquet", CLIPS)
+    clips = read_table(places.catalog_clips(name), CLIPS)
     sample = clips.sample(n=min(count, len(clips)), random_state=0)
     folder = places.data / "trial" / name
     began = time.monotonic()
     table = fetch_shard(
         sample, name, project.dataset(name), folder / "media" / "0000", folder / "0000.parquet",
-        shard=0, state=places.state, cache=places.data / name / "archives",
+        shard=0, state=places.state, cache=places.archives(name),
     )  # fmt: skip
     seconds = time.monotonic() - began
     ended = ", ".join(f"{number} {status}" for status, number in table["status"].value_counts().items())
@@ -81,18 +81,18 @@ def _try(project: Project, name: str, count: int) -> str:
 def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
     from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source
     from avzsl.acquisition.estimate import estimate
-    from avzsl.acquisition.retry import Places
     from avzsl.acquisition.sources.build import source_configs
     from avzsl.config.sources import ArchiveSource, FolderSource
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table
     from avzsl.inspect.attrition import read_media
+    from avzsl.results.places import Places
 
     dataset = project.dataset(name)
     places = Places(Path(project.config.results), Path(project.config.data))
     sources = source_configs(name, dataset)
     checks = [check for source in sources for check in check_source(source, places.state, made=places.data)]
-    catalog = places.results / name / "catalog" / "clips.parquet"
+    catalog = places.catalog_clips(name)
     if not catalog.is_file():
         return [
             *checks,

@@ -28,8 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Retry and say what came of it."""
     from rich.console import Console
 
-    from avzsl.acquisition.retry import Places, retry
+    from avzsl.acquisition.retry import retry
     from avzsl.config.load import load_project
+    from avzsl.results.places import Places
 
     project = load_project(arguments.config)
     places = Places(Path(project.config.results), Path(project.config.data))

@@ -66,5 +66,5 @@ def local_paths(section: BaseModel) -> Iterator[tuple[str, Local, Path]]:
         if isinstance(value, BaseModel):
             for key, mark, path in local_paths(value):
                 yield f"{name}.{key}", mark, path
-        elif isinstance(value, str) and marks:
+        elif isinstance(value, str) and value and marks:
             yield name, marks[0], expand(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,9 @@ class WeightsConfig(Section):
     random_seed: int | None = Field(
         None, ge=0, lt=2**32, description="seeded random weights: a demonstration, never a benchmark"
     )
-    path: Annotated[str | None, Local("file")] = Field(None, description="checkpoint file of the published layout")
+    path: Annotated[str | None, Local("file or folder")] = Field(
+        None, description="checkpoint file of the published layout"
+    )
     url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
 
@@ -40,5 +42,8 @@ class FeaturesConfig(Part):
     released: str | None = Field(
         None,
         description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
+    )
+    dtype: Literal["float32", "float16"] = Field(
+        "float32", description="how steps are stored; float16 halves the disk that sequences need"
     )
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")

@@ -1,4 +1,4 @@
-"""Write beside the name, then rename into place: a reader never sees half a file. And read JSON back."""
+"""Write beside the name, then rename into place: a reader never sees half a file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from avzsl.contracts.errors import DataError
 
 # Names of ours alone: `sweep` removes by them.
 _PREFIX = ".avzsl-unfinished-"
@@ -64,16 +62,3 @@ def write_json(path: str | Path, value: Any) -> None:
     Raises ValueError for NaN and infinity: JSON has neither, and a table should hold null.
     """
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises DataError that names the file if there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "does not exist; run `snakemake` to build it") from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"is not readable JSON ({error}); delete it and run again") from error
-    if not isinstance(value, dict):
-        raise DataError(path, "does not hold a JSON object; delete it and run again")
-    return value

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from avzsl.config.demo import WorldConfig
-from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import sha256_text
+from avzsl.contracts.records import write_record
 from avzsl.demo.classes import DemoClass, demo_classes
 from avzsl.demo.mp4 import write_mp4
 from avzsl.demo.picture import draw_frames
@@ -41,7 +41,7 @@ def render_world(folder: Path, world: WorldConfig, threads: int | None = None) -
     ):
         for _ in pool.map(lambda job: render_clip(folder / job[2], job[0], job[1], world), jobs):
             ticker.advance()
-    write_json(
+    write_record(
         folder / INDEX,
         {
             "world": world.model_dump(),

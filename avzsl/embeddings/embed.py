@@ -11,7 +11,6 @@ from avzsl.config import plugins
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.class_embeddings import ClassEmbeddings
 from avzsl.contracts.errors import AvzslError
-from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
     names, phrases = [str(n) for n in classes["class_name"]], [str(p) for p in classes["phrase"]]
     options = plugins.typed(plugins.BACKEND, config.backend, config.options, "embeddings", "embeddings.")
     found: Vectors = plugins.load(plugins.BACKEND, config.backend).vectors(options, phrases)
-    where = str(options.model_dump().get("table", found.source))
+    where = found.source
     rows: list[np.ndarray] = []
     kept: list[int] = []
     missing: dict[str, str] = {}
@@ -62,7 +61,8 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
     identity = {
         "backend": config.backend,
         **options.model_dump(mode="json"),
-        "sha256": sha256_file(found.source),
+        "table": found.source,
+        "sha256": found.sha256,
         **found.identity,
         "unknown": config.unknown,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.evaluation.calibration import Calibration, harmonic_mean, mean_recall
 from avzsl.evaluation.retrieval import retrieve
+from avzsl.results.places import RunPlaces
+from avzsl.results.records import read_run
 
 METRICS = ("seen", "unseen", "hm", "zsl")
 # Percent; a number written to JSON and one recomputed differ by the order of a sum at most.
@@ -29,22 +30,23 @@ def recompute(run: Path) -> dict[str, Any]:
     under the seen-unseen curve and retrieval from scores.safetensors; epoch and beta from history.parquet.
     Raises DataError that names the first number of run.json that differs by more than rounding.
     """
-    path = run / "run.json"
-    record = _read(path)
-    predictions = read_table(run / "predictions.parquet", PREDICTIONS)
-    arrays, header = read_arrays(run / "scores.safetensors")
+    files = RunPlaces(run)
+    path = files.record
+    record = read_run(path, checked=False).model_dump()
+    predictions = read_table(files.predictions, PREDICTIONS)
+    arrays, header = read_arrays(files.scores)
     names, seen = header["class_names"], np.asarray(header["seen"], dtype=bool)
     if predictions["clip_id"].tolist() != header["clip_ids"]:
-        raise DataError(run / "predictions.parquet", "holds other clips than scores.safetensors")
+        raise DataError(files.predictions, "holds other clips than scores.safetensors")
     column = {name: index for index, name in enumerate(names)}
     labels = predictions["class_name"].map(column).to_numpy(np.int64)
     calibration = Calibration(arrays["distances"], labels, seen)
 
     if predictions["predicted"].tolist() != [names[c] for c in calibration.predict(record["beta"])]:
-        raise DataError(run / "predictions.parquet", "does not follow from the distances and the beta of the run")
+        raise DataError(files.predictions, "does not follow from the distances and the beta of the run")
     among = predictions["predicted_zsl"].dropna()
     if among.tolist() != [names[c] for c in calibration.predict_unseen()[among.index]]:
-        raise DataError(run / "predictions.parquet", "its unseen-only predictions do not follow from the distances")
+        raise DataError(files.predictions, "its unseen-only predictions do not follow from the distances")
 
     result: dict[str, Any] = dict(zip(METRICS, _scores(predictions, column, seen), strict=True))
     right = predictions["predicted"] == predictions["class_name"]
@@ -58,11 +60,12 @@ def recompute(run: Path) -> dict[str, Any]:
         name: arrays[name] for name in ("audio", "visual", "both", "classes") if name in arrays
     }
     result["retrieval"] = retrieve(points, labels, seen, arrays["distances"])
-    history = read_table(run / "history.parquet", HISTORY)
+    history = read_table(files.history, HISTORY)
     chosen = history[(history["stage"] == 1) & history["selected"]]
     result["epoch"] = int(chosen["epoch"].iloc[0])
     for key, value in result.items():
         _same(path, key, record.get(key), value)
+    read_run(path)  # nothing else in it was edited either
     return result
 
 
@@ -72,10 +75,10 @@ def intersection(runs: Sequence[Path]) -> list[dict[str, float | None]]:
     For comparing feature sets that cover different clips. A class that has no shared clip takes part in no mean.
     Raises DataError if no test clip is shared.
     """
-    tables = [read_table(run / "predictions.parquet", PREDICTIONS) for run in runs]
+    tables = [read_table(RunPlaces(run).predictions, PREDICTIONS) for run in runs]
     shared = set.intersection(*(set(table["clip_id"]) for table in tables))
     if not shared:
-        raise DataError(runs[0] / "predictions.parquet", "shares no test clip with the other runs")
+        raise DataError(RunPlaces(runs[0]).predictions, "shares no test clip with the other runs")
     results = []
     for table in tables:
         part = table[table["clip_id"].isin(shared)]
@@ -97,15 +100,6 @@ def _scores(predictions: Any, column: dict[str, int], seen: np.ndarray) -> tuple
         recall[index], recall_zsl[index] = right.get(name, np.nan), zsl.get(name, np.nan)
     s, u, z = mean_recall(recall, seen), mean_recall(recall, ~seen), mean_recall(recall_zsl, ~seen)
     return tuple(None if value is None else 100.0 * value for value in (s, u, harmonic_mean(s, u), z))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(path, "does not exist; the run has not ended")
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise DataError(path, f"is not valid JSON ({error}); delete the run and train it again") from error
 
 
 def _same(path: Path, key: str, recorded: Any, value: Any) -> None:

@@ -13,6 +13,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_text
 from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, SPLIT, TableSchema
 from avzsl.contracts.tables import read_table
+from avzsl.results.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +97,12 @@ def load_attrition(
 
     Features and split are used where they are there already. Raises DataError if there is no catalogue.
     """
-    folder = results / dataset_name
+    places = Places(results)
     return attrition(
-        read_table(folder / "catalog" / "clips.parquet", CLIPS),
+        read_table(places.catalog_clips(dataset_name), CLIPS),
         read_media(results, dataset_name),
-        _optional(folder / "features" / str(features) / "packed.parquet", FEATURES) if features else None,
-        _optional(folder / "splits" / str(split) / "split.parquet", SPLIT) if split else None,
+        _optional(places.pack_manifest(dataset_name, features), FEATURES) if features else None,
+        _optional(places.split_clips(dataset_name, split), SPLIT) if split else None,
         limit,
     )
 
@@ -109,7 +110,7 @@ def load_attrition(
 def read_media(results: Path, dataset_name: str) -> pd.DataFrame:
     """Return the MEDIA rows of all shards that are done; an unreadable manifest is left out with a warning."""
     tables = []
-    for path in sorted((results / dataset_name / "media").glob("*.parquet")):
+    for path in Places(results).manifests(dataset_name):
         try:
             tables.append(read_table(path, MEDIA))
         except DataError as error:

@@ -11,6 +11,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.inspect.attrition import read_media
+from avzsl.results.places import Places
 
 ABSENT = "absent"
 
@@ -29,13 +30,13 @@ class Diff:
 def diff(a: Path, b: Path) -> Diff:
     """Compare two results folders. Raises DataError if one of them holds neither manifests nor runs."""
     for folder in (a, b):
-        if not any(folder.glob("*/media/*.parquet")) and not any(folder.glob("benchmarks/*/runs")):
+        if not Places(folder).datasets() and not Places(folder).runs():
             raise DataError(folder, "is no results folder: it holds neither manifests nor runs")
     return Diff(_changed(a, b), _scores(a, b))
 
 
 def _changed(a: Path, b: Path) -> pd.DataFrame:
-    names = sorted({path.parents[1].name for folder in (a, b) for path in folder.glob("*/media/*.parquet")})
+    names = sorted({*Places(a).datasets(), *Places(b).datasets()})
     columns = ["dataset", "clip_id", "a", "b", "same_file"]
     tables = []
     for name in names:
@@ -52,17 +53,16 @@ def _changed(a: Path, b: Path) -> pd.DataFrame:
 
 def _scores(a: Path, b: Path) -> pd.DataFrame:
     rows = []
-    for path in sorted(a.glob("benchmarks/*/runs/*/seed-*/predictions.parquet")):
-        other = b / path.relative_to(a)
+    for benchmark, method, seed in Places(a).runs():
+        path, other = (Places(folder).run(benchmark, method, seed).predictions for folder in (a, b))
         if not other.is_file():
             continue
         left, right = read_table(path, PREDICTIONS), read_table(other, PREDICTIONS)
         # A clip that changed its class or its subset between the two is not common ground.
         common = left.merge(right, on=["clip_id", "class_name", "subset"])["clip_id"]
-        benchmark, method, seed = path.parts[-5], path.parts[-3], path.parts[-2].removeprefix("seed-")
         for which in ("own", "common"):
             one, two = (t if which == "own" else t[t["clip_id"].isin(common)] for t in (left, right))
-            row = {"benchmark": benchmark, "method": method, "seed": int(seed), "list": which}
+            row = {"benchmark": benchmark, "method": method, "seed": seed, "list": which}
             row |= {"clips_a": len(one), "clips_b": len(two)}
             scores_a, scores_b = scores(one), scores(two)
             for name in scores_a:

@@ -12,10 +12,8 @@ import pyarrow.parquet as pq
 
 from avzsl.config.load import Benchmark, Project
 from avzsl.inspect.usage import Usage, usage_of
+from avzsl.results.places import LOGS, Places, shard_name
 from avzsl.runtime.jobs import holder
-
-# Snakemake's log files lie here, in the working directory (workflow/rules/common.smk).
-LOGS = "logs"
 
 
 @dataclass(frozen=True)
@@ -57,48 +55,44 @@ def read_status(project: Project, folder: Path = Path()) -> Status:
 
     Unreadable manifests are listed, never fatal: a run in progress may be replacing them.
     """
-    results = folder / project.config.results
-    lock = results / ".lock"
-    held = holder(lock)
-    since = lock.stat().st_mtime if held else None
-    reader = _Reader(results, folder / LOGS, since)
+    places = Places(folder / project.config.results, folder / project.config.data)
+    held = holder(places.lock)
+    since = places.lock.stat().st_mtime if held else None
+    reader = _Reader(places, folder / LOGS, since)
     stages: list[Stage] = []
     for dataset in sorted({b.dataset for b in project.benchmarks.values()}):
         feature_sets = sorted({b.features for b in project.benchmarks.values() if b.dataset == dataset})
         stages += reader.dataset(dataset, project.dataset(dataset).shards, feature_sets)
     stages += [reader.runs(benchmark) for benchmark in project.benchmarks.values()]
-    page = results / "report" / "index.html"
-    stages.append(Stage("report", "", int(page.is_file()), 1, "page"))
+    stages.append(Stage("report", "", int(places.page.is_file()), 1, "page"))
     return Status(tuple(stages), held, tuple(reader.unreadable))
 
 
 class _Reader:
-    def __init__(self, results: Path, logs: Path, since: float | None) -> None:
-        self.results, self.logs, self.since = results, logs, since
+    def __init__(self, places: Places, logs: Path, since: float | None) -> None:
+        self.places, self.logs, self.since = places, logs, since
         self.unreadable: list[Path] = []
 
     def dataset(self, name: str, shards: int, feature_sets: list[str]) -> list[Stage]:
-        base, logs = self.results / name, self.logs / name
-        numbers = [f"{shard:04d}" for shard in range(shards)]
-        catalog = base / "catalog" / "clips.parquet"
-        stages = [Stage("catalog", name, int(catalog.is_file()), 1, "table")]
-        media = [base / "media" / f"{number}.parquet" for number in numbers]
+        places, logs = self.places, self.logs / name
+        numbers = [shard_name(shard) for shard in range(shards)]
+        stages = [Stage("catalog", name, int(places.catalog_clips(name).is_file()), 1, "table")]
+        media = [places.manifest(name, number) for number in numbers]
         stages.append(
             self._stage("media", name, media, "shards", [logs / "media" / f"{n}.benchmark.tsv" for n in numbers])
         )
         for feature_set in feature_sets:
-            folder = base / "features" / feature_set
-            made = [folder / "shards" / f"{number}.parquet" for number in numbers]
+            made = [places.shard_manifest(name, feature_set, number) for number in numbers]
             costs = [logs / "features" / feature_set / f"{number}.benchmark.tsv" for number in numbers]
             stages.append(self._stage(f"features {feature_set}", name, made, "shards", costs))
-            stages.append(Stage(f"pack {feature_set}", name, int((folder / "packed.parquet").is_file()), 1, "table"))
+            packed = int(places.pack_manifest(name, feature_set).is_file())
+            stages.append(Stage(f"pack {feature_set}", name, packed, 1, "table"))
         return stages
 
     def runs(self, benchmark: Benchmark) -> Stage:
-        folder = self.results / "benchmarks" / benchmark.name / "runs"
         logs = self.logs / "benchmarks" / benchmark.name
         pairs = [(method, seed) for method in benchmark.methods for seed in benchmark.seeds]
-        made = [folder / method / f"seed-{seed}" / "run.json" for method, seed in pairs]
+        made = [self.places.run(benchmark.name, method, seed).record for method, seed in pairs]
         costs = [logs / f"{method}-seed-{seed}.benchmark.tsv" for method, seed in pairs]
         return self._stage("runs", benchmark.name, made, "runs", costs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -19,9 +18,13 @@ from avzsl.config.load import Project
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, MEDIA
+from avzsl.contracts.streams import MODALITIES, Stream, read_streams
 from avzsl.contracts.tables import read_table
 from avzsl.embeddings import embed_classes
 from avzsl.methods import Dims, Method, build
+from avzsl.predict.seconds import means, moments
+from avzsl.results.places import Places, RunPlaces
+from avzsl.results.records import RunRecord, read_run
 from extractors import extract_shard
 
 logger = logging.getLogger(__name__)
@@ -36,8 +39,8 @@ class Prediction:
     reason: str | None
     order: tuple[int, ...]  # labels from the nearest to the farthest
     distances: tuple[float, ...]  # of the whole clip to each label, calibrated, in the order of the labels
-    seconds: tuple[tuple[float, float], ...]  # start and end of each window
-    by_second: tuple[tuple[float, ...], ...]  # (windows, labels) distances of single windows
+    seconds: tuple[tuple[float, float], ...]  # start and end of each moment that has a score
+    by_second: tuple[tuple[float, ...], ...]  # (moments, labels) distances of single moments
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,13 @@ def predict(
     """
     labels = _clean(labels)
     record = _read_run(run)
-    features = project.features(record["features"])
+    features = project.features(record.features)
     with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
-        arrays, header, table = _extract(clips, features, Path(folder), project, device, threads)
+        streams, header, table = _extract(clips, features, Path(folder), project, device, threads)
     _check_features(run, record, header["extractor"])
     vectors, seen = _embed(project, run, record, labels)
     model, output = _load_model(project, run, record)
-    beta = float(record["beta"]) if any(seen) and not all(seen) else 0.0
+    beta = (record.beta or 0.0) if any(seen) and not all(seen) else 0.0
     shift = beta * np.asarray(seen, dtype=float)
     predictions = []
     for path, row in zip(clips, table.to_dict("records"), strict=True):
@@ -104,21 +107,24 @@ def predict(
             )
             predictions.append(Prediction(str(path), status, reason, (), (), (), ()))
             continue
-        part = slice(*arrays["offsets"][row["row"] : row["row"] + 2])
-        audio, visual = arrays["audio"][part], arrays["visual"][part]
-        whole = (
-            _distances(model, output, audio.mean(0, keepdims=True), visual.mean(0, keepdims=True), vectors)[0] + shift
+        (sound, heard), (picture, seen_at) = (streams[name].clip(row["row"]) for name in MODALITIES)
+        wanted = moments(heard, seen_at)
+        whole, windows = (
+            _distances(model, output, audio, visual, vectors) + shift
+            for audio, visual in (
+                (sound.mean(0, keepdims=True, dtype=np.float32), picture.mean(0, keepdims=True, dtype=np.float32)),
+                (np.stack([*means(sound, heard, wanted)]), np.stack([*means(picture, seen_at, wanted)])),
+            )
         )
-        windows = _distances(model, output, audio, visual, vectors) + shift
         predictions.append(
             Prediction(
-                str(path), "ok", row["reason"], tuple(int(i) for i in np.argsort(whole, kind="stable")),
-                tuple(float(d) for d in whole), tuple((float(a), float(b)) for a, b in arrays["times"][part]),
+                str(path), "ok", row["reason"], tuple(int(i) for i in np.argsort(whole[0], kind="stable")),
+                tuple(float(d) for d in whole[0]), tuple(wanted),
                 tuple(tuple(float(d) for d in window) for window in windows),
             )
         )  # fmt: skip
     return Predictions(
-        tuple(labels), tuple(seen), str(run), record["method"], beta, bool(header["extractor"].get("random_weights")),
+        tuple(labels), tuple(seen), str(run), record.method, beta, bool(header["extractor"].get("random_weights")),
         tuple(predictions),
     )  # fmt: skip
 
@@ -130,15 +136,12 @@ def _clean(labels: Sequence[str]) -> list[str]:
     return found
 
 
-def _read_run(run: Path) -> dict[str, Any]:
-    path = run / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            path, "is not there or not readable; --run takes a folder like results/benchmarks/demo/runs/avca/seed-0"
-        ) from error
-    missing = [key for key in ("benchmark", "dataset", "features", "method", "beta", "config") if key not in record]
+def _read_run(run: Path) -> RunRecord:
+    path = RunPlaces(run).record
+    if not path.is_file():
+        raise DataError(path, "is not there; --run takes a folder like results/benchmarks/demo/runs/avca/seed-0")
+    record = read_run(path)
+    missing = [key for key in ("benchmark", "dataset", "features", "method", "config") if not getattr(record, key)]
     if missing:
         raise DataError(path, f"has no {missing[0]!r}; it is not the record of a run of this version")
     return record
@@ -146,7 +149,7 @@ def _read_run(run: Path) -> dict[str, Any]:
 
 def _extract(
     clips: Sequence[Path], features: FeaturesConfig, folder: Path, project: Project, device: str, threads: int
-) -> tuple[dict[str, np.ndarray], dict[str, Any], pd.DataFrame]:
+) -> tuple[dict[str, Stream], dict[str, Any], pd.DataFrame]:
     rows = []
     for number, path in enumerate(clips):
         there = path.is_file()
@@ -161,53 +164,53 @@ def _extract(
     media = pd.DataFrame(rows).reindex(columns=list(MEDIA.columns))
     table = extract_shard(
         media, features, folder / "clips.safetensors", folder / "clips.parquet", device=device, threads=threads,
-        cache=Path(project.config.data) / "weights",
+        cache=Places(Path(project.config.results), Path(project.config.data)).weights,
     )  # fmt: skip
-    arrays, header = read_arrays(folder / "clips.safetensors")
-    return arrays, header, table
+    streams, header = read_streams(folder / "clips.safetensors")
+    return streams, header, table
 
 
-def _check_features(run: Path, record: dict[str, Any], extractor: dict[str, Any]) -> None:
-    trained = record.get("extractor") or {}
+def _check_features(run: Path, record: RunRecord, extractor: dict[str, Any]) -> None:
+    trained = record.extractor or {}
     for key in ("name", "windows", "weights"):
         if trained.get(key) != extractor.get(key):
             raise DataError(
-                run / "run.json",
-                f"was trained on features with {key} {trained.get(key)}, but the feature set {record['features']!r} of the configuration now has {extractor.get(key)}; use the configuration of the run",
+                RunPlaces(run).record,
+                f"was trained on features with {key} {trained.get(key)}, but the feature set {record.features!r} of the configuration now has {extractor.get(key)}; use the configuration of the run",
             )
 
 
-def _embed(project: Project, run: Path, record: dict[str, Any], labels: list[str]) -> tuple[np.ndarray, list[bool]]:
+def _embed(project: Project, run: Path, record: RunRecord, labels: list[str]) -> tuple[np.ndarray, list[bool]]:
     """Return unit vectors (labels, dim) and which labels are classes that the run has trained on."""
-    config = project.dataset(record["dataset"]).embeddings
+    config = project.dataset(record.dataset).embeddings
     table = pd.DataFrame({"class_name": labels, "phrase": labels})
     embedded = embed_classes(table, config)
-    trained = (record.get("embeddings") or {}).get("sha256")
+    trained = (record.embeddings or {}).get("sha256")
     if trained is not None and embedded.backend.get("sha256") != trained:
         raise DataError(
-            run / "run.json",
+            RunPlaces(run).record,
             f"was trained with other word vectors than {embedded.backend.get('table')} now holds; use those of the run",
         )
-    classes = read_table(run.parents[2] / "classes.parquet", BENCHMARK_CLASSES)
+    classes = read_table(RunPlaces(run).benchmark / "classes.parquet", BENCHMARK_CLASSES)
     known = set(classes.loc[classes["role"].isin(("train", "val_unseen")), "class_name"])
     return embedded.rows(labels), [label in known for label in labels]
 
 
-def _load_model(project: Project, run: Path, record: dict[str, Any]) -> tuple[Method, str]:
-    path = run / "model.safetensors"
+def _load_model(project: Project, run: Path, record: RunRecord) -> tuple[Method, str]:
+    path = RunPlaces(run).model
     state, header = read_arrays(path)
-    benchmark = project.benchmarks.get(record["benchmark"])
+    benchmark = project.benchmarks.get(record.benchmark)
     if benchmark is None:
         raise AvzslError(
-            f"{path}: the configuration has no benchmark {record['benchmark']!r}; use the configuration of the run (--config)"
+            f"{path}: the configuration has no benchmark {record.benchmark!r}; use the configuration of the run (--config)"
         )
-    module = project.method(record["method"], benchmark).config.module
+    module = project.method(record.method, benchmark).config.module
     model = build(module, Dims(**header["dims"]), header["config"]["options"])
     try:
         model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
     except RuntimeError as error:
         raise DataError(
-            path, f"does not fit the method {record['method']!r} of this version; train the run again"
+            path, f"does not fit the method {record.method!r} of this version; train the run again"
         ) from error
     model.eval()
     return model, model.reported

@@ -34,7 +34,7 @@ def croissant(benchmark: BenchmarkFiles, dataset: DatasetConfig, folder: Path) -
     config = benchmark.config
     clips = benchmark.clips
     tables = (("clips", BENCHMARK_CLIPS), ("classes", BENCHMARK_CLASSES))
-    hashes = benchmark.record.get("hashes") or {}
+    split = benchmark.record.hashes.split or "unknown"
     title = dataset.title or config.dataset
     weights = " The features come from networks with random weights." if benchmark.random_weights else ""
     return {
@@ -48,8 +48,8 @@ def croissant(benchmark: BenchmarkFiles, dataset: DatasetConfig, folder: Path) -
         ),
         "version": __version__,
         "license": dataset.licence or "unknown: see the source of each clip",
-        "url": f"urn:sha256:{hashes.get('split', 'unknown')}",
-        "citeAs": f"avzsl {__version__}, benchmark {config.name}, split sha256 {hashes.get('split', 'unknown')}",
+        "url": f"urn:sha256:{split}",
+        "citeAs": f"avzsl {__version__}, benchmark {config.name}, split sha256 {split}",
         "distribution": [
             {
                 "@type": "cr:FileObject", "@id": f"{name}.parquet", "name": f"{name}.parquet", "description": f"One row: {schema.row}.",

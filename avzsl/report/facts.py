@@ -13,6 +13,7 @@ import yaml
 from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.report.results import BenchmarkFiles
+from avzsl.results.places import LOGS, Places
 
 logger = logging.getLogger(__name__)
 
@@ -102,17 +103,17 @@ def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
         "config": effective_config(project, benchmark),
         "extractor": flatten(benchmark.extractor),
         "random_weights": benchmark.random_weights,
-        "embeddings": flatten(record.get("embeddings") or {}),
-        "hashes": flatten(record.get("hashes") or {}),
-        "versions": flatten({"avzsl": __version__} | (first.get("versions") or {})),
-        "hardware": flatten(first.get("hardware") or {}),
+        "embeddings": flatten(record.embeddings or {}),
+        "hashes": flatten(record.hashes.model_dump()),
+        "versions": flatten({"avzsl": __version__} | (first.versions)),
+        "hardware": flatten(first.hardware),
         "costs": [
-            {"method": run.method, "seed": run.seed, "stages": run.history.groupby("stage")["seconds"].sum().to_dict(), "seconds": run.record.get("seconds"), "epoch": run.record.get("epoch"), "beta": run.record.get("beta")}
+            {"method": run.method, "seed": run.seed, "stages": run.history.groupby("stage")["seconds"].sum().to_dict(), "seconds": run.record.seconds, "epoch": run.record.epoch, "beta": run.record.beta}
             for run in runs
         ],
-        "records": [(f"{run.method}, seed {run.seed}", json.dumps(run.record, indent=1, sort_keys=True, ensure_ascii=False)) for run in runs],
+        "records": [(f"{run.method}, seed {run.seed}", json.dumps(run.record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)) for run in runs],
         "sources": [(m.title, m.source) for m in (project.method(name, benchmark.config).config for name in benchmark.config.methods)],
         "presets": preset_choices(project, benchmark),
-        "stages": stage_costs(benchmark, Path("logs")),
-        "command": f"snakemake --cores all {project.config.results}/benchmarks/{benchmark.name}/results.csv",
+        "stages": stage_costs(benchmark, LOGS),
+        "command": f"snakemake --cores all {Places(Path(project.config.results)).benchmark_table(benchmark.name)}",
     }  # fmt: skip

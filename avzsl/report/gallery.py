@@ -140,7 +140,7 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
             name = names[wanted[q]]
             clip = None if is_text else book.number(benchmark, ids[rows[q]], name, preview=0)
             queries.append(Query(clip, phrases.get(name) or name, source, 100 * float(precision[q]), hits))
-        mean = (run.record.get("retrieval") or {}).get(key) or {}
+        mean = (run.record.retrieval or {}).get(key) or {}
         result.append({"key": key, "title": title, "queries": queries, "map": mean})
     return result
 

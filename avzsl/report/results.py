@@ -1,8 +1,7 @@
-"""Read what the earlier stages wrote: one object a benchmark, one a run. The layout is docs/architecture.md's."""
+"""Read what the earlier stages wrote: one object a benchmark, one a run. Where the files are, `avzsl.results` knows."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
 from avzsl.config.load import Benchmark, Project
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
-from avzsl.contracts.atomic import read_json
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.records import read_record
 from avzsl.contracts.schemas import (
     BENCHMARK_CLASSES,
     BENCHMARK_CLIPS,
@@ -28,44 +25,44 @@ from avzsl.contracts.schemas import (
     SPLIT_CLASSES,
 )
 from avzsl.contracts.tables import read_table
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Read the header of a file of `write_arrays` without its arrays; raises DataError that names the file."""
-    if not path.is_file():
-        raise DataError(path, "does not exist")
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            return json.loads((stream.metadata() or {})["avzsl"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise DataError(path, f"is not a whole file of arrays ({error}); delete it and run again") from error
+from avzsl.results.places import Places, RunPlaces, shard_name
+from avzsl.results.records import BenchmarkRecord, RunRecord, read_benchmark, read_run
 
 
 @dataclass(frozen=True)
 class RunFiles:
     """One method trained with one seed."""
 
-    folder: Path
+    places: RunPlaces
     method: str
     seed: int
 
+    @property
+    def folder(self) -> Path:
+        return self.places.folder
+
+    @property
+    def finished(self) -> bool:
+        """Whether its record, written last, is there."""
+        return self.places.record.is_file()
+
     @cached_property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """Content of run.json."""
-        return read_json(self.folder / "run.json")
+        return read_run(self.places.record)
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        return read_table(self.folder / "history.parquet", HISTORY)
+        return read_table(self.places.history, HISTORY)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        return read_table(self.folder / "predictions.parquet", PREDICTIONS)
+        return read_table(self.places.predictions, PREDICTIONS)
 
     @cached_property
     def scores(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and header of scores.safetensors."""
-        return read_arrays(self.folder / "scores.safetensors")
+        return read_arrays(self.places.scores)
 
 
 @dataclass(frozen=True)
@@ -75,82 +72,88 @@ class BenchmarkFiles:
     config: Benchmark
     split: SplitConfig
     results: Path
+    shards: int = 1
 
     @property
     def name(self) -> str:
         return self.config.name
 
     @property
-    def folder(self) -> Path:
-        return self.results / "benchmarks" / self.name
+    def places(self) -> Places:
+        return Places(self.results)
 
     @property
-    def dataset_folder(self) -> Path:
-        return self.results / self.config.dataset
+    def folder(self) -> Path:
+        return self.places.benchmark(self.name)
+
+    @property
+    def embeddings_path(self) -> Path:
+        return self.places.embeddings(self.config.dataset)
 
     @property
     def pack(self) -> Path:
-        return self.dataset_folder / "features" / self.config.features / "packed.safetensors"
+        return self.places.pack(self.config.dataset, self.config.features)
 
     @cached_property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> BenchmarkRecord:
         """Content of benchmark.json."""
-        return read_json(self.folder / "benchmark.json")
+        return read_benchmark(self.places.benchmark_record(self.name))
 
     @cached_property
     def clips(self) -> pd.DataFrame:
-        return read_table(self.folder / "clips.parquet", BENCHMARK_CLIPS)
+        return read_table(self.places.benchmark_clips(self.name), BENCHMARK_CLIPS)
 
     @cached_property
     def classes(self) -> pd.DataFrame:
-        return read_table(self.folder / "classes.parquet", BENCHMARK_CLASSES)
+        return read_table(self.places.benchmark_classes(self.name), BENCHMARK_CLASSES)
 
     @cached_property
     def catalog_clips(self) -> pd.DataFrame:
-        return read_table(self.dataset_folder / "catalog" / "clips.parquet", CLIPS)
+        return read_table(self.places.catalog_clips(self.config.dataset), CLIPS)
 
     @cached_property
     def catalog_classes(self) -> pd.DataFrame:
-        return read_table(self.dataset_folder / "catalog" / "classes.parquet", CLASSES)
+        return read_table(self.places.catalog_classes(self.config.dataset), CLASSES)
 
     @cached_property
     def media(self) -> pd.DataFrame:
-        """All shards' acquisition manifests, one row a clip."""
-        shards = sorted((self.dataset_folder / "media").glob("*.parquet"))
-        tables = [read_table(path, MEDIA) for path in shards]
+        """All shards' acquisition manifests, one row a clip; none where features were imported."""
+        shards = [self.places.manifest(self.config.dataset, shard_name(shard)) for shard in range(self.shards)]
+        tables = [read_table(path, MEDIA) for path in shards if path.is_file()]
         if not tables:
             return pd.DataFrame(columns=list(MEDIA.columns))
         return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
     @cached_property
     def split_classes(self) -> pd.DataFrame:
-        return read_table(self.dataset_folder / "splits" / self.config.split / "classes.parquet", SPLIT_CLASSES)
+        return read_table(self.places.split_classes(self.config.dataset, self.config.split), SPLIT_CLASSES)
 
     @property
     def audit_path(self) -> Path:
-        return self.dataset_folder / "splits" / self.config.split / "audit.json"
+        return self.places.audit(self.config.dataset, self.config.split)
 
     @cached_property
     def audit(self) -> dict[str, Any]:
-        return read_json(self.audit_path)
+        return read_record(self.audit_path)
 
     @cached_property
     def extractor(self) -> dict[str, Any]:
         """What made the features: name, windows, weights, random_weights, execution."""
-        return dict(self.record.get("extractor") or {})
+        return dict(self.record.extractor or {})
 
     @property
     def random_weights(self) -> bool:
-        return bool(self.extractor.get("random_weights"))
+        return self.record.random_weights
 
     def runs(self, method: str) -> list[RunFiles]:
         """The configured seeds of one method, in the configuration's order."""
-        return [RunFiles(self.folder / "runs" / method / f"seed-{seed}", method, seed) for seed in self.config.seeds]
+        return [RunFiles(self.places.run(self.name, method, seed), method, seed) for seed in self.config.seeds]
 
 
 def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:
     """Return every configured benchmark; files are read when they are asked for."""
-    return [
-        BenchmarkFiles(benchmark, project.dataset(benchmark.dataset).splits[benchmark.split], results)
-        for benchmark in project.benchmarks.values()
-    ]
+    found = []
+    for benchmark in project.benchmarks.values():
+        dataset = project.dataset(benchmark.dataset)
+        found.append(BenchmarkFiles(benchmark, dataset.splits[benchmark.split], results, dataset.shards))
+    return found

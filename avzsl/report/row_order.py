@@ -73,7 +73,7 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
         pairs = row_pairs(project, files.config)
         if not pairs:
             continue
-        embeddings = read_embeddings(files.dataset_folder / "embeddings.safetensors")
+        embeddings = read_embeddings(files.embeddings_path)
         phrases = dict(zip(embeddings.class_names, embeddings.phrases, strict=True))
         given = released_rows(phrases, embeddings.class_names)
         wrong = {name for name, other in given.items() if name != other}

@@ -22,6 +22,7 @@ from avzsl.contracts.schemas import RUNS
 from avzsl.published import Published, for_benchmark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.report.statistics import METRICS, collect_hits, interval, resample, scores
+from avzsl.results.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +47,14 @@ def summarise(project: Project, results: Path, benchmark: str | None = None) -> 
     Every score is recomputed from the run's predictions. Raises DataError that names the file when a run is missing
     or was tested on other clips than its siblings.
     """
-    results = Path(results)
+    places = Places(results)
     if benchmark is not None:
         own = _summarise(next(b for b in open_benchmarks(project, results) if b.name == benchmark))
-        _write_csv(results / "benchmarks" / benchmark / "results.csv", own.table)
+        _write_csv(places.benchmark_table(benchmark), own.table)
         return own
     summary = collect(project, results)
-    _write_csv(results / "runs.csv", summary.runs)
-    _write_csv(results / "benchmark.csv", summary.table)
+    _write_csv(places.runs_table, summary.runs)
+    _write_csv(places.table, summary.table)
     return summary
 
 
@@ -89,13 +90,13 @@ def _run_row(benchmark: BenchmarkFiles, run: RunFiles, by_seed: dict[str, np.nda
         "preset": config.preset, "method": run.method, "seed": run.seed,
     }  # fmt: skip
     row |= {metric: float(by_seed[metric][index]) for metric in METRICS}
-    row |= {key: run.record.get(key) for key in ("beta", "epoch", "seconds")}
+    row |= {"beta": run.record.beta, "epoch": run.record.epoch, "seconds": run.record.seconds}
     for metric in METRICS:
-        value = run.record.get(metric)
-        if isinstance(value, int | float) and not math.isclose(value, row[metric], abs_tol=0.01):
+        value = getattr(run.record, metric)
+        if value is not None and not math.isclose(value, row[metric], abs_tol=0.01):
             logger.warning(
                 "%s: says %s %.2f, its predictions give %.2f; the tables show the latter",
-                run.folder / "run.json", SHORT[metric], value, row[metric],
+                run.places.record, SHORT[metric], value, row[metric],
             )  # fmt: skip
     return row
 
@@ -129,7 +130,7 @@ def _table_row(
         # Sample standard deviation; one seed has none.
         row[f"{metric}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
         row[f"{metric}_low"], row[f"{metric}_high"] = interval(samples[metric])
-        row[f"{metric}_chance"] = benchmark.record["chance"][metric]
+        row[f"{metric}_chance"] = getattr(benchmark.record.chance, metric)
         row[f"{metric}_published"] = getattr(published, metric) if published else None
     row["published_source"] = published.place if published else None
     clips = benchmark.clips
@@ -141,7 +142,7 @@ def _table_row(
         "classes_unseen": unseen,
         "weights": _weights(benchmark.extractor),
         "random_weights": benchmark.random_weights,
-        "seconds": float(np.sum([run.record.get("seconds") or 0.0 for run in runs])),
+        "seconds": float(np.sum([run.record.seconds for run in runs])),
     }
     return row
 

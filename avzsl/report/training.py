@@ -130,7 +130,7 @@ def trade_off_figures(benchmark: BenchmarkFiles) -> list[Figure]:
                     hovertemplate=f"{method}, seed {seeds[position]}<br>S %{{x:.1f}}, U %{{y:.1f}}<extra></extra>",
                 )
             )  # fmt: skip
-        chosen = [_at(c, run.record.get("beta")) for c, run in zip(calibrations[method], runs, strict=True)]
+        chosen = [_at(c, run.record.beta) for c, run in zip(calibrations[method], runs, strict=True)]
         plane.append(
             {
                 "type": "scatter", "mode": "markers", "x": rounded([c[0] for c in chosen]), "y": rounded([c[1] for c in chosen]),
@@ -142,10 +142,10 @@ def trade_off_figures(benchmark: BenchmarkFiles) -> list[Figure]:
         for seed, curve, run in zip(seeds, curves[method], runs, strict=True):
             best = int(np.argmax(curve.hm)) if len(curve.hm) else 0
             rows.append(
-                [method, seed, f"{curve.area:.4f}", _text(run.record.get("beta")),
+                [method, seed, f"{curve.area:.4f}", _text(run.record.beta),
                  f"{curve.hm[best]:.2f}" if len(curve.hm) else "", f"{curve.betas[best]:.3f}" if len(curve.hm) else ""]
             )  # fmt: skip
-        by_beta.append(_beta_figure(name, method, curves[method][0], runs[0].record.get("beta"), seeds[0]))
+        by_beta.append(_beta_figure(name, method, curves[method][0], runs[0].record.beta, seeds[0]))
     header = ["method", "seed", "area (AUSUC)", "chosen β", "best HM of all β", "at β"]
     figure = Figure(
         f"tradeoff-{name}", "Seen against unseen",

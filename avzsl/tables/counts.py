@@ -15,8 +15,8 @@ THREE = {"train": ("train",), "val": ("val_seen", "val_unseen"), "test": ("test_
 
 def counts(measured: Measured) -> dict[str, Grid]:
     """Return the tables of counts by name; only clips that have features and a class embedding are counted."""
-    clips = read_table(measured.folder / "clips.parquet", BENCHMARK_CLIPS)
-    classes = read_table(measured.folder / "classes.parquet", BENCHMARK_CLASSES)
+    clips = read_table(measured.places.benchmark_clips(measured.benchmark.name), BENCHMARK_CLIPS)
+    classes = read_table(measured.places.benchmark_classes(measured.benchmark.name), BENCHMARK_CLASSES)
     usable = clips[clips["usable"]]
     note = f"{len(usable)} of {len(clips)} listed clips are usable."
     name, roles = measured.benchmark.name, classes["role"].value_counts()

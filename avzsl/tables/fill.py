@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from avzsl.config.load import Benchmark, Project
-from avzsl.contracts.atomic import read_json
 from avzsl.published import Published, for_benchmark, of_table
+from avzsl.results import BenchmarkRecord, Places, RunRecord, read_benchmark, read_run
 from avzsl.tables.layout import Layout
 
 
@@ -49,25 +48,25 @@ class Measured:
     """The finished runs of one benchmark, as run.json records them."""
 
     def __init__(self, project: Project, benchmark: Benchmark, results: Path) -> None:
-        self.project, self.benchmark, self.folder = project, benchmark, results / "benchmarks" / benchmark.name
+        self.project, self.benchmark, self.places = project, benchmark, Places(results)
 
     @cached_property
-    def record(self) -> dict[str, Any]:
-        """Content of benchmark.json."""
-        return read_json(self.folder / "benchmark.json")
+    def record(self) -> BenchmarkRecord:
+        return read_benchmark(self.places.benchmark_record(self.benchmark.name))
 
-    def runs(self, method: str) -> list[dict[str, Any]]:
+    def runs(self, method: str) -> list[RunRecord]:
         """Return the record of every configured seed; none if the benchmark does not run this method.
 
         Raises DataError if a configured run is not there.
         """
         if method not in self.benchmark.methods:
             return []
-        return [read_json(self.folder / "runs" / method / f"seed-{seed}" / "run.json") for seed in self.benchmark.seeds]
+        name = self.benchmark.name
+        return [read_run(self.places.run(name, method, seed).record) for seed in self.benchmark.seeds]
 
     @property
     def random_weights(self) -> bool:
-        return bool((self.record.get("extractor") or {}).get("random_weights"))
+        return self.record.random_weights
 
     def published(self, task: str) -> list[Published]:
         """Return published rows of the same data set, features and split; none for features of random weights."""
@@ -102,7 +101,7 @@ def _row(layout: Layout, measured: Measured, printed: Published) -> Row:
             getattr(match, metric) if match else None,
         )
     labels = (printed.group, *printed.labels) if len(printed.labels) < len(layout.labels) else printed.labels
-    seconds = statistics.fmean(run["seconds"] for run in runs) if runs else None
+    seconds = statistics.fmean(run.seconds for run in runs) if runs else None
     status = "measured" if runs else "not run here"
     return Row(labels, printed.method, status, cells, len(runs), seconds, match.place if match else "")
 
@@ -114,6 +113,6 @@ def _match(candidates: list[Published], printed: Published) -> Published | None:
     return next(iter(same + method), None)
 
 
-def _value(run: dict[str, Any], task: str, metric: str) -> float | None:
-    value = run.get(metric) if task == "classification" else (run.get("retrieval") or {}).get(task, {}).get(metric)
+def _value(run: RunRecord, task: str, metric: str) -> float | None:
+    value = getattr(run, metric) if task == "classification" else (run.retrieval or {}).get(task, {}).get(metric)
     return None if value is None or math.isnan(value) else float(value)

@@ -21,13 +21,14 @@ from avzsl.config.load import Benchmark, Method
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.config.project import Tracking
 from avzsl.contracts.arrays import write_arrays
-from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import write_table
 from avzsl.evaluation import Calibration
 from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Dims, build
+from avzsl.results.places import RunPlaces
+from avzsl.results.records import BestBeta, RunRecord, Scores
 from avzsl.runtime.progress import progress
 from avzsl.training.evaluate import columns, distances, embeddings
 from avzsl.training.live import live
@@ -72,9 +73,10 @@ def run(
     dims = Dims(data.audio.shape[1], data.visual.shape[1], data.vectors.shape[1])
     # How often checkpoints are written changes no result.
     decisive = {**config, "training": training.model_dump(exclude={"checkpoint_seconds"})}
-    fingerprint = sha256_value([decisive, data.summary["hashes"], seed, torch.__version__, str(place)])
+    fingerprint = sha256_value([decisive, data.record.hashes.model_dump(), seed, torch.__version__, str(place)])
     out.mkdir(parents=True, exist_ok=True)
-    saved = out / "checkpoint.pt"
+    files = RunPlaces(out)
+    saved = files.checkpoint
     devices = [place] if place.type == "cuda" else []
     with (
         torch.random.fork_rng(devices),
@@ -100,53 +102,47 @@ def run(
     scores = calibration.at(done.beta)
 
     history = pd.DataFrame(done.history)
-    write_table(out / "history.parquet", history, HISTORY)
-    _write_predictions(out, data, subset, calibration, members, done.beta)
+    write_table(files.history, history, HISTORY)
+    _write_predictions(files.predictions, data, subset, calibration, members, done.beta)
     names = [data.class_names[c] for c in members]
     header = {"clip_ids": list(subset.clip_ids), "class_names": names, "seen": seen.astype(int).tolist()}
-    write_arrays(out / "scores.safetensors", {"distances": matrix, **points}, header)
+    write_arrays(files.scores, {"distances": matrix, **points}, header)
     state = {key: value.cpu().numpy() for key, value in model.state_dict().items()}
-    write_arrays(out / "model.safetensors", state, {"config": config, "dims": asdict(dims)})
+    write_arrays(files.model, state, {"config": config, "dims": asdict(dims)})
     recall = calibration.recall(done.beta)
-    row: dict[str, Any] = {
-        "benchmark": benchmark.name,
-        "dataset": benchmark.dataset,
-        "split": benchmark.split,
-        "features": benchmark.features,
-        "preset": benchmark.preset,
-        "method": method.name,
-        "seed": seed,
-        **{key: _percent(getattr(scores, key)) for key in ("seen", "unseen", "hm", "zsl")},
-        "beta": done.beta,
-        "epoch": done.epoch,
-        "chosen": model.chosen,
-        "search": found.log,
-        "seconds": time.monotonic() - started,
-        "title": method.config.title,
-        "config": config,
-        "config_hash": sha256_value(decisive),
-        "hashes": data.summary["hashes"],
-        "extractor": data.summary["extractor"],
-        "embeddings": data.summary["embeddings"],
-        "chance": data.chance,
-        "clips": data.summary["clips"],
-        "per_class": {n: _percent(float(r)) for n, r in zip(names, recall, strict=True)},
-        "classes_without_test_clips": [names[c] for c in calibration.empty],
-        "best_beta_on_test": _oracle(calibration),
-        "retrieval": retrieve(points, calibration.labels, seen, matrix),
-        "outputs": {
-            key: {
-                k: _percent(v)
-                for k, v in asdict(Calibration(d, calibration.labels, seen).at(done.beta)).items()
-                if k != "beta"
-            }
+    RunRecord(
+        benchmark=benchmark.name,
+        dataset=benchmark.dataset,
+        split=benchmark.split,
+        features=benchmark.features,
+        preset=benchmark.preset,
+        method=method.name,
+        seed=seed,
+        **_percents(scores),
+        beta=done.beta,
+        epoch=done.epoch,
+        chosen=model.chosen,
+        search=found.log,
+        seconds=time.monotonic() - started,
+        config=config,
+        config_hash=sha256_value(decisive),
+        hashes=data.record.hashes,
+        extractor=data.record.extractor,
+        embeddings=data.record.embeddings,
+        chance=data.chance,
+        clips=data.record.clips,
+        per_class={n: _percent(float(r)) for n, r in zip(names, recall, strict=True)},
+        classes_without_test_clips=[names[c] for c in calibration.empty],
+        best_beta_on_test=_best_beta(calibration),
+        retrieval=retrieve(points, calibration.labels, seen, matrix),
+        outputs={
+            key: Scores(**_percents(Calibration(d, calibration.labels, seen).at(done.beta)))
             for key, d in by_output.items()
             if key != model.reported
         },
-        "versions": _versions(),
-        "hardware": {"device": _device_name(place), "machine": platform.machine(), "threads": threads},
-    }
-    write_json(out / "run.json", row)
+        versions=_versions(),
+        hardware={"device": _device_name(place), "machine": platform.machine(), "threads": threads},
+    ).write(files.record)
     saved.unlink(missing_ok=True)
 
 
@@ -175,14 +171,17 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _oracle(calibration: Calibration) -> dict[str, float | None]:
-    """What calibration could have given at best: over all beta, chosen on the test clips. Never a result."""
+def _percents(scores: Any) -> dict[str, float | None]:
+    return {key: _percent(getattr(scores, key)) for key in ("seen", "unseen", "hm", "zsl")}
+
+
+def _best_beta(calibration: Calibration) -> BestBeta:
     best = calibration.best_exact()
-    return {"hm": _percent(best.hm), "beta": best.beta, "ausuc": calibration.area()}
+    return BestBeta(hm=_percent(best.hm), beta=best.beta, ausuc=calibration.area())
 
 
 def _write_predictions(
-    out: Path, data: BenchmarkData, subset: Subset, calibration: Calibration, members: np.ndarray, beta: float
+    path: Path, data: BenchmarkData, subset: Subset, calibration: Calibration, members: np.ndarray, beta: float
 ) -> None:
     names = np.asarray(data.class_names, dtype=object)
     unseen = np.asarray([name == "test_unseen" for name in subset.subsets])
@@ -196,4 +195,4 @@ def _write_predictions(
             "predicted_zsl": np.where(unseen, among_unseen, None),
         }
     )
-    write_table(out / "predictions.parquet", frame, PREDICTIONS)
+    write_table(path, frame, PREDICTIONS)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import ConfigError
-from extractors.base import Features, Window
+from extractors.base import Features, Window, pictures, sounds
 from extractors.selavi import Options, picture
 from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
@@ -119,10 +119,11 @@ class SelaviNetworks:
         """Begin to embed windows; the function returned gives float32 (windows, 512) of sound and of picture."""
         if self._gpu:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
-        visual = self._embed_video([w.visual for w in windows])
+        seen = pictures(windows)
+        visual = self._embed_video(seen)
         if self._reference is not None:
-            self._measure(windows[0].visual, visual[0])
-        audio = self._embed_audio([w.audio for w in windows])
+            self._measure(seen[0], visual[0])
+        audio = self._embed_audio(sounds(windows))
         # From a GPU into pinned memory, queued behind this batch's own work and before the next one's.
         here = [features.to("cpu", non_blocking=self._gpu) for features in (audio, visual)]
         done = torch.cuda.Event() if self._gpu else None  # type: ignore[no-untyped-call]

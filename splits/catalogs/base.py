@@ -104,7 +104,7 @@ def write_catalog(catalog: Catalog, folder: Path, shards: int) -> None:
 
     A shard without a clip gets an empty table. Raises DataError if a table does not fit its schema.
     """
-    from avzsl.contracts.atomic import write_json
+    from avzsl.contracts.records import write_record
     from avzsl.contracts.schemas import CLASSES, CLIPS
     from avzsl.contracts.tables import write_table
 
@@ -122,7 +122,7 @@ def write_catalog(catalog: Catalog, folder: Path, shards: int) -> None:
         "shards": shards,
         "notes": catalog.notes,
     }
-    write_json(folder / "catalog.json", facts)
+    write_record(folder / "catalog.json", facts)
 
 
 def readable_name(class_name: str) -> str:

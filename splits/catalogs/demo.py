@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import Field
@@ -10,7 +9,8 @@ from pydantic import Field
 from avzsl.config.base import Section, expand
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.demo import WorldConfig
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.errors import CorruptError, DataError
+from avzsl.contracts.records import read_record
 from splits.catalogs.base import Catalog
 
 
@@ -32,12 +32,12 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     if not path.is_file():
         raise DataError(path, "the demo world is not rendered here; `snakemake splits` renders it first")
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_record(path)
         sizes, listed, kinds = index["world"], index["clips"], index["classes"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(path, f"is not the index of a demo world ({error}); delete it and run again") from error
+    except (KeyError, TypeError) as error:
+        raise CorruptError(path, f"is not the index of a demo world ({error}); delete it and run again") from error
     if sizes != options.world.model_dump():
-        raise DataError(
+        raise CorruptError(
             path, "the demo world was rendered with other sizes than `catalog.world`; delete it and run again"
         )
     motions = {kind["class_name"]: kind["motion"] for kind in kinds}

@@ -17,7 +17,7 @@ import yaml
 from avzsl.acquisition.checkup import check_clip, check_cookies, check_disk, check_ffmpeg, check_source, check_ytdlp
 from avzsl.acquisition.estimate import estimate
 from avzsl.acquisition.release import release_shard, restore_shard
-from avzsl.acquisition.retry import Places, retry
+from avzsl.acquisition.retry import retry
 from avzsl.cli import attrition as attrition_command
 from avzsl.cli import diff as diff_command
 from avzsl.cli import doctor as doctor_command
@@ -28,6 +28,7 @@ from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, MEDIA_STATUS, PERMAN
 from avzsl.contracts.tables import read_table, write_table
 from avzsl.inspect.attrition import attrition, write_clip_list
 from avzsl.inspect.diff import diff, scores
+from avzsl.results import Places
 
 
 def media_rows(statuses: dict[str, str], **columns: object) -> pd.DataFrame:
@@ -193,7 +194,14 @@ def test_release_gives_room_back_only_when_nothing_can_come(project, good_clip):
     manifest, media = Path("results/mine/media/0000.parquet"), Path("data/mine/media/0000")
     features = Path("results/mine/features/f/0000.parquet")
     rows = pd.DataFrame(
-        {"clip_id": table["clip_id"], "shard": 0, "status": ["ok", "no_media"], "row": [0, -1], "windows": 0}
+        {
+            "clip_id": table["clip_id"],
+            "shard": 0,
+            "status": ["ok", "no_media"],
+            "row": [0, -1],
+            "audio_steps": 0,
+            "visual_steps": 0,
+        }
     )
     write_table(features, rows, FEATURES)
     assert release_shard(manifest, features, media) == 0  # b.mp4 may still come
@@ -212,7 +220,9 @@ def test_release_leaves_files_that_are_used_in_place(tmp_path, good_clip):
     copy = Path(shutil.copy(good_clip, tmp_path / "a.mp4"))
     write_table(manifest, media_rows({"a": "ok"}, path=str(copy)), MEDIA)
     write_table(
-        features, pd.DataFrame({"clip_id": ["a"], "shard": 0, "status": "ok", "row": 0, "windows": 1}), FEATURES
+        features,
+        pd.DataFrame({"clip_id": ["a"], "shard": 0, "status": "ok", "row": 0, "audio_steps": 1, "visual_steps": 1}),
+        FEATURES,
     )
     assert release_shard(manifest, features, tmp_path / "media") == 0 and copy.is_file()
 

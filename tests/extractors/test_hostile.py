@@ -120,9 +120,9 @@ def fuzz(make_clip: Make, folder: Path, cases: int, seed: int) -> None:
         assert set(table["status"]) <= set(FEATURE_STATUS)
         assert table[table["status"] != "ok"]["reason"].notna().all()
         arrays, _ = read_arrays(folder / "s.safetensors")
-        assert len(arrays["audio"]) == table["windows"].sum() == len(arrays["times"])
+        assert len(arrays["audio"]) == table["visual_steps"].sum() == len(arrays["times"])
         # A clip of two seconds cannot grow: broken timestamps must not make windows.
-        long = table[table["windows"] > 15]
+        long = table[table["visual_steps"] > 15]
         assert long.empty, long.to_string()
         # Each one is a fault of FFmpeg's that its own process has caught; many would be a fault of ours.
         crashes = table[table["status"] == "decoder_crash"]

@@ -44,7 +44,8 @@ def packed(tmp_path: Path) -> tuple[Path, Path, pd.DataFrame]:
             "shard": 0,
             "status": "ok" if c in ids else "corrupt",
             "row": ids.index(c) if c in ids else -1,
-            "windows": 1,
+            "audio_steps": 1,
+            "visual_steps": 1,
         }
         for c in SUBSETS
     ]

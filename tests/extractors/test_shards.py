@@ -17,11 +17,13 @@ import pytest
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.arrays import read_arrays
-from avzsl.contracts.errors import ConfigError, DataError
+from avzsl.contracts.errors import ConfigError, CorruptError, DataError
 from avzsl.contracts.schemas import FEATURES
+from avzsl.contracts.streams import as_type, map_streams, read_streams, shared
 from avzsl.contracts.tables import read_table
 from extractors import extract_shard, pack
 from extractors.base import find_extractor
+from extractors.packing import average, pack_steps
 from extractors.pool import DecodePool, End
 from extractors.shards import Clip, covered, extract_clips
 
@@ -73,14 +75,54 @@ def test_every_clip_has_a_row(tmp_path: Path) -> None:
     assert table.set_index("clip_id")["reason"]["d"] == "geo_blocked"
     assert "signal 11" in table.set_index("clip_id")["reason"]["-b"]
     assert list(table["row"]) == [0, -1, 1, -1, -1, -1, 2, -1, -1, 3]
-    assert list(table["windows"]) == [3, 0, 1, 0, 0, 0, 1, 0, 0, 20]
+    assert list(table["audio_steps"]) == [3, 0, 1, 0, 0, 0, 1, 0, 0, 20]
     assert read_table(tmp_path / "s.parquet", FEATURES)["status"].tolist() == table["status"].tolist()
     arrays, header = read_arrays(tmp_path / "s.safetensors")
+    assert set(arrays) == {"audio", "visual", "offsets", "times"}  # steps that both share are stored once
     assert header["clip_ids"] == ["a", "c\n'ü\"", "g", "j"]
     assert arrays["offsets"].tolist() == [0, 3, 4, 5, 25]
     assert arrays["audio"].shape == (25, 2)
     assert arrays["visual"][:4, 0].tolist() == [7, 8, 9, 7]
     assert arrays["times"][3:5].tolist() == [[0, 1], [0, 1]]
+
+
+@pytest.mark.usefixtures("plugins")
+def test_sound_and_picture_have_steps_of_their_own(tmp_path: Path) -> None:
+    paths: dict[str, Path | None] = {
+        "a": script(tmp_path, "a", "apart 3 5"), "mute": script(tmp_path, "m", "apart 0 2"), "pair": script(tmp_path, "p", "windows 2"),
+        "blind": script(tmp_path, "b", "apart 2 0"), "back": script(tmp_path, "k", "apart 1 3 -0.5"), "z": script(tmp_path, "z", "apart 9 1"),
+    }  # fmt: skip
+    table = extract(media(paths), scripted(), tmp_path, threads=2).set_index("clip_id")
+    assert table["status"].to_dict() == {
+        "a": "ok", "mute": "too_short", "pair": "ok", "blind": "too_short", "back": "unsupported", "z": "ok",
+    }  # fmt: skip
+    assert table["reason"]["mute"] == "it gave no step of sound"
+    assert table["reason"]["blind"] == "it gave no step of picture"
+    assert "its steps of picture go back in time" in table["reason"]["back"]
+    assert table["audio_steps"].tolist() == [3, 0, 2, 0, 0, 9]
+    assert table["visual_steps"].tolist() == [5, 0, 2, 0, 0, 1]
+    assert table["seconds_covered"]["a"] == 2.5  # the picture's; the sound's are 3
+    streams, header = read_streams(tmp_path / "s.safetensors")
+    assert header["clip_ids"] == ["a", "pair", "z"]
+    assert streams["audio"].offsets.tolist() == [0, 3, 5, 14]
+    assert streams["visual"].offsets.tolist() == [0, 5, 7, 8]
+    values, times = streams["visual"].clip(0)
+    assert values[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert times[1].tolist() == [10.5, 11.0]
+    assert not shared(streams)
+    assert average(streams["visual"].values, streams["visual"].offsets)[:, 1].tolist() == [2.0, 7.5, 0.0]
+
+
+@pytest.mark.usefixtures("plugins")
+def test_sixteen_bits(tmp_path: Path) -> None:
+    paths: dict[str, Path | None] = {"a": script(tmp_path, "a", "windows 3")}
+    extract(media(paths), scripted(dtype="float16"), tmp_path)
+    streams, header = read_streams(tmp_path / "s.safetensors")
+    assert header["dtype"] == "float16"
+    assert streams["visual"].values.dtype == np.float16
+    assert streams["visual"].values[:, 0].tolist() == [7, 8, 9]
+    with pytest.raises(ConfigError, match="70000 does not fit in float16; use float32"):
+        as_type(np.array([[70000.0]], np.float32), "float16")
 
 
 @pytest.mark.usefixtures("plugins")
@@ -236,6 +278,45 @@ def test_pack(tmp_path: Path) -> None:
         pack([], tmp_path / "q.safetensors", tmp_path / "q.parquet")
 
 
+@pytest.mark.usefixtures("plugins")
+def test_pack_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = []
+    for name, texts in (("0000", ["windows 2", "error", "apart 3 1"]), ("0001", ["apart 40 90"]), ("0002", [])):
+        files = (tmp_path / f"{name}.safetensors", tmp_path / f"{name}.parquet")
+        frame = media({f"{name}-{k}": script(tmp_path, f"{name}-{k}", text) for k, text in enumerate(texts)})
+        extract_shard(frame, scripted(), *files, cache=tmp_path / "cache", device="cpu")
+        shards.append(files)
+    packed = (tmp_path / "p.safetensors", tmp_path / "p.parquet")
+    pack(shards, *packed)
+    arrays = [files[0] for files in shards]
+    monkeypatch.setattr("extractors.packing.PIECE", 100)
+    pack_steps(arrays, packed[0], tmp_path / "steps.safetensors")
+    streams, header = map_streams(tmp_path / "steps.safetensors")
+    again, verified = read_streams(tmp_path / "steps.safetensors")
+    assert header.pop("checksum")
+    assert header == verified
+    averages, _ = read_arrays(packed[0])
+    assert header["clip_ids"] == ["0000-0", "0000-2", "0001-0"]
+    for name, stream in streams.items():
+        for field in ("values", "offsets", "times"):
+            assert np.array_equal(getattr(stream, field), getattr(again[name], field))
+        assert np.array_equal(average(stream.values, stream.offsets), averages[name])
+    assert streams["visual"].offsets.tolist() == [0, 2, 3, 93]
+    assert streams["visual"].clip(2)[1][89].tolist() == [54.5, 55.0]
+    first = (tmp_path / "steps.safetensors").read_bytes()
+    monkeypatch.setattr("extractors.packing.PIECE", 1 << 20)
+    pack_steps(arrays, packed[0], tmp_path / "steps.safetensors")
+    assert (tmp_path / "steps.safetensors").read_bytes() == first
+    with pytest.raises(DataError, match="in another order"):
+        pack_steps(arrays[1:], packed[0], tmp_path / "q.safetensors")
+    (tmp_path / "short.safetensors").write_bytes(first[:-8])
+    with pytest.raises(CorruptError, match="not a whole file of features"):
+        map_streams(tmp_path / "short.safetensors")
+    arrays[1].write_bytes(arrays[0].read_bytes())
+    with pytest.raises(DataError, match="has changed since"):
+        pack_steps(arrays, packed[0], tmp_path / "q.safetensors")
+
+
 def test_importing_the_package_is_light() -> None:
     code = "import sys, extractors; assert not {'torch', 'av', 'pandas'} & set(sys.modules), 'heavy'"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
@@ -248,4 +329,4 @@ def test_a_batch_is_begun_before_the_one_before_it_is_asked_for(tmp_path: Path) 
     clips = [Clip(media({"c": script(tmp_path, "c", "windows 10")}).to_dict("records")[0])]
     extract_clips(clips, networks, scripted(), threads=1)
     assert networks.events == ["begun 1", "begun 2", "got 1", "begun 3", "got 2", "got 3"]  # type: ignore[attr-defined]
-    assert len(clips[0].audio) == len(clips[0].times) == 10
+    assert [len(steps.values) for steps in clips[0].steps.values()] == [10, 10]

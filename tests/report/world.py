@@ -101,7 +101,14 @@ def make_world(
     write_table(
         base / "features" / "random" / "packed.parquet",
         pd.DataFrame(
-            {"clip_id": clips["clip_id"], "shard": 0, "status": feature_status, "row": pack_row, "windows": 2 * usable}
+            {
+                "clip_id": clips["clip_id"],
+                "shard": 0,
+                "status": feature_status,
+                "row": pack_row,
+                "audio_steps": 2 * usable,
+                "visual_steps": 2 * usable,
+            }
         ),
         FEATURES,
     )

@@ -43,7 +43,7 @@ def test_classes_are_drawn_uniformly_and_clips_uniformly_within_them(source):
 def test_a_batch_holds_the_clips_it_says(source):
     subset = source.data.subset("train")
     data = BalancedSet(source, subset, 1)
-    ids = source.data.summary["clips"]["train"]["usable"]
+    ids = source.data.record.clips["train"]["usable"]
     assert len(data.rows) == ids == 40
     for batch in data.batches(3, 16):
         for clips in (batch.positive, batch.negative):

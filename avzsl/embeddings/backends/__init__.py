@@ -23,11 +23,13 @@ class Vectors:
     """What a backend found.
 
     `lookup` gives a phrase's vector (dim,), None where there is none, and the words (or the phrase) without a vector.
-    `source` is the file that people are told about, whose checksum is recorded; `identity` says what else decides.
+    `source` is what people are told that the vectors are from, `sha256` the checksum of its content; `identity` says what
+    else decides.
     """
 
     lookup: Callable[[str], tuple[np.ndarray | None, list[str]]]
-    source: Path
+    source: str
+    sha256: str
     identity: dict[str, Any] = field(default_factory=dict)
     unit: str = "word"  # what `lookup` looks up, for messages
 

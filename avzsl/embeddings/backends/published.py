@@ -9,6 +9,7 @@ from pydantic import Field
 
 from avzsl.config.base import LocalFile, Section
 from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
 from avzsl.embeddings.words import words_of
 
@@ -42,4 +43,4 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
             )
         return (exact[next(iter(keys))], []) if keys else (None, [phrase])
 
-    return Vectors(lookup, path, {"lowercase": False}, "phrase")
+    return Vectors(lookup, options.table, sha256_file(path), {"lowercase": False}, "phrase")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from avzsl.config.base import Section
+from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
 from avzsl.embeddings.words import words_of
 
@@ -59,4 +60,4 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
         known = [table[word] for word in words if word in table]
         return (np.mean(known, axis=0) if known else None), [word for word in words if word not in table]
 
-    return Vectors(lookup, path, {"lowercase": options.lowercase})
+    return Vectors(lookup, options.table, sha256_file(path), {"lowercase": options.lowercase})

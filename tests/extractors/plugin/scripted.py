@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avzsl.config.features import ExtractorOptions
-from extractors.base import ClipError, ClipInfo, Features, Window
+from extractors.base import ClipError, ClipInfo, Features, Window, pictures, sounds
 
 
 class Options(ExtractorOptions):
@@ -19,7 +19,7 @@ class Options(ExtractorOptions):
 
 
 def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
-    """Obey the file: `windows N [SECONDS each]`, `crash AFTER`, `hang`, `memory`, `error`, `noise`."""
+    """Obey the file: `windows N [SECONDS each]`, `apart A V`, `crash AFTER`, `hang`, `memory`, `error`, `noise`."""
     words = path.read_text(encoding="utf-8").split()
     info.fps = 25.0
     if words[0] == "windows":
@@ -29,6 +29,15 @@ def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
             yield Window(
                 float(k), k + 1.0, np.full((1, 2), k, np.float32), np.full((3,), len(words[0]) + k, np.float32)
             )
+    elif words[0] == "apart":
+        # `apart A V [STEP of the picture]`: A steps of sound of a second each, V of picture, and no pair.
+        step = float(words[3]) if len(words) > 3 else 0.5
+        for k in range(max(int(words[1]), int(words[2]))):
+            if k < int(words[1]):
+                yield Window(float(k), k + 1.0, audio=np.full((1, 2), k, np.float32))
+            if k < int(words[2]):
+                start = 10 + k * step
+                yield Window(start, start + abs(step), visual=np.full((3,), k, np.float32))
     elif words[0] == "crash":
         for k in range(int(words[1])):
             yield Window(float(k), k + 1.0, np.zeros((1, 2), np.float32), np.zeros((3,), np.float32))
@@ -46,6 +55,10 @@ def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
         yield Window(0.0, 1.0, np.zeros((1, 2), np.float32), np.zeros((3,), np.float32))
 
 
+def _rows(values: list[np.ndarray], dim: int) -> np.ndarray:
+    return np.stack(values) if values else np.zeros((0, dim), np.float32)
+
+
 class Sums:
     """Networks that add up."""
 
@@ -60,7 +73,7 @@ class Sums:
     def embed(self, windows: Sequence[Window]) -> Features:
         self.batches.append(len(windows))
         number = len(self.batches)
-        features = np.stack([w.audio[0] for w in windows]), np.stack([w.visual for w in windows])
+        features = _rows([w[0] for w in sounds(windows)], 2), _rows(pictures(windows), 3)
 
         def wait() -> tuple[np.ndarray, np.ndarray]:
             self.events.append(f"got {number}")

@@ -49,7 +49,7 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
         {
             "clip_id": row.clip_id, "shard": row.shard, "status": "ok" if row.clip_id in place else "no_media",
             "reason": None if row.clip_id in place else row.status, "row": place.get(row.clip_id, -1),
-            "windows": int(row.clip_id in place),
+            "audio_steps": int(row.clip_id in place), "visual_steps": int(row.clip_id in place),
         }
         for row in media.itertuples()
     ]  # fmt: skip
