@@ -36,8 +36,9 @@ class TrainingConfig(Section):
         None,
         description="class embeddings by name (corrected), or the released loaders' row order, which gives some classes another class's vector",
     )
-    calibration: Literal["grid", "exact"] = Field(
-        "grid", description="choose beta from the paper's 16 values in [0, 3], or from all real values"
+    calibration: Literal["grid", "clipclap", "exact"] = Field(
+        "grid",
+        description="choose beta from AVCA's 16 values in [0, 3], ClipClap's 76 in [0, 5], or from all real values",
     )
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         "float32", description="arithmetic of the training steps; bfloat16 keeps float32 weights"

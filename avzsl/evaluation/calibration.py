@@ -22,6 +22,8 @@ BoolArray = NDArray[np.bool_]
 
 # The grid of the AVCA protocol: 0, 0.2 ... 3 in float32, as the released code makes it.
 GRID = np.linspace(0, 3, 16, dtype=np.float32)
+# By the name that the configuration gives it. ClipClap's code searches further and finer than all others'.
+GRIDS = {"grid": GRID, "clipclap": np.linspace(0, 5, 76, dtype=np.float32)}
 CACHED_ROWS = 1024
 # Keeps HM at 0 where S = U = 0; the value of the released code.
 EPSILON = float(np.finfo(np.float64).eps)

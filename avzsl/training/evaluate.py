@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from avzsl.benchmark import Subset
-from avzsl.evaluation import GRID, Calibration, Scores
+from avzsl.evaluation import GRIDS, Calibration, Scores
 from avzsl.methods import Method
 from avzsl.training.sampling import DeviceData
 
@@ -51,7 +51,7 @@ def columns(labels: np.ndarray, members: np.ndarray) -> np.ndarray:
 def validate(method: Method, source: DeviceData, rule: str, beta: str) -> tuple[Scores, float]:
     """Return the best scores of the reported output on the validation clips, and the beta to test with.
 
-    `rule` is `grid` or `exact`. `beta` is `reported`, or `mean` for the released rule: the mean of the best beta of
+    `rule` is `exact` or a name of `GRIDS`. `beta` is `reported`, or `mean` for the released rule: the mean of the best beta of
     each output, where 0 becomes 1e-10 because the released code takes 0 for "not given".
     """
     subset = source.data.subset("val_seen", "val_unseen")
@@ -62,7 +62,7 @@ def validate(method: Method, source: DeviceData, rule: str, beta: str) -> tuple[
     best = {}
     for key, matrix in wanted.items():
         calibration = Calibration(matrix, labels, seen)
-        best[key] = calibration.best_exact() if rule == "exact" else calibration.best(GRID)
+        best[key] = calibration.best_exact() if rule == "exact" else calibration.best(GRIDS[rule])
     chosen = best[method.reported].beta
     if beta == "mean":
         chosen = float(np.mean([scores.beta for scores in best.values()])) or 1e-10

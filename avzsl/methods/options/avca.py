@@ -45,6 +45,7 @@ class Parts(Section):
 class Options(Parts):
     """Audio-visual cross-attention."""
 
+    alignment: Weight = Field(0.0, description="weight of the alignment of cosines, Hyper-alignment; 0 is AVCA")
     output: Literal["visual", "audio", "sum", "min"] = Field(
         "visual",
         description="which embedding decides: visual (the paper), audio, sum or min of the two distances",
