@@ -29,7 +29,7 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
             "features",
             avzsl.__version__,
             {name: version_of(name) for name in libraries(options)},
-            features.model_dump(mode="json", include={"extractor", "time_limit_s"}),
+            features.model_dump(mode="json", include={"extractor", "dtype", "time_limit_s"}),
             options.model_dump(mode="json"),
             files,
             device,

@@ -40,6 +40,18 @@ class TrainingConfig(Section):
         "grid",
         description="choose beta from AVCA's 16 values in [0, 3], ClipClap's 76 in [0, 5], or from all real values",
     )
+    sequence_length: Literal["max", "fixed"] = Field(
+        "max", description="sequences: whole clips, padded to the longest of a batch, or crops of a fixed length"
+    )
+    train_steps: int = Field(60, gt=0, description="sequences of fixed length: steps of the picture in training")
+    test_steps: int = Field(300, gt=0, description="sequences of fixed length: steps of the picture in evaluation")
+    crop: Literal["random", "centre"] = Field(
+        "random", description="sequences of fixed length: where a crop lies in training; in evaluation in the middle"
+    )
+    crop_alignment: Literal["same_time", "as_released"] | None = Field(
+        None,
+        description="crops of the same seconds in both modalities (corrected), or the released collator's, whose sound is shorter than its picture (as_released)",
+    )
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         "float32", description="arithmetic of the training steps; bfloat16 keeps float32 weights"
     )
@@ -62,6 +74,7 @@ class TrainingConfig(Section):
             update={
                 "stage2_schedule": self.stage2_schedule or ("replay" if corrected else "plateau"),
                 "beta": self.beta or ("reported" if corrected else "mean"),
+                "crop_alignment": self.crop_alignment or ("same_time" if corrected else "as_released"),
                 "class_rows": self.class_rows or ("aligned" if corrected else "as_released"),
             }
         )
@@ -106,6 +119,10 @@ class MethodConfig(Section):
         description="a module of `avzsl.methods`, an entry point of the group avzsl.methods, or package.module"
     )
     source: str = Field(description="paper, section")
+    inputs: Literal["averages", "sequences"] = Field(
+        "averages",
+        description="what the method sees of a clip: averages of the features, or all steps; as its class says",
+    )
     options: dict[str, Option] = Field({}, description="values other than the defaults of the module's options")
     training: TrainingConfig = Field(TrainingConfig(), description="where it differs from the protocol's defaults")
     presets: dict[Preset, Overrides] = Field(

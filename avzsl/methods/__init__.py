@@ -16,9 +16,9 @@ from avzsl.config.methods import Option
 from avzsl.contracts.errors import ConfigError
 
 if TYPE_CHECKING:
-    from avzsl.methods.base import Batch, Clips, Dims, Method, TrainingSet
+    from avzsl.methods.base import Batch, Clips, Dims, Input, Method, Steps, TrainingSet
 
-__all__ = ["Batch", "Clips", "Dims", "Method", "TrainingSet", "build"]
+__all__ = ["Batch", "Clips", "Dims", "Input", "Method", "Steps", "TrainingSet", "build"]
 
 
 def __getattr__(name: str) -> Any:
