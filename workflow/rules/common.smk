@@ -51,6 +51,7 @@ RESULTS = project.config.results
 DATA = project.config.data
 LOGS = "logs"
 BENCHMARKS = list(project.benchmarks)
+GROUPS = sorted({b.group for b in project.benchmarks.values() if b.group})
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
 
@@ -175,6 +176,12 @@ def runs_of(name):
         for method in benchmark.methods
         for seed in benchmark.seeds
     ]
+
+
+def parts_of(name):
+    """Return the class splits of a benchmark that has several; any other is its own part."""
+    parts = [part.name for part in project.benchmarks.values() if part.group == name]
+    return parts or [name]
 
 
 def settings_of(names):
