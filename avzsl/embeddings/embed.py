@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
     """
     names, phrases = [str(n) for n in classes["class_name"]], [str(p) for p in classes["phrase"]]
     lookup, backend = _BACKENDS[config.backend](config, phrases)
-    where = backend["table"]
+    where = backend["table"] or backend["backend"]
     rows: list[np.ndarray] = []
     kept: list[int] = []
     missing: dict[str, str] = {}
@@ -63,6 +63,29 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
     return ClassEmbeddings(
         tuple(names[i] for i in kept), np.stack(rows), tuple(phrases[i] for i in kept), backend, missing
     )
+
+
+def embed_phrases(phrases: Sequence[str], identity: Mapping[str, Any]) -> np.ndarray:
+    """Return unit vectors (n, dim) float32 of any phrases, made as `identity` (of ClassEmbeddings) says; 0 for unknown ones.
+
+    Raises AvzslError if the vectors cannot be had, are others by their checksum, or know none of the phrases.
+    """
+    keys = EmbeddingsConfig.model_fields.keys() & identity.keys()
+    config = EmbeddingsConfig.model_validate({key: identity[key] for key in keys})
+    lookup, now = _BACKENDS[config.backend](config, list(phrases))
+    if now["sha256"] != identity.get("sha256"):
+        raise AvzslError(
+            f"the word vectors {now['table']} are not those that the class embeddings were made with; make these again"
+        )
+    found = [lookup(phrase)[0] for phrase in phrases]
+    known = [vector for vector in found if vector is not None]
+    if not known:
+        raise AvzslError(
+            f"embeddings: the backend {config.backend} has vectors for classes alone, not for any phrase; use sentences or table"
+        )
+    vectors = np.stack([np.zeros_like(known[0]) if vector is None else vector for vector in found])
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
 def _unknown_word(name: str, phrase: str, unknown: list[str], where: str, config: EmbeddingsConfig) -> str:
@@ -144,7 +167,7 @@ def _sentences(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, di
         return (vectors[phrase] if phrase.strip() else None), []
 
     digest = sha256_value([sha256_file(source / name) for name in FILES]) if source.is_dir() else sha256_file(source)
-    identity = {"backend": config.backend, "table": config.table or MINILM.distribution, "sha256": digest}
+    identity = {"backend": config.backend, "table": config.table, "sha256": digest}
     return lookup, identity | {"prompts": list(config.prompts)}
 
 
