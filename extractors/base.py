@@ -18,6 +18,7 @@ import numpy as np
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.media.errors import MediaError
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,8 @@ class ClipInfo:
         return values
 
 
-class ClipError(Exception):
-    """A clip gives no features: `status` is one of FEATURE_STATUS, `reason` a sentence for people."""
-
-    def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
+# A clip gives no features: `status` is one of FEATURE_STATUS, `reason` a sentence for people.
+ClipError = MediaError
 
 
 Features = Callable[[], tuple[np.ndarray, np.ndarray]]

@@ -36,8 +36,21 @@ class TrainingConfig(Section):
         None,
         description="class embeddings by name (corrected), or the released loaders' row order, which gives some classes another class's vector",
     )
-    calibration: Literal["grid", "exact"] = Field(
-        "grid", description="choose beta from the paper's 16 values in [0, 3], or from all real values"
+    calibration: Literal["grid", "clipclap", "exact"] = Field(
+        "grid",
+        description="choose beta from AVCA's 16 values in [0, 3], ClipClap's 76 in [0, 5], or from all real values",
+    )
+    sequence_length: Literal["max", "fixed"] = Field(
+        "max", description="sequences: whole clips, padded to the longest of a batch, or crops of a fixed length"
+    )
+    train_steps: int = Field(60, gt=0, description="sequences of fixed length: steps of the picture in training")
+    test_steps: int = Field(300, gt=0, description="sequences of fixed length: steps of the picture in evaluation")
+    crop: Literal["random", "centre"] = Field(
+        "random", description="sequences of fixed length: where a crop lies in training; in evaluation in the middle"
+    )
+    crop_alignment: Literal["same_time", "as_released"] | None = Field(
+        None,
+        description="crops of the same seconds in both modalities (corrected), or the released collator's, whose sound is shorter than its picture (as_released)",
     )
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         "float32", description="arithmetic of the training steps; bfloat16 keeps float32 weights"
@@ -61,6 +74,7 @@ class TrainingConfig(Section):
             update={
                 "stage2_schedule": self.stage2_schedule or ("replay" if corrected else "plateau"),
                 "beta": self.beta or ("reported" if corrected else "mean"),
+                "crop_alignment": self.crop_alignment or ("same_time" if corrected else "as_released"),
                 "class_rows": self.class_rows or ("aligned" if corrected else "as_released"),
             }
         )
@@ -84,6 +98,10 @@ class MethodConfig(Section):
     title: str
     module: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     source: str = Field(description="paper, section")
+    inputs: Literal["averages", "sequences"] = Field(
+        "averages",
+        description="what the method sees of a clip: averages of the features, or all steps; as its class says",
+    )
     options: dict[str, Option] = Field(default_factory=dict)
     training: TrainingConfig = TrainingConfig()
     presets: dict[Preset, Overrides] = Field(default_factory=dict)

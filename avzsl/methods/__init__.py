@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from avzsl.config.methods import Option
 from avzsl.contracts.errors import ConfigError
-from avzsl.methods.base import Batch, Clips, Dims, Method, TrainingSet
+from avzsl.methods.base import Batch, Clips, Dims, Input, Method, Steps, TrainingSet
 
-__all__ = ["Batch", "Clips", "Dims", "Method", "TrainingSet", "build"]
+__all__ = ["Batch", "Clips", "Dims", "Input", "Method", "Steps", "TrainingSet", "build"]
 
 
 def build(module: str, dims: Dims, options: Mapping[str, Option]) -> Method:

@@ -16,14 +16,12 @@ from torch.nn import functional
 
 from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Clips, Dims, Method
-from avzsl.methods.blocks import Dropout, Linear, layer, pairwise, triplet
+from avzsl.methods.blocks import Dropout, Linear, counting_steps, layer, pairwise, triplet
 from avzsl.methods.options import choose, number
 
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.
 HIDDEN, WIDTH, ATTENTION_HIDDEN, SPACE = 512, 300, 64, 64
 HEADS = 3
-# Statistics passes whose weight in the running statistics is below this at the end of the epoch are not run.
-NEGLIGIBLE = 1e-18
 
 
 class Attention(nn.Module):
@@ -82,6 +80,16 @@ class CrossAttention(nn.Module):
         return x + self._feed(self.norm_feed_forward(x))
 
 
+def alignment(x: Tensor, y: Tensor) -> Tensor:
+    """Return the mean squared difference of the cosines within x (B, D) and those within y (B, D), a scalar.
+
+    What the alignment losses of Hyper-AVZSL (Hong et al., ICCV 2023) come to: their maps to and from a hyperbolic space scale
+    each row, of which a cosine sees nothing, so that no curvature, fixed or learnt, changes them.
+    """
+    x, y = functional.normalize(x, dim=1), functional.normalize(y, dim=1)
+    return functional.mse_loss(x @ x.T, y @ y.T)
+
+
 class AVCA(Method):
     """The model of section 3.1 with the losses of section 3.2."""
 
@@ -91,7 +99,7 @@ class AVCA(Method):
         super().__init__(dims, options)
         momentum = number(options, "last_bn_momentum") if options["two_bn_momenta"] else 0.1
         r_enc, r_proj, r_dec = (number(options, f"{part}_dropout") for part in ("encoder", "projection", "decoder"))
-        self.margin = number(options, "margin")
+        self.margin, self.alignment = number(options, "margin"), number(options, "alignment")
         self.output = choose(options, "output", ("visual", "audio", "sum", "min"))
 
         def encoder(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
@@ -108,7 +116,7 @@ class AVCA(Method):
         self.A_proj, self.V_proj = encoder(WIDTH, SPACE, r_proj), encoder(WIDTH, SPACE, r_proj)
         self.A_rec, self.V_rec = layer(SPACE, WIDTH, r_dec), layer(SPACE, WIDTH, r_dec)
         # Every running mean moves at least three times in a step with these passes; older steps no longer count.
-        self._statistics_steps = math.ceil(math.log(NEGLIGIBLE) / (3 * math.log1p(-min(0.1, max(momentum, 1e-3)))))
+        self._statistics_steps = counting_steps(min(0.1, max(momentum, 1e-3)), 3)
         self._statistics = bool(options["statistics_passes"])
         # Whether this step's statistics passes still count at the end of the epoch.
         self.passes = self._statistics
@@ -179,6 +187,9 @@ class AVCA(Method):
         if self.options["loss_regularisation"]:  # l_r, eq. 10; nothing is detached
             terms["lr_phi_v"], terms["lr_phi_a"] = d(x["phi_v_rec"], x["phi_v"]), d(x["phi_a_rec"], x["phi_a"])
             terms["lr_theta_v"], terms["lr_theta_a"] = d(x["theta_v"], x["theta_w"]), d(x["theta_a"], x["theta_w"])
+        if self.alignment:
+            for name, end in (("align", ""), ("align_neg", "_neg")):
+                terms[name] = self.alignment * alignment(x[f"phi_v{end}"], x[f"phi_a{end}"])
         return terms
 
     def loss(self, batch: Batch) -> Tensor:

@@ -81,7 +81,7 @@ class FVAEGAN(Method):
             for name, parameters in parts.items()
         }
 
-    def inputs(self, audio: Tensor, visual: Tensor) -> Tensor:
+    def joined(self, audio: Tensor, visual: Tensor) -> Tensor:
         """Return features (N, k_a + k_v) in [0, 1], the range of the generator."""
         if self.minmax:
             return ((join(audio, visual, "both") - self.low) / self.span).clamp(0, 1)
@@ -112,7 +112,7 @@ class FVAEGAN(Method):
     def step(self, batch: Batch, optimisers: dict[str, torch.optim.Optimizer], remaining: int) -> Tensor:
         """Train the critic and, every `critic_steps` steps and in an epoch's last, generator and encoder."""
         w, p = batch.positive.text, batch.positive
-        x = self.inputs(p.audio, p.visual)
+        x = self.joined(p.audio, p.visual)
         loss = self.critic_loss(x, w)
         _descend(loss, optimisers["critic"])
         if remaining % self.every == 0:
@@ -158,7 +158,7 @@ class FVAEGAN(Method):
         if self._classifier is None or not torch.equal(self._classifier[0], classes):
             with torch.enable_grad():
                 self._classifier = classes, self._train_classifier(classes)
-        return {"both": -self._classifier[1](self.inputs(audio, visual)).log_softmax(1)}
+        return {"both": -self._classifier[1](self.joined(audio, visual)).log_softmax(1)}
 
     def _train_classifier(self, classes: Tensor) -> nn.Linear:
         if self._data is None:
@@ -172,7 +172,7 @@ class FVAEGAN(Method):
         unseen = torch.nonzero(~same.any(1))[:, 0]
         with torch.no_grad():
             w = classes[unseen].repeat_interleave(self.synthetic, 0)
-            x = torch.cat([self.inputs(clips.audio, clips.visual), self.decode(torch.randn_like(w), w)])
+            x = torch.cat([self.joined(clips.audio, clips.visual), self.decode(torch.randn_like(w), w)])
         y = torch.cat([column[clips.labels], unseen.repeat_interleave(self.synthetic)])
         classifier = Linear(x.shape[1], len(classes)).to(x)
         _initialise(classifier)

@@ -145,6 +145,16 @@ def benchmark_parts(wildcards):
     }
 
 
+def run_parts(wildcards):
+    """Return what a run reads: the benchmark's parts and, for a method of sequences, the steps of the features."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    parts = benchmark_parts(wildcards)
+    if project.method(wildcards.method, benchmark).config.inputs == "sequences":
+        folder = f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}"
+        parts["steps"] = f"{folder}/steps.safetensors"
+    return parts
+
+
 def method_settings(wildcards):
     """Return what a run depends on, so that a changed option runs that method again and no other."""
     benchmark = project.benchmarks[wildcards.benchmark]
