@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avzsl.config.methods import Option, TrainingConfig
+from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.methods.base import Dims, Method, TrainingSet
 from avzsl.methods.closed_form import cosine_distances
-from avzsl.methods.inputs import modalities
-from avzsl.methods.options import whole
+from avzsl.methods.options.nearest_phrase import Options
 from avzsl.pretrained.taggers import Tagger, audio_tagger, visual_tagger, weights_identity
 
 
@@ -54,13 +53,12 @@ class NearestPhrase(Method):
     settings = 1
     mean: Tensor
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        self.top = whole(options, "top")
-        which = modalities(options)
+        self.top = options.top
         # Whether anybody has looked which labels name a class: without that there is no `unnamed`.
         self.compared = False
-        self.used = [name for name in ("audio", "visual") if which in ("both", name)]
+        self.used = [name for name in ("audio", "visual") if options.modalities in ("both", name)]
 
     def epoch(
         self, data: TrainingSet, optimisers: dict[str, torch.optim.Optimizer], training: TrainingConfig

@@ -15,7 +15,7 @@ from avzsl.methods.nearest_phrase import NearestPhrase, strongest
 from avzsl.pretrained.taggers import Tagger
 from avzsl.training import run
 
-OPTIONS = {"top": 2, "modalities": "both"}
+OPTIONS = {"top": 2}
 
 
 def tagger(label_set: str, names: tuple[str, ...], exclusive: bool) -> Tagger:
