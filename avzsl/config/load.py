@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from avzsl.config import shipped
 from avzsl.config.base import Preset
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.features import FeaturesConfig
@@ -18,8 +19,8 @@ from avzsl.config.methods import MethodConfig, Option, Overrides, TrainingConfig
 from avzsl.config.project import BenchmarkConfig, ProjectConfig
 from avzsl.contracts.errors import ConfigError
 
-# The YAML files that come with avzsl: config/ beside the packages in a checkout.
-SHIPPED = Path(__file__).resolve().parents[2] / "config"
+# The YAML files that come with avzsl.
+SHIPPED = shipped.CONFIG
 
 Model = TypeVar("Model", bound=BaseModel)
 
