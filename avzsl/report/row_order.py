@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avzsl.benchmark.released_rows import catalogue_rows
-from avzsl.config.load import SHIPPED, Benchmark, Project
+from avzsl.config import shipped
+from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.schemas import EXCLUDED
 from avzsl.evaluation import METRICS, Comparison
@@ -97,7 +98,7 @@ def _cost(summary: Summary, benchmark: str, aligned: str, released: str, metric:
 
 def explanation(out: Path) -> str | None:
     """Return the address of the explanation relative to the page `out`; None if the page lies outside this checkout."""
-    root = SHIPPED.parent
+    root = shipped.ROOT
     if not (root / DOC).is_file() or not out.resolve().is_relative_to(root):
         return None
     return Path(os.path.relpath(root / DOC, out.resolve().parent)).as_posix()
