@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from torch.nn import functional
 CACHED_ROWS = 1024
 # Squared distances below this share of a point's own squared norm are taken from differences.
 NEAR = 0.1
+# Passes that only move batch-norm statistics are not run where their weight is below this at the end of the epoch.
+NEGLIGIBLE = 1e-18
 PROCESSOR = Path("/proc/cpuinfo")
+
+
+def counting_steps(momentum: float, passes: int) -> int:
+    """Return how many last steps of an epoch count in statistics that move `passes` times a step with `momentum`."""
+    return math.ceil(math.log(NEGLIGIBLE) / (passes * math.log1p(-momentum)))
 
 
 class Linear(nn.Linear):

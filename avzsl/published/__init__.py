@@ -28,7 +28,13 @@ SOURCES = {
 
 
 # Our feature sets that are of a published kind: same network, same weights.
-FEATURES = {"selavi": "selavi", "selavi-as-released": "selavi", "selavi-released": "selavi", "vggish-c3d": "vggish-c3d"}
+FEATURES = {
+    "selavi": "selavi",
+    "selavi-as-released": "selavi",
+    "selavi-released": "selavi",
+    "vggish-c3d": "vggish-c3d",
+    "clipclap-paper": "clip-clap",
+}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from avzsl.report.statistics import METRICS, RESAMPLES, Comparison, compare
-from avzsl.report.summary import SHORT, Summary
+from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Interval, Sample
+from avzsl.evaluation.intervals import FEWEST_SOURCES, RESAMPLES
+from avzsl.report.results import BenchmarkFiles
+from avzsl.report.summary import TOO_FEW, Summary
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class Cell:
     metric: str
     mean: float | None
     std: float | None
-    low: float
-    high: float
+    clips: Interval | None  # over test clips
+    total: Interval | None  # over test clips and seeds
+    why_none: str  # a sentence where there is no interval over test clips
     chance: float
     published: float | None
     best: bool
@@ -37,7 +40,7 @@ class Cell:
     @property
     def mark(self) -> str:
         """A dagger where the best method beats every other one significantly."""
-        return "†" if self.best and self.beaten and all(c.significant for c in self.beaten) else ""
+        return "†" if self.best and self.beaten and all(c.better for c in self.beaten) else ""
 
 
 @dataclass(frozen=True)
@@ -51,29 +54,31 @@ class Row:
     def anchor(self) -> str:
         return f"{self.values['benchmark']}-{self.values['method']}"
 
+    @property
+    def over(self) -> str:
+        """What mean and standard deviation are over."""
+        folds = self.values["folds"]
+        return f"{self.values['seeds']} seeds" if pd.isna(folds) else f"{int(folds)} class splits"
+
 
 def leaderboard(summary: Summary) -> list[Row]:
     """Return the rows of the leaderboard in the configuration's order."""
     rows = []
     for benchmark, group in summary.table.groupby("benchmark", sort=False):
         best = {metric: group[f"{metric}_mean"].idxmax() for metric in METRICS}
-        means = group.set_index("method")
         for index, values in group.iterrows():
+            own = summary.samples[str(benchmark), values["method"]]
             cells = []
             for metric in METRICS:
                 others = tuple(
-                    compare(
-                        values["method"], summary.samples[str(benchmark), values["method"]],
-                        other, summary.samples[str(benchmark), other], metric,
-                        difference=float(values[f"{metric}_mean"] - means.loc[other, f"{metric}_mean"]),
-                    )
-                    for other in means.index
+                    summary.compare(str(benchmark), values["method"], other, metric)
+                    for other in group["method"]
                     if other != values["method"]
-                )  # fmt: skip
+                )
                 cells.append(
                     Cell(
                         metric, _number(values[f"{metric}_mean"]), _number(values[f"{metric}_std"]),
-                        values[f"{metric}_low"], values[f"{metric}_high"], values[f"{metric}_chance"],
+                        *_intervals(own, metric), values[f"{metric}_chance"],
                         _number(values[f"{metric}_published"]), index == best[metric], others,
                     )
                 )  # fmt: skip
@@ -85,13 +90,31 @@ def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
+def _intervals(own: Sample | Folds, metric: str) -> tuple[Interval | None, Interval | None, str]:
+    """Return the interval over clips, the total one, and why there is none."""
+    if isinstance(own, Folds):
+        found = own.over_folds(metric)
+        return found, found, "" if found else "the class splits give the same number: no interval"
+    return own.over_clips(metric), own.total(metric), _why_none(own, metric)
+
+
+def _why_none(own: Sample, metric: str) -> str:
+    if own.enough(metric):
+        return ""
+    few, classes = own.few[metric]
+    if few:
+        return f"{TOO_FEW}: {few} of {classes} classes have test clips of fewer than {FEWEST_SOURCES} sources"
+    return f"{TOO_FEW}: other draws of them give the same number"
+
+
 def how_tested() -> str:
     """Say how intervals and marks are made, for the page's explanation."""
     return (
-        f"Intervals: 95 % of {RESAMPLES} bootstrap resamples of the test clips, drawn inside each class and averaged over seeds. "
-        "Differences: the same draws of clips for both methods, training seeds drawn again for each; a difference is called "
-        "significant when 95 % of the resampled differences lie on one side of zero by that interval. "
-        "Many comparisons are made: read a single mark with care."
+        f"Interval over clips (95 %): from {RESAMPLES} resamples of the test clips, averaged over seeds; clips of one source "
+        "(recording, video) are drawn together, inside their class. Total interval: the same uncertainty and that of the "
+        "training seeds together. Differences: the same draws of clips for both methods, seeds independent; a difference "
+        "is significant when zero lies outside its total interval, and never where a class has test clips of fewer than "
+        f"{FEWEST_SOURCES} sources or there is one seed. Many comparisons are made: read a single mark with care."
     )
 
 
@@ -116,4 +139,29 @@ def preset_pairs(summary: Summary) -> list[dict[str, Any]]:
             "values": [(row[f"{metric}_mean_corrected"], row[f"{metric}_mean_as_released"]) for metric in METRICS],
         }
         for row in both.to_dict("records")
+    ]
+
+
+def fold_tables(summary: Summary, benchmarks: list[BenchmarkFiles]) -> list[dict[str, Any]]:
+    """Return HM and ZSL of every class split, in percent, and the classes that it tests; one table a benchmark."""
+    groups: dict[str, list[BenchmarkFiles]] = {}
+    for benchmark in benchmarks:
+        if benchmark.config.group is not None:
+            groups.setdefault(benchmark.config.group, []).append(benchmark)
+    table = summary.runs.groupby(["benchmark", "method"])[["hm", "zsl"]].mean()
+    means = dict(zip(table.index, table.to_numpy(float).tolist(), strict=True))
+    return [
+        {
+            "name": name,
+            "methods": parts[0].config.methods,
+            "rows": [
+                (
+                    part.name,
+                    [value for m in part.config.methods for value in means[part.name, m]],
+                    ", ".join(part.classes.loc[part.classes["role"] == "test_unseen", "class_name"]),
+                )
+                for part in parts
+            ],
+        }
+        for name, parts in groups.items()
     ]

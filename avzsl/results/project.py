@@ -12,9 +12,13 @@ from pydantic import ValidationError
 
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.features import FeaturesConfig
-from avzsl.config.load import Benchmark, Method, Project, find_file, first_line, load_file, load_project, read_yaml
+from avzsl.config.errors import first_line
+from avzsl.config.files import parse, path_of
+from avzsl.config.layers import Method
+from avzsl.config.load import Benchmark, Project, load_project
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.config.project import ProjectConfig
+from avzsl.config.read import read_yaml
 from avzsl.contracts.errors import ConfigError, CorruptError
 from avzsl.contracts.records import read_record, write_record
 from avzsl.results.places import Places
@@ -34,6 +38,9 @@ class RecordedProject(Project):
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     feature_sets: dict[str, FeaturesConfig] = field(default_factory=dict)
     methods: dict[str, dict[str, Method]] = field(default_factory=dict)  # by benchmark and name
+
+    def file(self, kind: str, name: str) -> str:
+        return f"{kind}/{name}.yaml"
 
     def dataset(self, name: str) -> DatasetConfig:
         return self.datasets[name] if name in self.datasets else super().dataset(name)
@@ -61,7 +68,7 @@ def dataset_of(part: dict[str, Any], secrets: str | None = None) -> DatasetConfi
     dataset = DatasetConfig.model_validate({**unused, **part})
     if secrets is None:
         return dataset
-    whole = load_file(Path(secrets), DatasetConfig)
+    whole = parse(Path(secrets), DatasetConfig)
     if dataset_part(whole, "sources") != dataset_part(dataset, "sources"):
         raise ConfigError(f"{secrets}: sources: have changed since this run was planned; run again")
     return dataset.model_copy(update={"sources": whole.sources})
@@ -71,7 +78,7 @@ def secrets_of(project: Project, name: str) -> str | None:
     """Return the file of a data set whose sources hold secrets, None if they hold none."""
     if _SECRET not in str(dataset_part(project.dataset(name), "sources")):
         return None
-    return _spelled(find_file(project, "datasets", name))
+    return _spelled(path_of(project.folders, "datasets", name))
 
 
 def record_of(project: Project, benchmarks: Iterable[str] | None = None) -> dict[str, Any]:
@@ -112,9 +119,9 @@ def project_of(record: dict[str, Any], results: str | None = None) -> RecordedPr
         ProjectConfig.model_validate({**config, "benchmarks": named}),
         tuple(Path(folder) for folder in record.get("folders", ())),
         benchmarks,
-        {name: dataset_of(part, secrets.get(name)) for name, part in record.get("datasets", {}).items()},
-        {name: FeaturesConfig.model_validate(v) for name, v in record.get("feature_sets", {}).items()},
-        {
+        datasets={name: dataset_of(part, secrets.get(name)) for name, part in record.get("datasets", {}).items()},
+        feature_sets={name: FeaturesConfig.model_validate(v) for name, v in record.get("feature_sets", {}).items()},
+        methods={
             benchmark: {name: _read_method(name, values) for name, values in methods.items()}
             for benchmark, methods in record.get("methods", {}).items()
         },
@@ -191,14 +198,14 @@ def _benchmark(benchmark: Benchmark) -> dict[str, Any]:
     return {
         "dataset": benchmark.dataset, "split": benchmark.split, "features": benchmark.features, "preset": benchmark.preset,
         "methods": list(benchmark.methods), "seeds": list(benchmark.seeds),
-        "overrides": benchmark.overrides.model_dump(mode="json"),
+        "overrides": benchmark.overrides.model_dump(mode="json"), "group": benchmark.group,
     }  # fmt: skip
 
 
 def _read_benchmark(name: str, values: dict[str, Any]) -> Benchmark:
     return Benchmark(
         name, values["dataset"], values["split"], values["features"], values["preset"], tuple(values["methods"]),
-        tuple(values["seeds"]), Overrides.model_validate(values["overrides"]),
+        tuple(values["seeds"]), Overrides.model_validate(values["overrides"]), values["group"],
     )  # fmt: skip
 
 
@@ -221,7 +228,7 @@ def run_settings(project: Project, benchmark: Benchmark, name: str) -> dict[str,
     training = method.training.model_dump(mode="json", exclude={"checkpoint_seconds"})
     return {
         "dataset": benchmark.dataset, "split": benchmark.split, "features": benchmark.features, "preset": benchmark.preset,
-        "module": method.config.module, "options": dict(method.options), "training": training,
+        "module": method.config.module, "inputs": method.config.inputs, "options": dict(method.options), "training": training,
         "search": method.config.search if method.training.search_trials else {},
     }  # fmt: skip
 
@@ -232,7 +239,7 @@ def run_of(
     """Return benchmark and method of one run from its `run_settings`."""
     training = TrainingConfig.model_validate({**settings["training"], "checkpoint_seconds": checkpoint_seconds})
     config = MethodConfig.model_validate(
-        {"title": method, "source": "", "module": settings["module"], "options": settings["options"], "search": settings["search"]}
+        {"title": method, "source": "", "module": settings["module"], "inputs": settings["inputs"], "options": settings["options"], "search": settings["search"]}
     )  # fmt: skip
     place = Benchmark(
         benchmark, settings["dataset"], settings["split"], settings["features"], settings["preset"], (method,), (seed,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -82,8 +82,7 @@ def fill(layout: Layout, measured: Measured) -> list[Row]:
         ours = {row.method for row in rows}
         for row in measured.published("classification"):
             if row.source != layout.source and row.method not in ours:
-                cells = {metric: Cell(published=getattr(row, metric)) for metric in layout.metrics}
-                rows.append(Row(("Newer", *row.labels), "", "published, not run here", cells, source=row.place))
+                rows.append(_newer(layout, measured, row))
     return rows
 
 
@@ -104,6 +103,14 @@ def _row(layout: Layout, measured: Measured, printed: Published) -> Row:
     seconds = statistics.fmean(run.seconds for run in runs) if runs else None
     status = "measured" if runs else "not run here"
     return Row(labels, printed.method, status, cells, len(runs), seconds, match.place if match else "")
+
+
+def _newer(layout: Layout, measured: Measured, printed: Published) -> Row:
+    labels = ("Newer", *printed.labels)
+    if measured.runs(printed.method):
+        return replace(_row(layout, measured, printed), labels=labels)
+    cells = {metric: Cell(published=getattr(printed, metric)) for metric in layout.metrics}
+    return Row(labels, "", "published, not run here", cells, source=printed.place)
 
 
 def _match(candidates: list[Published], printed: Published) -> Published | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ import yaml
 from avzsl.config.load import SHIPPED
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.methods import Batch, Clips, Dims, Method, build
+from tests.methods import reference
+from tests.methods.reference import TOLERANCE
 
 torch.set_num_threads(1)
-TOLERANCE = {"rtol": 1e-8, "atol": 1e-8}
 
 # Reference tensor name -> ours.
 AVCA_NAMES = [
@@ -45,14 +45,11 @@ def one(name: str) -> bool:
 
 
 def ours(name: str, rules: list) -> str:
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return reference.renamed(name, rules)
 
 
 def golden(shared: Path, name: str) -> dict[str, np.ndarray]:
-    with np.load(shared / "golden" / "methods" / f"{name}.npz") as stream:
-        return dict(stream)
+    return reference.golden(shared, f"methods/{name}")
 
 
 def as_released(name: str) -> tuple[MethodConfig, dict]:
@@ -90,15 +87,7 @@ def start(shared: Path, name: str, file: str, rules: list) -> tuple[Method, dict
 
 
 def check_digests(state: dict[str, torch.Tensor], x: dict, prefix: str, rules: list) -> int:
-    names = {key[len(prefix) :].rsplit("/", 1)[0] for key in x if key.startswith(prefix)}
-    for name in names:
-        tensor = state[ours(name, rules)].detach().double().flatten()
-        at = torch.linspace(0, tensor.numel() - 1, min(64, tensor.numel())).long()
-        for kind, value in (("sample", tensor[at]), ("sum", tensor.sum()), ("norm", tensor.norm())):
-            np.testing.assert_allclose(
-                value.numpy(), x[f"{prefix}{name}/{kind}"], **TOLERANCE, err_msg=f"{prefix}{name}/{kind}"
-            )
-    return len(names)
+    return reference.check_digests(state, x, prefix, lambda name: ours(name, rules))
 
 
 AVCA_INTERMEDIATES = {

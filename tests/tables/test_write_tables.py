@@ -91,7 +91,8 @@ def test_measured_published_and_missing_rows(tmp_path):
     assert float(avca["HM difference in sd"]) == pytest.approx((3 - 27.15) / 2**0.5, abs=1e-3)
     assert "table 2, row 8" in avca["source"]
     assert (rows["SJE"]["status"], rows["SJE"]["HM"], rows["SJE"]["HM published"]) == ("not run here", "", "26.5")
-    assert rows["MSTR"]["status"] == "published, not run here"
+    assert rows["MSTR"]["status"] == rows["TCaF"]["status"] == "published, not run here"
+    assert (rows["TCaF"]["HM"], rows["TCaF"]["HM published"]) == ("", "31.72")
     retrieval = {(row["Model"], row["Test"]): row for row in table(tmp_path, "cjme-table-3")}
     assert float(retrieval["GCCA", "T→A"]["HM"]) == pytest.approx(4 / 3, abs=1e-5)
     assert retrieval["GCCA", "T→V"]["HM"] == ""

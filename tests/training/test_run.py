@@ -129,10 +129,51 @@ def _make(name: str) -> torch.nn.Module:
     return build(what.config.module, Dims(8, 8, 8), what.options)
 
 
-def test_a_checkpoint_of_another_configuration_is_not_used(toy, tmp_path):
+def test_a_checkpoint_that_cannot_be_read_is_not_used(toy, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     first = go(toy, tmp_path, method("cjme"))
     assert first["epoch"] >= 1
+
+
+@pytest.mark.parametrize("change", ["option", "training", "preset", "seed", "features"])
+def test_a_checkpoint_of_another_configuration_is_not_used(toy, tmp_path, monkeypatch, change):
+    """A run is stopped, and what is run in its folder next differs in one thing: it starts from the beginning."""
+
+    def what(**training: object) -> Method:
+        return method("cjme", checkpoint_seconds=0.0, epochs=2, batches_per_epoch=4, **training)
+
+    first, second, seed, preset, files = what(), what(), 0, "corrected", toy
+    if change == "option":
+        second.options["margin"] = 0.25
+    if change == "training":
+        second = what(lr=0.01)
+    if change == "preset":
+        preset = "as_released"
+    if change == "seed":
+        seed = 1
+    if change == "features":
+        counts, vectors = small((15, 5, 5), dim=50)
+        other = write(tmp_path / "in", counts, vectors, noise=0.3, dims=(48, 40), seed=1)
+        assemble(other.split, other.pack, [], other.embeddings, tmp_path / "benchmark")
+        files = tmp_path / "benchmark", other
+    kind = type(_make("cjme"))
+    original, calls = kind.epoch, []
+
+    def failing(self, *args):
+        calls.append(self)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(kind, "epoch", failing)
+    with pytest.raises(KeyboardInterrupt):
+        go(toy, tmp_path / "cut", first)
+    monkeypatch.setattr(kind, "epoch", original)
+    assert (tmp_path / "cut" / "checkpoint.pt").exists()
+    for out in ("cut", "fresh"):
+        go(files, tmp_path / out, second, seed, preset)
+    for file in ("scores.safetensors", "model.safetensors"):
+        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "fresh" / file).read_bytes()
 
 
 def test_tiny_subsets_and_single_clips_run(tmp_path):
@@ -221,8 +262,8 @@ def test_the_released_beta_is_the_mean_of_the_outputs_and_never_zero(toy):
     labels = torch.from_numpy(np.searchsorted(members, part.labels))
     for best, mean in (({"audio": 0.2, "visual": 0.6, "both": 1.0}, 0.6), ({"both": 0.0}, 1e-10)):
         what = Fixed(Dims(1, 1, 1), {"best": best, "labels": labels, "seen": seen})
-        scores, beta = validate(what, source, "grid", "mean")
+        scores, beta = validate(what, source, TrainingConfig(beta="mean"))
         assert scores.hm == pytest.approx(1.0)
         assert scores.beta == pytest.approx(best["both"])
         assert beta == pytest.approx(mean)
-        assert validate(what, source, "grid", "reported")[1] == pytest.approx(best["both"])
+        assert validate(what, source, TrainingConfig(beta="reported"))[1] == pytest.approx(best["both"])

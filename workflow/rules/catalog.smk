@@ -22,7 +22,7 @@ for dataset in DATASETS:
                 mem_mb=memory(2000),
                 runtime=minutes(30),
             params:
-                world=project.dataset(dataset).catalog.options.get("world", {}),
+                world=project.options_of_catalog(dataset).world.model_dump(mode="json"),
             script:
                 "../scripts/world.py"
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from avzsl.config.dataset import source_configs
+from avzsl.config import shipped
+from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
 from avzsl.results.places import LOGS, Places, shard_name
@@ -20,6 +22,13 @@ from avzsl.results.project import (
 from avzsl.runtime.devices import wants_gpu
 from avzsl.runtime.runs import begin, end, plan
 from avzsl.runtime.step import give_up_without_daemon
+
+# Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
+try:
+    shipped.check_neighbours()
+except AvzslError as error:
+    sys.exit(f"avzsl: {error}")
+
 from splits.catalogs import check_options
 
 
@@ -52,6 +61,7 @@ project = checked_project()
 
 PLACES = Places(Path(project.config.results), Path(project.config.data))
 BENCHMARKS = list(project.benchmarks)
+GROUPS = sorted({b.group for b in project.benchmarks.values() if b.group})
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
 try:
@@ -97,7 +107,7 @@ def shards_of(dataset):
 
 
 def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+    return f"{project.options_of_catalog(dataset).root}/index.json"
 
 
 def media_settings(wildcards):
@@ -153,6 +163,15 @@ def benchmark_parts(wildcards):
     }
 
 
+def run_parts(wildcards):
+    """Return what a run reads: the benchmark's parts and, for a method of sequences, the steps of the features."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    parts = benchmark_parts(wildcards)
+    if project.method(wildcards.method, benchmark).config.inputs == "sequences":
+        parts["steps"] = PLACES.steps(benchmark.dataset, benchmark.features)
+    return parts
+
+
 def settings_of_run(wildcards):
     return run_settings(
         project, project.benchmarks[wildcards.benchmark], wildcards.method
@@ -171,6 +190,12 @@ def runs_of(name):
         for method in benchmark.methods
         for seed in benchmark.seeds
     ]
+
+
+def parts_of(name):
+    """Return the class splits of a benchmark that has several; any other is its own part."""
+    parts = [part.name for part in project.benchmarks.values() if part.group == name]
+    return parts or [name]
 
 
 def results_parts(name):
@@ -223,7 +248,7 @@ def listing(dataset):
     if catalog.module != "folder":
         return ""
     names = hashlib.sha256()
-    root = os.path.expandvars(os.path.expanduser(catalog.options["root"]))
+    root = expand(project.options_of_catalog(dataset).root)
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):

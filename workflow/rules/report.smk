@@ -84,13 +84,13 @@ rule tables:
 
 
 # A target for each benchmark: `snakemake --cores all benchmark_demo`.
-for name in BENCHMARKS:
+for name in [*BENCHMARKS, *GROUPS]:
 
     rule:
         name:
             f"benchmark_{rule_name(name)}"
         input:
-            results_parts(name),
+            [file for part in parts_of(name) for file in results_parts(part)],
         output:
             PLACES.benchmark_table(name),
         log:
@@ -103,7 +103,7 @@ for name in BENCHMARKS:
             runtime=minutes(30),
         params:
             benchmark=name,
-            project=outline_of(project, [name]),
+            project=outline_of(project, parts_of(name)),
             results=how(str(PLACES.results)),
         script:
             "../scripts/results.py"

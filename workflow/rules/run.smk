@@ -6,7 +6,7 @@ RUN = PLACES.run("{benchmark}", "{method}", "{seed}")
 
 rule run:
     input:
-        unpack(benchmark_parts),
+        unpack(run_parts),
         clips=rules.benchmark.output.clips,
         classes=rules.benchmark.output.classes,
         summary=rules.benchmark.output.summary,

@@ -6,6 +6,8 @@ from avzsl.runtime.jobs import job
 
 with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
     from avzsl.acquisition import release_shard, restore_shard
+    from avzsl.config import plugins
+    from avzsl.config.base import local_paths
     from avzsl.config.features import FeaturesConfig
     from avzsl.contracts.schemas import MEDIA
     from avzsl.contracts.tables import read_table
@@ -25,8 +27,9 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
     media = read_table(listed, MEDIA) if lean is None else restore_shard(places, name, lean, listed)
     reseal(listed)
     settings = FeaturesConfig.model_validate(params.settings)
-    if settings.weights.path:
-        uses(Path(settings.weights.path).expanduser())
+    options = plugins.typed(plugins.EXTRACTOR, settings.extractor, settings.options, "features")
+    for _, _, path in local_paths(options):
+        uses(path)
     arrays, manifest = Path(snakemake.output.arrays), Path(snakemake.output.manifest)
     cached(
         params.shared,

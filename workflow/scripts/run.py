@@ -11,6 +11,7 @@ with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.see
     names, params = snakemake.wildcards, snakemake.params
     seed = int(names.seed)
     benchmark, method = run_of(params.settings, names.benchmark, names.method, seed, params.checkpoint_seconds)
+    steps = snakemake.input.get("steps")
     run(
         Path(snakemake.input.clips).parent,
         Path(snakemake.input.arrays),
@@ -22,4 +23,5 @@ with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.see
         device=params.device,
         threads=snakemake.threads,
         tracking=params.tracking,
+        steps=Path(steps) if steps else None,
     )

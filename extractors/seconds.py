@@ -1,0 +1,224 @@
+"""Uniform windows: [0, 1), [1, 2) ... seconds, sound and picture cut at the same times from timestamps.
+
+Second 0 is where both streams have begun, and the clip ends where the first of them ends. A last window of half a second
+or more is kept: its picture holds the last frame and its sound ends in silence. A clip of half a second or more therefore
+has at least one window, and no second of a clip is seen twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from avzsl.media.display import Reformat, upright
+from avzsl.media.errors import FAILURES
+from avzsl.media.opening import open_container
+from avzsl.media.pictures import decode_video
+from avzsl.media.sound import decode_audio_on_time
+from avzsl.media.streams import pick_audio, pick_video, stated_length
+from extractors.base import ClipError, ClipInfo
+
+# A window of half a second is kept; a millisecond of grace for what timestamps round away.
+SHORTEST_S = 0.5 - 1e-3
+
+# A decoded frame -> the pixels that the networks take.
+Convert = Callable[[VideoFrame], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Second:
+    """One second of a clip, or its last part: from `start` to `end` in seconds.
+
+    `samples` int16 at the rate asked for, fewer than a second's at the end of the sound; `frames` (count, ...) converted.
+    """
+
+    start: float
+    end: float
+    samples: np.ndarray
+    frames: np.ndarray
+
+
+def read_uniform_seconds(path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert) -> Iterator[Second]:
+    """Yield the seconds of a clip with `frames` frames each; at most a second of either stream is held in memory.
+
+    Raises ClipError where there is no window.
+    """
+    with open_container(path) as pictures, open_container(path) as sounds:
+        video_stream, audio_stream = pick_video(pictures, info), pick_audio(sounds, info)
+        info.frames = info.audio_samples = 0
+        video = _Picture(pictures, video_stream, info, frames, convert)
+        audio = _Sound(sounds, audio_stream, info, rate)
+        first_picture, first_sound = video.begin(), audio.begin()
+        zero = max(first_picture, first_sound)
+        length = 0.0
+        for second in range(10**9):
+            samples = audio.take(zero + second)
+            shown, seconds = video.take(zero + second)
+            part = min(1.0, samples.size / rate, seconds)
+            length = second + max(part, 0.0)
+            if part < SHORTEST_S or shown is None:
+                break
+            yield Second(float(second), length, samples, shown)
+            if part < 1.0:
+                break
+        info.duration_s = round(length, 6)
+        stated = stated_length(video_stream, audio_stream)
+        if stated is not None and length < stated - 1.0:
+            info.note = f"only {length:.1f} of the stated {stated:.1f} s could be read"
+        if length < SHORTEST_S:
+            raise ClipError(
+                "too_short", f"sound and picture together last {length:.2f} s; a window needs half a second"
+            )
+
+
+class _Sound:
+    """The sound of a clip, second by second."""
+
+    def __init__(self, container: InputContainer, stream: AudioStream, info: ClipInfo, rate: int) -> None:
+        self._chunks = decode_audio_on_time(container, stream, rate)
+        self._rate = rate
+        self._info = info
+        self._held = np.zeros(0, np.int16)
+        self._time = 0.0  # of the first sample held
+
+    def begin(self) -> float:
+        """Return the time of the first sample; raises ClipError if there is none."""
+        for time, chunk in self._chunks:
+            self._time, self._held = time, chunk
+            self._info.audio_samples = chunk.size
+            return time
+        raise ClipError("corrupt", "its sound cannot be decoded")
+
+    def take(self, time: float) -> np.ndarray:
+        """Return the samples of [time, time + 1), fewer at the end of the stream."""
+        pieces, held = [self._held], self._held.size
+        needed = round((time - self._time) * self._rate) + self._rate
+        while held < needed:
+            try:
+                _, chunk = next(self._chunks)
+            except StopIteration:
+                break
+            pieces.append(chunk)
+            held += chunk.size
+            self._info.audio_samples = (self._info.audio_samples or 0) + chunk.size
+            if held > 4 * self._rate and held < needed:  # a long way to go: keep only what can still be needed
+                self._drop(pieces, held)
+                pieces, held = [self._held], self._held.size
+                needed = round((time - self._time) * self._rate) + self._rate
+        whole = np.concatenate(pieces)
+        start = max(round((time - self._time) * self._rate), 0)
+        taken = whole[start : start + self._rate]
+        self._held = whole[start + taken.size :]
+        self._time += (start + taken.size) / self._rate
+        return taken
+
+    def _drop(self, pieces: list[np.ndarray], held: int) -> None:
+        whole = np.concatenate(pieces)
+        self._held = whole[-self._rate :]
+        self._time += (held - self._held.size) / self._rate
+
+
+class _Picture:
+    """The picture of a clip, second by second: `frames` each, those on show in the middle of equal parts of it."""
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, info: ClipInfo, frames: int, convert: Convert
+    ) -> None:
+        self._frames = decode_video(container, stream, strict=False)
+        self._time_base = float(stream.time_base) if stream.time_base else 0.0
+        self._step = 1.0 / info.fps if info.fps else 1.0 / 25
+        self._info = info
+        self._convert = convert
+        self._count = frames
+        self._shown: VideoFrame | None = None  # the frame on show at self._time
+        self._time = 0.0
+        self._next: VideoFrame | None = None
+        self._next_time = 0.0
+        self._pixels: np.ndarray | None = None  # self._shown, converted when first needed
+
+    def begin(self) -> float:
+        """Return the time of the first frame; raises ClipError if there is none."""
+        self._advance()
+        self._advance()
+        if self._shown is None:
+            raise ClipError("corrupt", "its picture cannot be decoded")
+        return self._time
+
+    def take(self, time: float) -> tuple[np.ndarray | None, float]:
+        """Return the frames of [time, time + 1), and for how many seconds of it there is a picture.
+
+        After the last frame it is repeated; None where there is no picture at all.
+        """
+        chosen: list[np.ndarray] = []
+        for slot in range(self._count):
+            moment = time + (slot + 0.5) / self._count
+            while self._next is not None and self._next_time <= moment:
+                self._advance()
+            if self._next is None and moment > self._end():
+                break
+            chosen.append(self._converted())
+        seconds = self._end() - time if self._next is None else 1.0
+        if not chosen:
+            return None, min(seconds, 0.0)
+        chosen += [chosen[-1]] * (self._count - len(chosen))
+        return np.stack(chosen), min(seconds, 1.0)
+
+    def _advance(self) -> None:
+        """Show the next frame and decode the one after it."""
+        if self._next is not None:
+            self._shown, self._time, self._pixels = self._next, self._next_time, None
+        frame = next(self._frames, None)
+        if frame is not None:
+            self._info.frames = (self._info.frames or 0) + 1
+            expected = self._next_time + self._step if self._next is not None else 0.0
+            time = frame.pts * self._time_base if frame.pts is not None else expected
+            # A timestamp that goes back cannot be obeyed: such a frame follows at once.
+            self._next_time = max(time, self._next_time) if self._next is not None else time
+        self._next = frame
+
+    def _end(self) -> float:
+        """Return when the frame on show ends, if it is the last."""
+        assert self._shown is not None
+        duration = getattr(self._shown, "duration", None)
+        # The container may claim any duration for its last frame; beyond a second it is no frame any more.
+        held = duration * self._time_base if duration else self._step
+        return self._time + (held if 0 < held <= 1.0 and math.isfinite(held) else min(self._step, 1.0))
+
+    def _converted(self) -> np.ndarray:
+        if self._pixels is None:
+            assert self._shown is not None
+            try:
+                self._pixels = self._convert(self._shown)
+            except FAILURES as error:
+                raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
+        return self._pixels
+
+
+class CentreCrop:
+    """Decoded frame -> the upright central square, bicubically resized: uint8 RGB (size, size, 3).
+
+    As if the short side became `short` first and the centre of `size` were cut out then, but only for what is kept.
+    """
+
+    def __init__(self, size: int, short: int) -> None:
+        self._size, self._share = size, size / short
+        self._reformat = Reformat()
+
+    def __call__(self, frame: VideoFrame) -> np.ndarray:
+        from PIL import Image  # here, as other extractors' processes should start without it
+
+        pixels = np.ascontiguousarray(upright(self._reformat(frame), frame.rotation))
+        height, width = pixels.shape[:2]
+        side = min(height, width) * self._share
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+        image = Image.fromarray(pixels).resize((self._size, self._size), Image.Resampling.BICUBIC, box=box)
+        return np.asarray(image)

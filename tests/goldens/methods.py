@@ -1,0 +1,130 @@
+"""Methods in float64: losses and parameters of a few steps, distances and embeddings afterwards, without dropout."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from avzsl.config.load import load_project
+from avzsl.methods import Batch, Clips, Dims, Method, build
+from tests.goldens.digest import digest
+
+DIMS = Dims(14, 12, 10)
+CLASSES, CLIPS, EPOCHS = 6, 40, 3
+# What is trained by gradient steps; both presets where a method has the released one.
+TRAINED = (
+    "avca", "avca-audio", "avca-minus-lct", "avca-minus-lr", "avca-minus-lrec", "avca-minus-lt", "avca-minus-lw",
+    "avca-no-xatt", "avca-output-min", "avca-output-sum", "cjme", "cjme-both", "cjme-minus-lav", "cjme-no-attention",
+    "cjme-only-lta", "avgzslnet", "apn", "ale", "sje", "devise", "fvaegan", "audio-only", "visual-only", "concat",
+)  # fmt: skip
+SOLVED = ("ridge", "prototype", "eszsl", "sae", "conse", "gcca", "pretrained")
+RELEASED = ("avca", "cjme", "apn", "ale", "sje", "devise", "avgzslnet", "fvaegan")
+
+
+class Set:
+    """Training clips of known classes, and batches of them by a seed."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(11)
+        classes = rng.standard_normal((CLASSES, DIMS.text))
+        self.classes = _tensor(classes / np.linalg.norm(classes, axis=1, keepdims=True))
+        # Every class is there, in unequal numbers.
+        self.labels = torch.from_numpy(
+            np.sort(np.concatenate([np.arange(CLASSES), rng.integers(0, CLASSES, CLIPS - CLASSES)]))
+        )
+        maps = [rng.standard_normal((DIMS.text, n)) for n in (DIMS.audio, DIMS.visual)]
+        w = self.classes.numpy()[self.labels.numpy()]
+        parts = [np.maximum(w @ m + 0.4 * rng.standard_normal((CLIPS, m.shape[1])), 0) for m in maps]
+        self.audio, self.visual = map(_tensor, parts)
+        self.rng = np.random.default_rng(12)
+
+    def clips(self, at: Any) -> Clips:
+        at = torch.as_tensor(np.asarray(at))
+        return Clips(self.audio[at], self.visual[at], self.classes[self.labels[at]], self.labels[at])
+
+    def everything(self) -> Clips:
+        return self.clips(np.arange(CLIPS))
+
+    def batches(self, count: int, size: int) -> Iterator[Batch]:
+        for _ in range(count):
+            positive = self.rng.integers(0, CLIPS, size)
+            others = [np.flatnonzero(self.labels.numpy() != self.labels[p].item()) for p in positive]
+            negative = [int(self.rng.choice(other)) for other in others]
+            yield Batch(self.clips(positive), self.clips(negative), self.classes)
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(array, np.float64))
+
+
+def _weights(method: Method) -> None:
+    """Give every parameter a value of its own that no initialiser of torch decides, and switch dropout off."""
+    for number, (name, parameter) in enumerate(method.named_parameters()):
+        rng = np.random.default_rng([13, number])
+        if parameter.dim() == 1:
+            value = 0.1 * rng.standard_normal(parameter.shape) + (0.0 if name.endswith("bias") else 1.0)
+        else:
+            value = rng.standard_normal(parameter.shape) * (2 / np.prod(parameter.shape[1:])) ** 0.5
+        parameter.data.copy_(_tensor(value))
+    for module in method.modules():
+        if isinstance(getattr(module, "p", None), float):
+            module.p = 0.0
+
+
+def one(project: Any, name: str, preset: str) -> dict[str, Any]:
+    """Return the numbers of one method under one preset."""
+    benchmark = dataclasses.replace(next(iter(project.benchmarks.values())), preset=preset)
+    chosen = project.method(name, benchmark)
+    torch.manual_seed(0)
+    method = build(chosen.config.module, DIMS, chosen.options).double()
+    _weights(method)
+    data = Set()
+    training = chosen.training.under(preset).model_copy(
+        update={"batches_per_epoch": 2, "batch_size": 9, "precision": "float64", "epochs": EPOCHS}
+    )
+    optimisers = method.optimisers(training)
+    losses = []
+    settings = method.settings or EPOCHS
+    for setting in range(1, settings + 1) if method.settings is None else sorted({1, (settings + 1) // 2, settings}):
+        method.setting = setting
+        losses.append(float(method.epoch(data, optimisers, training)))
+    method.eval()
+    rng = np.random.default_rng(14)
+    new = np.concatenate([data.classes.numpy(), rng.standard_normal((3, DIMS.text)) / DIMS.text**0.5])
+    inputs = data.audio[::2], data.visual[::2], _tensor(new)
+    with torch.no_grad():
+        distances, points = method.distances(*inputs), method.embed(*inputs)
+    state = [v for v in method.state_dict().values() if v.is_floating_point()]
+    return {
+        "losses": losses,
+        "state": digest([float(v.norm() + v.sum()) for v in state]),
+        "distances": {key: digest(value) for key, value in sorted(distances.items())},
+        "embeddings": {key: digest(value) for key, value in sorted(points.items())},
+    }
+
+
+def cases() -> list[tuple[str, str]]:
+    """Return (method, preset) of every case."""
+    return [(n, "corrected") for n in (*TRAINED, *SOLVED)] + [(n, "as_released") for n in RELEASED]
+
+
+def project_of(folder: Path) -> Any:
+    """Return a project with all of the methods."""
+    values = {"benchmarks": {"toy": {"dataset": "demo"}}, "methods": [*TRAINED, *SOLVED]}
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    return load_project(folder / "config.yaml")
+
+
+def values() -> dict[str, Any]:
+    """Return the numbers of all cases, by `method preset`."""
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        project = project_of(Path(folder))
+        return {f"{name} {preset}": one(project, name, preset) for name, preset in cases()}
