@@ -31,8 +31,9 @@ from avzsl.contracts.arrays import write_arrays  # noqa: E402
 from avzsl.contracts.class_embeddings import read_embeddings  # noqa: E402
 from avzsl.contracts.schemas import FEATURES, SPLIT, SUBSETS  # noqa: E402
 from avzsl.contracts.tables import read_table, write_table  # noqa: E402
+from avzsl.evaluation import SHORT  # noqa: E402
 from avzsl.report.row_order import row_order_costs  # noqa: E402
-from avzsl.report.summary import SHORT, collect  # noqa: E402
+from avzsl.report.summary import collect  # noqa: E402
 from extractors.published import export_features  # noqa: E402
 
 PRESETS = ("corrected", "as_released")

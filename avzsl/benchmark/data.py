@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.errors import CorruptError, DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.mapped import map_arrays
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, EXCLUDED, SUBSETS
+from avzsl.contracts.streams import Stream, map_streams
 from avzsl.contracts.tables import read_table
 from avzsl.results.records import BenchmarkRecord, Scores, read_benchmark
 
@@ -50,6 +53,8 @@ class BenchmarkData:
     visual: np.ndarray
     parts: dict[str, Subset]
     record: BenchmarkRecord
+    # Steps of all clips of the pack, values on the disk; None where averages are enough.
+    steps: dict[str, Stream] | None = None
 
     def subset(self, *names: str) -> Subset:
         """Return the clips of the named subsets together, in the order of the names."""
@@ -79,10 +84,13 @@ class BenchmarkData:
         return self.record.chance
 
 
-def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned") -> BenchmarkData:
+def load(
+    folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned", steps: Path | None = None
+) -> BenchmarkData:
     """Read the benchmark that `assemble` wrote to `folder`, with its features and class embeddings.
 
     `class_rows` is `aligned` (each class its own vector) or `as_released` (the row order of the released loaders).
+    `steps` is the file of all steps, for a method of sequences; the averages then stay on the disk too.
     Raises CorruptError if pack or embeddings are not the files that the benchmark was assembled from.
     """
     path = folder / "benchmark.json"
@@ -94,7 +102,7 @@ def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned"
             raise CorruptError(path, f"{file} has changed since the benchmark was assembled from it; assemble it again")
     clips = read_table(folder / "clips.parquet", BENCHMARK_CLIPS)
     classes = read_table(folder / "classes.parquet", BENCHMARK_CLASSES)
-    arrays, _ = read_arrays(pack)
+    arrays, header = map_arrays(pack) if steps is not None else read_arrays(pack)
     classes = classes[classes["role"] != EXCLUDED].sort_values("class_name")
     names = tuple(classes["class_name"])
     index = {name: i for i, name in enumerate(names)}
@@ -116,4 +124,13 @@ def load(folder: Path, pack: Path, embeddings: Path, class_rows: str = "aligned"
         arrays["visual"],
         parts,
         record,
+        _steps(steps, pack, header) if steps is not None else None,
     )
+
+
+def _steps(path: Path, pack: Path, header: dict[str, Any]) -> dict[str, Stream]:
+    """Open the file of steps; raises DataError if it was not made of the same shards as the pack."""
+    streams, own = map_streams(path)
+    if any(own.get(key) != header.get(key) for key in ("clip_ids", "sha256")):
+        raise DataError(path, f"was not made of the same shards as {pack}; delete it and run again")
+    return streams

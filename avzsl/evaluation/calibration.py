@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,12 @@ class Scores:
     beta: float
 
 
-def harmonic_mean(seen: float | None, unseen: float | None) -> float | None:
-    """Return 2 S U / (S + U), 0 where both are 0, None where either does not exist."""
+@overload
+def harmonic_mean(seen: FloatArray, unseen: FloatArray) -> FloatArray: ...
+@overload
+def harmonic_mean(seen: float | None, unseen: float | None) -> float | None: ...
+def harmonic_mean(seen: Any, unseen: Any) -> Any:
+    """Return 2 S U / (S + U), 0 where both are 0; None (in arrays NaN) where either does not exist."""
     if seen is None or unseen is None:
         return None
     return 2 * seen * unseen / (seen + unseen + EPSILON)
@@ -164,7 +169,7 @@ class Calibration:
     def best(self, betas: FloatArray = GRID) -> Scores:
         """Return the scores at the first beta of the grid with the highest HM (the released rule on ties)."""
         seen, unseen = self.curve(betas)
-        hm = 2 * seen * unseen / (seen + unseen + EPSILON)
+        hm = harmonic_mean(seen, unseen)
         if np.isnan(hm).all():
             return self.at(float(betas[0]))
         # Sums in another order differ in the last bits; equal shares must tie.

@@ -13,12 +13,12 @@ from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
-from avzsl.evaluation.calibration import Calibration, harmonic_mean, mean_recall
+from avzsl.evaluation.calibration import Calibration
+from avzsl.evaluation.hits import table_scores
 from avzsl.evaluation.retrieval import retrieve
 from avzsl.results.places import RunPlaces
 from avzsl.results.records import read_run
 
-METRICS = ("seen", "unseen", "hm", "zsl")
 # Percent; a number written to JSON and one recomputed differ by the order of a sum at most.
 TOLERANCE = 1e-9
 
@@ -48,7 +48,7 @@ def recompute(run: Path) -> dict[str, Any]:
     if among.tolist() != [names[c] for c in calibration.predict_unseen()[among.index]]:
         raise DataError(files.predictions, "its unseen-only predictions do not follow from the distances")
 
-    result: dict[str, Any] = dict(zip(METRICS, _scores(predictions, column, seen), strict=True))
+    result: dict[str, Any] = dict(table_scores(predictions))
     right = predictions["predicted"] == predictions["class_name"]
     by_class = (100.0 * right.groupby(predictions["class_name"]).mean()).to_dict()
     result["per_class"] = {name: by_class.get(name) for name in names}
@@ -79,27 +79,7 @@ def intersection(runs: Sequence[Path]) -> list[dict[str, float | None]]:
     shared = set.intersection(*(set(table["clip_id"]) for table in tables))
     if not shared:
         raise DataError(RunPlaces(runs[0]).predictions, "shares no test clip with the other runs")
-    results = []
-    for table in tables:
-        part = table[table["clip_id"].isin(shared)]
-        names = sorted(set(part["class_name"]))
-        unseen = set(part.loc[part["subset"] == "test_unseen", "class_name"])
-        column = {name: index for index, name in enumerate(names)}
-        scores = _scores(part, column, np.asarray([name not in unseen for name in names]))
-        results.append(dict(zip(METRICS, scores, strict=True)))
-    return results
-
-
-def _scores(predictions: Any, column: dict[str, int], seen: np.ndarray) -> tuple[float | None, ...]:
-    """Return S, U, HM, ZSL in percent from a PREDICTIONS table; `seen` says it of each column."""
-    right = (predictions["predicted"] == predictions["class_name"]).groupby(predictions["class_name"]).mean()
-    zsl_rows = predictions.dropna(subset=["predicted_zsl"])
-    zsl = (zsl_rows["predicted_zsl"] == zsl_rows["class_name"]).groupby(zsl_rows["class_name"]).mean()
-    recall, recall_zsl = np.full(len(column), np.nan), np.full(len(column), np.nan)
-    for name, index in column.items():
-        recall[index], recall_zsl[index] = right.get(name, np.nan), zsl.get(name, np.nan)
-    s, u, z = mean_recall(recall, seen), mean_recall(recall, ~seen), mean_recall(recall_zsl, ~seen)
-    return tuple(None if value is None else 100.0 * value for value in (s, u, harmonic_mean(s, u), z))
+    return [table_scores(table[table["clip_id"].isin(shared)]) for table in tables]
 
 
 def _same(path: Path, key: str, recorded: Any, value: Any) -> None:

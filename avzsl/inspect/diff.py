@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import PREDICTIONS
 from avzsl.contracts.tables import read_table
+from avzsl.evaluation import SHORT, table_scores
 from avzsl.inspect.attrition import read_media
 from avzsl.results.places import Places
 
@@ -64,25 +66,9 @@ def _scores(a: Path, b: Path) -> pd.DataFrame:
             one, two = (t if which == "own" else t[t["clip_id"].isin(common)] for t in (left, right))
             row = {"benchmark": benchmark, "method": method, "seed": seed, "list": which}
             row |= {"clips_a": len(one), "clips_b": len(two)}
-            scores_a, scores_b = scores(one), scores(two)
-            for name in scores_a:
-                row |= {f"{name}_a": scores_a[name], f"{name}_b": scores_b[name]}
-                row[f"{name}_change"] = scores_b[name] - scores_a[name]
+            scores_a, scores_b = table_scores(one), table_scores(two)
+            for metric, name in SHORT.items():
+                here, there = (math.nan if value is None else value for value in (scores_a[metric], scores_b[metric]))
+                row |= {f"{name}_a": here, f"{name}_b": there, f"{name}_change": there - here}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def scores(predictions: pd.DataFrame) -> dict[str, float]:
-    """Return S, U, HM and ZSL in percent: mean per-class accuracies of a PREDICTIONS table (AVCA section 4.1)."""
-    values = {}
-    for name, subset, column in (
-        ("S", "test_seen", "predicted"),
-        ("U", "test_unseen", "predicted"),
-        ("ZSL", "test_unseen", "predicted_zsl"),
-    ):
-        part = predictions[predictions["subset"] == subset]
-        hits = (part[column] == part["class_name"]).groupby(part["class_name"]).mean()
-        values[name] = 100.0 * float(hits.mean()) if len(hits) else float("nan")
-    both = values["S"] + values["U"]
-    values["HM"] = 2 * values["S"] * values["U"] / both if both else 0.0
-    return {name: values[name] for name in ("S", "U", "HM", "ZSL")}

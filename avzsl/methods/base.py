@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
+from avzsl.config.base import Section
 from avzsl.config.methods import Option, TrainingConfig
 
 
@@ -34,25 +36,30 @@ class Steps:
     times: Tensor
 
 
+# What a method sees of a modality: averages (B, k) unless it says otherwise, as `class Mine(Method[Steps])` does.
+Input = TypeVar("Input", Tensor, Steps, default=Tensor)
+
+
 @dataclass(frozen=True)
-class Clips:
+class Clips(Generic[Input]):
     """A batch of clips: `audio` (B, k_a), `visual` (B, k_v), `text` (B, k_w) their class's embedding, `labels` (B,).
 
-    A label is the row of the clip's class in the batch's `classes`.
+    `audio` and `visual` are Steps for a method whose `inputs` are sequences. A label is the row of the clip's class in
+    the batch's `classes`.
     """
 
-    audio: Tensor
-    visual: Tensor
+    audio: Input
+    visual: Input
     text: Tensor
     labels: Tensor
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Generic[Input]):
     """Positive clips, a negative clip of another class for each, and all training classes (C, k_w)."""
 
-    positive: Clips
-    negative: Clips
+    positive: Clips[Input]
+    negative: Clips[Input]
     classes: Tensor
 
 
@@ -68,42 +75,50 @@ class TrainingSet(Protocol):
         """Return all training clips once, for methods solved in closed form."""
 
 
-class Method(nn.Module):
+class Method(nn.Module, Generic[Input]):
     """Base of all methods. A method module defines one subclass and names it `METHOD`.
 
-    A subclass takes (dims, options) and gives `loss` and `distances`; all else has a default. One that is not
+    A subclass takes (dims, options), with the options of its own model, and gives `loss` and `distances`; all else has a
+    default. One that is not
     trained by plain gradient steps overrides `epoch`.
     """
+
+    # What a clip is to the method: two averages, or two sequences of steps. Its YAML says the same, for the workflow.
+    inputs: Literal["averages", "sequences"] = "averages"
+    # False: the method never looks at negative clips, so none are gathered and a batch holds an empty `negative`.
+    negatives = True
+    # Nominal seconds of a step of sound and of picture, by which crops are laid; None: the median of the data.
+    step_seconds: Sequence[float] | None = None
 
     # The output whose score is the method's result, and which validation selects by.
     reported = "both"
     # Closed-form methods: how many settings stage 1 tries, each in an epoch's place. None: trained by epochs.
     settings: int | None = None
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Section) -> None:
         super().__init__()
         self.dims = dims
-        self.options = dict(options)
+        self.options = options
         # The number, from 1, of the epoch or setting whose turn it is.
         self.setting = 1
         # Hyper-parameters that the method itself chose on validation clips, for the run's record.
         self.chosen: dict[str, Option] = {}
         # Replaced by a compiled version of `loss` where the configuration asks for it.
-        self.compiled_loss: Callable[[Batch], Tensor] | None = None
+        self.compiled_loss: Callable[[Batch[Input]], Tensor] | None = None
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch[Input]) -> Tensor:
         """Return the scalar training loss of one batch."""
         raise NotImplementedError
 
-    def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
+    def distances(self, audio: Input, visual: Input, classes: Tensor) -> dict[str, Tensor]:
         """Return, for each output of the method, the distance of every clip to every class, (N, C).
 
-        `audio` (N, k_a), `visual` (N, k_v) and `classes` (C, k_w) are inputs; called in evaluation mode. The
+        `audio` (N, k_a), `visual` (N, k_v), or Steps, and `classes` (C, k_w) are inputs; called in evaluation mode. The
         dictionary holds `reported`; the released protocol averages beta over all of its entries.
         """
         raise NotImplementedError
 
-    def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
+    def embed(self, audio: Input, visual: Input, classes: Tensor) -> dict[str, Tensor]:
         """Return learnt embeddings in one common space, if there are any: `classes` (C, D) and some of the others.
 
         `audio` and `visual` (N, D) are of one modality, `both` (N, D) of a clip whose modalities cannot be told apart.
@@ -123,7 +138,7 @@ class Method(nn.Module):
         adam = torch.optim.Adam(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
         return {"adam": adam}
 
-    def step(self, batch: Batch, optimisers: dict[str, torch.optim.Optimizer], remaining: int) -> Tensor:
+    def step(self, batch: Batch[Input], optimisers: dict[str, torch.optim.Optimizer], remaining: int) -> Tensor:
         """Take one optimisation step and return its loss, detached; nothing in here waits for the device.
 
         `remaining` counts the steps of this epoch that come after this one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +22,17 @@ from avzsl.contracts.schemas import BENCHMARK_CLASSES, MEDIA
 from avzsl.contracts.streams import MODALITIES, Stream, read_streams
 from avzsl.contracts.tables import read_table
 from avzsl.embeddings import embed_classes
-from avzsl.methods import Dims, Method, build
-from avzsl.predict.seconds import means, moments
+from avzsl.methods import Dims, Method, Steps, build
+from avzsl.predict.seconds import means, moments, steps_of
+from avzsl.predict.seconds import whole as over_all
 from avzsl.results.places import Places, RunPlaces
 from avzsl.results.records import RunRecord, read_run
 from extractors import extract_shard
 
 logger = logging.getLogger(__name__)
+
+# Steps of a clip that a method of sequences sees at once: of a longer clip the middle.
+LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ def predict(
 ) -> Predictions:
     """Rank `labels` (any phrases) for every clip with the model of the folder `run`.
 
-    Windows are extracted as for the run's benchmark, averaged over the clip, and compared with the phrases'
-    embeddings; each window alone gives the scores by second. Where some labels are classes that the run was trained
+    Windows are extracted as for the run's benchmark, averaged over the clip or seen as sequences, as the method asks, and
+    compared with the phrases' embeddings; each window alone gives the scores by second. Where some labels are classes that the run was trained
     on and others are not, the run's calibration β is added to the former, as in its test.
 
     A clip that cannot be read has its status and reason and no ranking. Raises AvzslError when the run, its
@@ -96,6 +101,7 @@ def predict(
     model, output = _load_model(project, run, record)
     beta = (record.beta or 0.0) if any(seen) and not all(seen) else 0.0
     shift = beta * np.asarray(seen, dtype=float)
+    most = LONGEST if model.inputs == "sequences" else sys.maxsize
     predictions = []
     for path, row in zip(clips, table.to_dict("records"), strict=True):
         if row["status"] != "ok":
@@ -110,11 +116,8 @@ def predict(
         (sound, heard), (picture, seen_at) = (streams[name].clip(row["row"]) for name in MODALITIES)
         wanted = moments(heard, seen_at)
         whole, windows = (
-            _distances(model, output, audio, visual, vectors) + shift
-            for audio, visual in (
-                (sound.mean(0, keepdims=True, dtype=np.float32), picture.mean(0, keepdims=True, dtype=np.float32)),
-                (np.stack([*means(sound, heard, wanted)]), np.stack([*means(picture, seen_at, wanted)])),
-            )
+            _distances(model, output, sound, heard, picture, seen_at, moment, vectors) + shift
+            for moment in ([over_all(heard, seen_at, most)], wanted)
         )
         predictions.append(
             Prediction(
@@ -217,7 +220,37 @@ def _load_model(project: Project, run: Path, record: RunRecord) -> tuple[Method,
 
 
 @torch.no_grad()
-def _distances(model: Method, output: str, audio: np.ndarray, visual: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return (clips, labels) distances of one output of the method; features (clips, dim), vectors (labels, dim)."""
-    tensors = (torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)) for x in (audio, visual, vectors))
-    return model.distances(*tensors)[output].double().numpy()
+def _distances(
+    model: Method[Any],
+    output: str,
+    sound: np.ndarray,
+    heard: np.ndarray,
+    picture: np.ndarray,
+    seen_at: np.ndarray,
+    wanted: list[tuple[float, float]],
+    vectors: np.ndarray,
+) -> np.ndarray:
+    """Return (moments, labels) distances of one output of the method to the class embeddings `vectors` (labels, dim).
+
+    `sound` and `picture` (steps, dim) are a clip's steps with their times; of each moment in `wanted` the method sees the
+    mean of its steps, or the steps.
+    """
+    classes = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
+    sides = ((sound, heard), (picture, seen_at))
+    if model.inputs == "averages":
+        audio, visual = (torch.from_numpy(np.stack([*means(*side, wanted)])) for side in sides)
+        return model.distances(audio, visual, classes)[output].double().numpy()
+    rows = []
+    for moment in wanted:
+        heard_now, seen_now = (_steps(values, times, steps_of(moment, times)) for values, times in sides)
+        rows.append(model.distances(heard_now, seen_now, classes)[output].double().numpy())
+    return np.concatenate(rows)
+
+
+def _steps(values: np.ndarray, times: np.ndarray, kept: np.ndarray) -> Steps:
+    """Return some steps of one clip as a batch of one."""
+    return Steps(
+        torch.from_numpy(values[kept].astype(np.float32))[None],
+        torch.tensor([len(kept)]),
+        torch.from_numpy(times[kept])[None],
+    )

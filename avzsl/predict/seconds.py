@@ -28,6 +28,13 @@ def steps_of(moment: tuple[float, float], times: np.ndarray) -> np.ndarray:
     return np.array([np.argmin(np.abs(middle - sum(moment) / 2))])
 
 
+def whole(audio: np.ndarray, visual: np.ndarray, most: int) -> tuple[float, float]:
+    """Return the moment that stands for the clip: all of it, or its middle where it has more than `most` steps."""
+    end = max(float(times[:, 1].max()) for times in (audio, visual) if len(times))
+    share = min(1.0, most / max(len(audio), len(visual), 1))
+    return (float("-inf"), float("inf")) if share == 1.0 else (end * (1 - share) / 2, end * (1 + share) / 2)
+
+
 def means(values: np.ndarray, times: np.ndarray, wanted: list[tuple[float, float]]) -> Iterator[np.ndarray]:
     """Yield the mean step (dim,) of each moment, float32; zero width stays zero width."""
     for moment in wanted:

@@ -21,17 +21,22 @@ def all_predictions(benchmark: BenchmarkFiles, method: str) -> pd.DataFrame:
 
 
 def class_accuracy(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
-    """Return one row a test class: clips, and per method the accuracy (percent, mean over seeds) and the ZSL accuracy."""
+    """Return one row a test class: clips and their sources, and per method the accuracy (percent, mean over seeds) and the ZSL accuracy."""
     rows: dict[str, dict[str, Any]] = {}
+    source_of = benchmark.catalog_clips.set_index("clip_id")["source_id"]
     for method in benchmark.config.methods:
         table = all_predictions(benchmark, method)
+        table["source"] = table["clip_id"].map(source_of).fillna(table["clip_id"])
         table["right"] = table["predicted"] == table["class_name"]
         table["right_zsl"] = table["predicted_zsl"] == table["class_name"]
         for (subset, name), group in table.groupby(["subset", "class_name"]):
             row = rows.setdefault(
                 str(name),
-                {"name": name, "subset": subset, "clips": len(group) // len(benchmark.config.seeds), "methods": {}},
-            )
+                {
+                    "name": name, "subset": subset, "clips": len(group) // len(benchmark.config.seeds),
+                    "sources": group["source"].nunique(), "methods": {},
+                },
+            )  # fmt: skip
             zsl = 100 * group["right_zsl"].mean() if subset == "test_unseen" else None
             row["methods"][method] = {"gzsl": 100 * group["right"].mean(), "zsl": zsl}
     return sorted(rows.values(), key=lambda row: (row["subset"] != "test_unseen", row["name"]))

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from avzsl.report.statistics import METRICS, RESAMPLES, Comparison, compare
-from avzsl.report.summary import SHORT, Summary
+from avzsl.evaluation import METRICS, SHORT, Comparison, Interval, Sample, compare
+from avzsl.evaluation.intervals import FEWEST_SOURCES, RESAMPLES
+from avzsl.report.summary import TOO_FEW, Summary
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,9 @@ class Cell:
     metric: str
     mean: float | None
     std: float | None
-    low: float
-    high: float
+    clips: Interval | None  # over test clips
+    total: Interval | None  # over test clips and seeds
+    why_none: str  # a sentence where there is no interval over test clips
     chance: float
     published: float | None
     best: bool
@@ -37,7 +39,7 @@ class Cell:
     @property
     def mark(self) -> str:
         """A dagger where the best method beats every other one significantly."""
-        return "†" if self.best and self.beaten and all(c.significant for c in self.beaten) else ""
+        return "†" if self.best and self.beaten and all(c.better for c in self.beaten) else ""
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,19 @@ def leaderboard(summary: Summary) -> list[Row]:
     rows = []
     for benchmark, group in summary.table.groupby("benchmark", sort=False):
         best = {metric: group[f"{metric}_mean"].idxmax() for metric in METRICS}
-        means = group.set_index("method")
         for index, values in group.iterrows():
+            own = summary.samples[str(benchmark), values["method"]]
             cells = []
             for metric in METRICS:
                 others = tuple(
-                    compare(
-                        values["method"], summary.samples[str(benchmark), values["method"]],
-                        other, summary.samples[str(benchmark), other], metric,
-                        difference=float(values[f"{metric}_mean"] - means.loc[other, f"{metric}_mean"]),
-                    )
-                    for other in means.index
+                    compare(values["method"], own, other, summary.samples[str(benchmark), other], metric)
+                    for other in group["method"]
                     if other != values["method"]
-                )  # fmt: skip
+                )
                 cells.append(
                     Cell(
                         metric, _number(values[f"{metric}_mean"]), _number(values[f"{metric}_std"]),
-                        values[f"{metric}_low"], values[f"{metric}_high"], values[f"{metric}_chance"],
+                        own.over_clips(metric), own.total(metric), _why_none(own, metric), values[f"{metric}_chance"],
                         _number(values[f"{metric}_published"]), index == best[metric], others,
                     )
                 )  # fmt: skip
@@ -85,13 +83,23 @@ def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
+def _why_none(own: Sample, metric: str) -> str:
+    if own.enough(metric):
+        return ""
+    few, classes = own.few[metric]
+    if few:
+        return f"{TOO_FEW}: {few} of {classes} classes have test clips of fewer than {FEWEST_SOURCES} sources"
+    return f"{TOO_FEW}: other draws of them give the same number"
+
+
 def how_tested() -> str:
     """Say how intervals and marks are made, for the page's explanation."""
     return (
-        f"Intervals: 95 % of {RESAMPLES} bootstrap resamples of the test clips, drawn inside each class and averaged over seeds. "
-        "Differences: the same draws of clips for both methods, training seeds drawn again for each; a difference is called "
-        "significant when 95 % of the resampled differences lie on one side of zero by that interval. "
-        "Many comparisons are made: read a single mark with care."
+        f"Interval over clips (95 %): from {RESAMPLES} resamples of the test clips, averaged over seeds; clips of one source "
+        "(recording, video) are drawn together, inside their class. Total interval: the same uncertainty and that of the "
+        "training seeds together. Differences: the same draws of clips for both methods, seeds independent; a difference "
+        "is significant when zero lies outside its total interval, and never where a class has test clips of fewer than "
+        f"{FEWEST_SOURCES} sources or there is one seed. Many comparisons are made: read a single mark with care."
     )
 
 

@@ -11,8 +11,8 @@ from avzsl.benchmark.released_rows import released_rows
 from avzsl.config.load import SHIPPED, Benchmark, Project
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.schemas import EXCLUDED
+from avzsl.evaluation import METRICS, Comparison, compare
 from avzsl.report.results import open_benchmarks
-from avzsl.report.statistics import METRICS, Comparison, compare
 from avzsl.report.summary import Summary
 
 DOC = "docs/fidelity-methods.md"
@@ -29,7 +29,7 @@ class Cost:
     @property
     def sure(self) -> bool:
         """Whether the interval of the difference leaves out zero."""
-        return self.comparison.low > 0 or self.comparison.high < 0
+        return self.comparison.better or self.comparison.worse
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,8 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
 def _cost(summary: Summary, benchmark: str, aligned: str, released: str, metric: str) -> Cost:
     of_benchmark = summary.table[summary.table["benchmark"] == benchmark]
     means = dict(zip(of_benchmark["method"], of_benchmark[f"{metric}_mean"], strict=True))
-    samples = [summary.samples[benchmark, method] for method in (aligned, released)]
-    difference = means[aligned] - means[released]
-    comparison = compare(aligned, samples[0], released, samples[1], metric, difference=difference)
+    own, other = (summary.samples[benchmark, method] for method in (aligned, released))
+    comparison = compare(aligned, own, released, other, metric)
     return Cost(means[aligned], means[released], comparison)
 
 

@@ -19,15 +19,15 @@ from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import RUNS
+from avzsl.evaluation import METRICS, SHORT, Sample, collect_hits, sample
 from avzsl.published import Published, for_benchmark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
-from avzsl.report.statistics import METRICS, collect_hits, interval, resample, scores
 from avzsl.results.places import Places
 
 logger = logging.getLogger(__name__)
 
 WIDEST = 1000
-SHORT = {"seen": "S", "unseen": "U", "hm": "HM", "zsl": "ZSL"}
+TOO_FEW = "too few clips for an interval"
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Summary:
 
     runs: pd.DataFrame  # RUNS
     table: pd.DataFrame  # one row a benchmark and method: the columns of benchmark.csv
-    # (benchmark, method) -> bootstrap samples of each metric, (resamples, seeds)
-    samples: dict[tuple[str, str], dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
+    samples: dict[tuple[str, str], Sample] = field(default_factory=dict, repr=False)  # by benchmark and method
 
 
 def summarise(project: Project, results: Path, benchmark: str | None = None) -> Summary:
@@ -70,16 +69,17 @@ def collect(project: Project, results: Path) -> Summary:
 
 def _summarise(benchmark: BenchmarkFiles) -> Summary:
     runs, rows, samples = [], [], {}
+    listed = benchmark.catalog_clips
+    sources = dict(zip(listed["clip_id"], listed["source_id"], strict=True))
     for method in benchmark.config.methods:
         of_method = benchmark.runs(method)
         try:
-            hits = collect_hits([run.predictions for run in of_method])
+            hits = collect_hits([run.predictions for run in of_method], sources)
         except ValueError as error:
             raise DataError(of_method[0].folder.parent, f"{error}; delete the older of them and run again") from error
-        by_seed = scores(hits)
-        samples[benchmark.name, method] = resample(hits)
-        runs += [_run_row(benchmark, run, by_seed, index) for index, run in enumerate(of_method)]
-        rows.append(_table_row(benchmark, method, by_seed, samples[benchmark.name, method], of_method))
+        own = samples[benchmark.name, method] = sample(hits)
+        runs += [_run_row(benchmark, run, own.scores, index) for index, run in enumerate(of_method)]
+        rows.append(_table_row(benchmark, method, own, of_method))
     return Summary(pd.DataFrame(runs, columns=list(RUNS.columns)), pd.DataFrame(rows), samples)
 
 
@@ -108,13 +108,7 @@ def _published(benchmark: BenchmarkFiles, method: str) -> Published | None:
     return next((row for row in rows if row.method == method), None)
 
 
-def _table_row(
-    benchmark: BenchmarkFiles,
-    method: str,
-    by_seed: dict[str, np.ndarray],
-    samples: dict[str, np.ndarray],
-    runs: list[RunFiles],
-) -> dict[str, Any]:
+def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[RunFiles]) -> dict[str, Any]:
     config = benchmark.config
     predictions = runs[0].predictions
     tested = predictions.groupby("subset")["class_name"].nunique()
@@ -125,11 +119,14 @@ def _table_row(
         "preset": config.preset, "method": method, "seeds": len(config.seeds),
     }  # fmt: skip
     for metric in METRICS:
-        values = by_seed[metric]
+        values = own.scores[metric]
         row[f"{metric}_mean"] = float(values.mean())
         # Sample standard deviation; one seed has none.
         row[f"{metric}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
-        row[f"{metric}_low"], row[f"{metric}_high"] = interval(samples[metric])
+        for name, found in (("", own.over_clips(metric)), ("total_", own.total(metric))):
+            row[f"{metric}_{name}low"], row[f"{metric}_{name}high"] = (
+                (found.low, found.high) if found else (np.nan, np.nan)
+            )
         row[f"{metric}_chance"] = getattr(benchmark.record.chance, metric)
         row[f"{metric}_published"] = getattr(published, metric) if published else None
     row["published_source"] = published.place if published else None
@@ -167,6 +164,22 @@ def spread(row: Any, metric: str) -> str:
     return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
 
 
+def total(row: Any, metric: str) -> str:
+    """Format the interval over test clips and seeds of one metric for people; nothing where there is none."""
+    low, high = row[f"{metric}_total_low"], row[f"{metric}_total_high"]
+    return "" if low is None or pd.isna(low) else f"{low:.1f} to {high:.1f}"
+
+
+def too_few(summary: Summary) -> dict[str, list[str]]:
+    """Return the columns (S, U ...) of each benchmark for which some method has too few test clips for an interval."""
+    found: dict[str, list[str]] = {}
+    for metric, short in SHORT.items():
+        lacking = [name for (name, _), own in summary.samples.items() if not own.enough(metric)]
+        for name in dict.fromkeys(lacking):
+            found.setdefault(name, []).append(short)
+    return found
+
+
 def terminal_table(summary: Summary, width: int | None = None) -> str:
     """Return the results as plain text: mean and spread over seeds, chance below each benchmark's rows.
 
@@ -182,7 +195,9 @@ def terminal_table(summary: Summary, width: int | None = None) -> str:
 
 def _rich_table(summary: Summary) -> Table:
     table = Table(
-        title="Mean per-class accuracy in percent, mean ± standard deviation over seeds", title_justify="left"
+        title="Mean per-class accuracy in percent: mean ± standard deviation over seeds, below it the 95 % interval over "
+        "test clips and seeds together",
+        title_justify="left",
     )
     for name in ("benchmark", "method", *SHORT.values(), "seeds", "clips used"):
         left = name in ("benchmark", "method")
@@ -192,16 +207,19 @@ def _rich_table(summary: Summary) -> Table:
             table.add_row(
                 escape(str(benchmark)) if position == 0 else "",
                 escape(row["method"]),
-                *(spread(row, metric) for metric in METRICS),
+                *(f"{spread(row, metric)}\n{total(row, metric)}".rstrip() for metric in METRICS),
                 str(row["seeds"]),
                 f"{row['clips_used']} of {row['clips_listed']}",
             )
         first = rows.iloc[0]
         chance = (f"{first[f'{metric}_chance']:.2f}" for metric in METRICS)
         table.add_row("", "chance", *chance, "", "", style="dim", end_section=True)
+    said = [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):
         names = escape(", ".join(random))
-        table.caption = f"RANDOM WEIGHTS: the features of {names} come from untrained networks. They show that the pipeline works, nothing else."
-        table.caption_justify = "left"
+        said += [
+            f"RANDOM WEIGHTS: the features of {names} come from untrained networks. They show that the pipeline works, nothing else."
+        ]
+    table.caption, table.caption_justify = "\n".join(said) or None, "left"
     return table

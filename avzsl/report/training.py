@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.evaluation import Calibration
+from avzsl.evaluation import SHORT, Calibration, harmonic_mean
 from avzsl.report.figures import Figure, axis, colour, line, rounded, symbol
 from avzsl.report.results import BenchmarkFiles, RunFiles
-from avzsl.report.statistics import harmonic_mean
-from avzsl.report.summary import SHORT
 
 # Points of a drawn curve; the areas are computed from all of them.
 CURVE_POINTS = 200

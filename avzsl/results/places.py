@@ -129,6 +129,10 @@ class Places:
     def pack_manifest(self, dataset: str, features: str) -> Path:
         return self.features(dataset, features) / "packed.parquet"
 
+    def steps(self, dataset: str, features: str) -> Path:
+        """Steps of all clips of the pack; only where a method asks for sequences."""
+        return self.features(dataset, features) / "steps.safetensors"
+
     # A benchmark.
 
     def benchmark(self, benchmark: str) -> Path:

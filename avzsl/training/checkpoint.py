@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,18 @@ def restore(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any
     return state
 
 
-def random_state(device: torch.device, generator: torch.Generator) -> dict[str, Any]:
+def random_state(device: torch.device, generators: Mapping[str, torch.Generator]) -> dict[str, Any]:
     """Return the state of every random stream that training draws from."""
-    state = {"cpu": torch.get_rng_state(), "sampler": generator.get_state()}
+    state = {name: generator.get_state() for name, generator in generators.items()} | {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
 
 
-def set_random_state(state: dict[str, Any], device: torch.device, generator: torch.Generator) -> None:
+def set_random_state(state: dict[str, Any], device: torch.device, generators: Mapping[str, torch.Generator]) -> None:
     """Put every random stream back to where `random_state` found it."""
     torch.set_rng_state(state["cpu"].cpu())
-    generator.set_state(state["sampler"].cpu())
+    for name, generator in generators.items():
+        generator.set_state(state[name].cpu())
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)

@@ -87,7 +87,9 @@ def _stage(
     training, source = job.training, job.source
     torch.manual_seed(job.seed)
     method = job.make().to(source.device, source.vectors.dtype)
-    data = BalancedSet(source, source.data.subset(*TRAIN_SUBSETS[stage]), job.seed)
+    subset = source.data.subset(*TRAIN_SUBSETS[stage])
+    cropper = source.cropper(training, method.step_seconds, subset)
+    data = BalancedSet(source, subset, job.seed, cropper, method.negatives)
     optimisers = method.optimisers(training)
     # Only the scheduler's state is used; a method without gradient steps has no optimiser to drive.
     dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=training.lr)
@@ -106,7 +108,7 @@ def _stage(
             optimiser.load_state_dict(saved["optimisers"][name])
         scheduler.load_state_dict(saved["scheduler"])
         dummy.param_groups[0]["lr"] = saved["lr"]
-        checkpoint.set_random_state(saved["random"], source.device, data.generator)
+        checkpoint.set_random_state(saved["random"], source.device, data.generators)
         first = saved["epoch"] + 1
     # Stage 2's own validation score drives its schedule as released; under replay nobody looks at it.
     scored = stage == 1 or training.stage2_schedule == "plateau"
@@ -133,7 +135,7 @@ def _stage(
             "selected": stage == 2 and epoch == epochs,
         }
         if scored:
-            scores, beta = validate(method, source, training.calibration, str(training.beta))
+            scores, beta = validate(method, source, training)
             hm = scores.hm or 0.0
             row |= {"seen": scores.seen, "unseen": scores.unseen, "hm": hm, "zsl": scores.zsl, "beta": scores.beta}
             scheduler.step(hm)
@@ -157,7 +159,7 @@ def _stage(
                     "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
                     "scheduler": scheduler.state_dict(),
                     "lr": dummy.param_groups[0]["lr"],
-                    "random": checkpoint.random_state(source.device, data.generator),
+                    "random": checkpoint.random_state(source.device, data.generators),
                 },
             )
             written = time.monotonic()

@@ -21,12 +21,14 @@ from avzsl.config.load import Benchmark, Method
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.config.project import Tracking
 from avzsl.contracts.arrays import write_arrays
+from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import write_table
 from avzsl.evaluation import Calibration
 from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Dims, build
+from avzsl.methods import Method as MethodModule
 from avzsl.results.places import RunPlaces
 from avzsl.results.records import BestBeta, RunRecord, Scores
 from avzsl.runtime.progress import progress
@@ -50,10 +52,12 @@ def run(
     device: str = "auto",
     threads: int = 1,
     tracking: Tracking = "none",
+    steps: Path | None = None,
 ) -> None:
     """Train `method` in two stages with `seed` and write its run to the folder `out`.
 
-    `folder` is what `avzsl.benchmark.assemble` wrote, `pack` the packed features, `vectors` the class embeddings.
+    `folder` is what `avzsl.benchmark.assemble` wrote, `pack` the packed features, `vectors` the class embeddings;
+    `steps` the steps of the same features, which a method of sequences needs.
     Writes history.parquet, predictions.parquet, scores.safetensors, model.safetensors and, last, run.json. A run that
     was stopped continues from `out`/checkpoint.pt to the identical result on the same machine. `tracking` shows the
     epochs while they pass and changes no result.
@@ -63,7 +67,10 @@ def run(
     torch.set_num_threads(threads)
     place = _device(device)
     training = method.training.under(benchmark.preset)
-    data = load(folder, pack, vectors, str(training.class_rows))
+    sequences = method.config.inputs == "sequences"
+    if sequences and steps is None:
+        raise ConfigError(f"method {method.name}: is trained on sequences, but no file of steps was given")
+    data = load(folder, pack, vectors, str(training.class_rows), steps if sequences else None)
     config: dict[str, Any] = {
         "method": method.name,
         "options": method.options,
@@ -84,8 +91,16 @@ def run(
     ):
         source = DeviceData(data, place, training.precision)
 
+        def make(options: dict[str, Option]) -> MethodModule:
+            model = build(method.config.module, dims, options)
+            if model.inputs != method.config.inputs:
+                raise ConfigError(
+                    f"method {method.name}: inputs: its module takes {model.inputs}, its YAML says {method.config.inputs}"
+                )
+            return model
+
         def job(options: dict[str, Option], tried: TrainingConfig, path: Path, mark: str) -> Job:
-            return Job(lambda: build(method.config.module, dims, options), source, tried, seed, path, mark)
+            return Job(lambda: make(options), source, tried, seed, path, mark)
 
         found = Found(method.options, training, [])
         if training.search_trials:
@@ -95,8 +110,8 @@ def run(
         with live(tracking, out, title, {**config, "benchmark": benchmark.name, "seed": seed}) as watch:
             model, done = train(job(found.options, found.training, saved, fingerprint), ticker, watch)
         subset, (members, seen) = data.subset(*TEST), data.candidates(2)
-        by_output = distances(model, source, subset, members)
-        points = embeddings(model, source, subset, members)
+        by_output = distances(model, source, subset, members, found.training)
+        points = embeddings(model, source, subset, members, found.training)
     matrix = by_output[model.reported].astype(np.float32)
     calibration = Calibration(matrix, columns(subset.labels, members), seen)
     scores = calibration.at(done.beta)

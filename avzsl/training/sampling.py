@@ -1,17 +1,21 @@
-"""Features on the device, and balanced batches drawn from them without a Python loop over samples."""
+"""Features ready for a device, and balanced batches drawn from them without a Python loop over samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from avzsl.benchmark import BenchmarkData, Subset
+from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import DataError
-from avzsl.methods import Batch, Clips
+from avzsl.methods import Batch, Clips, Steps
+from avzsl.training.crops import Cropper, Part
+from avzsl.training.sequences import on_device, take
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -22,10 +26,26 @@ class DeviceData:
     def __init__(self, data: BenchmarkData, device: torch.device, precision: str) -> None:
         kind = DTYPES[precision]
         self.data, self.device = data, device
-        # On the CPU these share memory with the arrays that were read.
-        self.audio = torch.from_numpy(data.audio).to(device, kind)
-        self.visual = torch.from_numpy(data.visual).to(device, kind)
+        # On the CPU these share memory with the arrays that were read. Who trains on sequences leaves averages on the disk.
+        place = device if data.steps is None else torch.device("cpu")
+        self.audio = torch.from_numpy(data.audio).to(place, kind if data.steps is None else None)
+        self.visual = torch.from_numpy(data.visual).to(place, kind if data.steps is None else None)
         self.vectors = torch.from_numpy(data.vectors).to(device, kind)
+        self.sequences = on_device(data.steps, device, kind) if data.steps is not None else None
+
+    def cropper(self, training: TrainingConfig, step_seconds: Sequence[float] | None, subset: Subset) -> Cropper | None:
+        """Return the rules of length for the sequences of a subset, None where averages are trained on."""
+        if self.data.steps is None:
+            return None
+        return Cropper(self.data.steps, training, step_seconds, subset.rows, subset.clip_ids)
+
+    def gather(self, rows: Tensor, parts: dict[str, Part]) -> tuple[Steps, Steps]:
+        """Return sound and picture of the clips `rows` (B), on the host, as sequences."""
+        assert self.sequences is not None
+        return (
+            self.sequences["audio"].gather(rows, parts["audio"]),
+            self.sequences["visual"].gather(rows, parts["visual"]),
+        )
 
 
 class BalancedSet:
@@ -36,7 +56,14 @@ class BalancedSet:
     Raises DataError if there are fewer than two classes.
     """
 
-    def __init__(self, source: DeviceData, subset: Subset, seed: int) -> None:
+    def __init__(
+        self,
+        source: DeviceData,
+        subset: Subset,
+        seed: int,
+        cropper: Cropper | None = None,
+        negatives: bool = True,
+    ) -> None:
         order = np.argsort(subset.labels, kind="stable")
         present, counts = np.unique(subset.labels, return_counts=True)
         if len(present) < 2:
@@ -51,6 +78,15 @@ class BalancedSet:
         self.labels = torch.repeat_interleave(torch.arange(len(present), device=device), self.counts)
         self.generator = torch.Generator(device)
         self.generator.manual_seed(seed)
+        # Crops are drawn on the host by a generator of their own: what they are does not depend on the device.
+        self.crops = torch.Generator()
+        self.crops.manual_seed(seed)
+        self.cropper, self.negatives = cropper, negatives
+
+    @property
+    def generators(self) -> dict[str, torch.Generator]:
+        """Return the generators that batches are drawn by, for checkpoints."""
+        return {"sampler": self.generator, "crops": self.crops}
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Return positions in `rows` of positive and negative clips, each of `shape`."""
@@ -68,7 +104,7 @@ class BalancedSet:
         return self.starts[classes] + torch.minimum((share * count).long(), count - 1)
 
     def clips(self, positions: Tensor) -> Clips:
-        """Return the clips at positions (B,) of `rows`."""
+        """Return the averages of the clips at positions (B,) of `rows`."""
         rows, labels = self.rows[positions], self.labels[positions]
         return Clips(self.source.audio[rows], self.source.visual[rows], self.classes[labels], labels)
 
@@ -76,8 +112,28 @@ class BalancedSet:
         """Return all training clips, ordered by class."""
         return self.clips(torch.arange(len(self.rows), device=self.rows.device))
 
-    def batches(self, count: int, size: int) -> Iterator[Batch]:
+    def batches(self, count: int, size: int) -> Iterator[Batch[Any]]:
         """Yield `count` batches of `size` clips with a negative each; all indices are drawn at once, on the device."""
         positive, negative = self.draw((count, size))
-        for p, n in zip(positive, negative, strict=True):
-            yield Batch(self.clips(p), self.clips(n), self.classes)
+        if not self.negatives:
+            negative = negative[:, :0]
+        sides = [
+            self._averages(side) if self.cropper is None else self._sequences(side) for side in (positive, negative)
+        ]
+        for p, n in zip(*sides, strict=True):
+            yield Batch(p, n, self.classes)
+
+    def _averages(self, positions: Tensor) -> Iterator[Clips]:
+        for place in positions:
+            yield self.clips(place)
+
+    def _sequences(self, positions: Tensor) -> Iterator[Clips[Steps]]:
+        """Yield a batch of sequences for each row of positions; where their crops lie is drawn before any is loaded."""
+        assert self.cropper is not None
+        rows = self.rows[positions].cpu()
+        share = torch.rand(rows.shape, generator=self.crops, dtype=torch.float64)
+        parts = self.cropper.training_parts(rows, share)
+        labels = self.labels[positions]
+        for number in range(len(rows)):
+            audio, visual = self.source.gather(rows[number], take(parts, number))
+            yield Clips(audio, visual, self.classes[labels[number]], labels[number])

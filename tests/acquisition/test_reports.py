@@ -27,7 +27,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, MEDIA_STATUS, PERMANENT_STATUS, PREDICTIONS, SPLIT
 from avzsl.contracts.tables import read_table, write_table
 from avzsl.inspect.attrition import attrition, write_clip_list
-from avzsl.inspect.diff import diff, scores
+from avzsl.inspect.diff import diff
 from avzsl.results import Places
 
 
@@ -103,18 +103,6 @@ def test_diff_of_two_rebuilds(two_rebuilds, capsys):
     assert "3 clips changed" in capsys.readouterr().out and len(pd.read_csv(csv)) == 3
     with pytest.raises(DataError, match="is no results folder"):
         diff(two_rebuilds[0], two_rebuilds[0].parent / "nothing")
-
-
-def test_scores_are_means_over_classes():
-    frame = pd.DataFrame(
-        {
-            "class_name": ["a", "a", "a", "b", "c", "d"], "subset": ["test_seen"] * 4 + ["test_unseen"] * 2,
-            "predicted": ["a", "a", "x", "b", "c", "a"], "predicted_zsl": [None] * 4 + ["c", "d"],
-        }
-    )  # fmt: skip
-    assert scores(frame)["S"] == pytest.approx(100 * (2 / 3 + 1) / 2)
-    assert scores(frame)["U"] == 50 and scores(frame)["ZSL"] == 100
-    assert scores(frame)["HM"] == pytest.approx(2 * 83.33333 * 50 / 133.33333)
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def test_a_long_audit_is_cut_visibly(tmp_path: Path) -> None:
 
 
 def test_a_difference_in_standard_deviations_needs_a_spread() -> None:
-    cell = Cell("hm", 30.0, 2.0, 28.0, 32.0, 5.0, 27.0, True, ())
+    cell = Cell("hm", 30.0, 2.0, None, None, "", 5.0, 27.0, True, ())
     assert (cell.difference, cell.deviations) == (3.0, 1.5)
     assert replace(cell, std=0.0).deviations is None
     assert replace(cell, std=None).deviations is None

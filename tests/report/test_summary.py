@@ -27,7 +27,11 @@ def test_tables_are_written_and_agree(world: World) -> None:
     for metric in ("seen", "unseen", "hm", "zsl"):
         assert row[f"{metric}_mean"] == pytest.approx(seeds[metric].mean(), abs=1e-3)
         assert row[f"{metric}_std"] == pytest.approx(seeds[metric].std(), abs=1e-3)
-        assert row[f"{metric}_low"] <= row[f"{metric}_mean"] <= row[f"{metric}_high"]
+    for metric in ("unseen", "zsl"):
+        assert row[f"{metric}_total_low"] <= row[f"{metric}_low"] <= row[f"{metric}_mean"]
+        assert row[f"{metric}_mean"] <= row[f"{metric}_high"] <= row[f"{metric}_total_high"]
+    # A seen class has test clips of one source, which says nothing of how sources differ.
+    assert row[["seen_low", "hm_low", "seen_total_high", "hm_total_high"]].isna().all()
     assert row["zsl_chance"] == pytest.approx(100 / 3, abs=1e-3)
     assert row["random_weights"]
     assert 0 < row["clips_used"] < row["clips_listed"]
@@ -50,6 +54,9 @@ def test_terminal_table_says_chance_and_random_weights(world: World) -> None:
     assert "33.33" in text
     assert "RANDOM WEIGHTS" in text
     assert "±" in text
+    row = collect(world.project, world.results).table.iloc[0]
+    assert f"{row['zsl_total_low']:.1f} to {row['zsl_total_high']:.1f}" in text
+    assert "too few clips for an interval: toy (S, HM)" in text
 
 
 def test_names_in_the_table_are_never_cut(world: World) -> None:

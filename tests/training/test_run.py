@@ -262,8 +262,8 @@ def test_the_released_beta_is_the_mean_of_the_outputs_and_never_zero(toy):
     labels = torch.from_numpy(np.searchsorted(members, part.labels))
     for best, mean in (({"audio": 0.2, "visual": 0.6, "both": 1.0}, 0.6), ({"both": 0.0}, 1e-10)):
         what = Fixed(Dims(1, 1, 1), {"best": best, "labels": labels, "seen": seen})
-        scores, beta = validate(what, source, "grid", "mean")
+        scores, beta = validate(what, source, TrainingConfig(beta="mean"))
         assert scores.hm == pytest.approx(1.0)
         assert scores.beta == pytest.approx(best["both"])
         assert beta == pytest.approx(mean)
-        assert validate(what, source, "grid", "reported")[1] == pytest.approx(best["both"])
+        assert validate(what, source, TrainingConfig(beta="reported"))[1] == pytest.approx(best["both"])

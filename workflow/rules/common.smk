@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
 from avzsl.runtime.devices import wants_gpu
@@ -103,7 +104,7 @@ def shards_of(dataset):
 
 
 def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+    return f"{project.options_of_catalog(dataset).root}/index.json"
 
 
 def pack_parts(wildcards):
@@ -145,6 +146,16 @@ def benchmark_parts(wildcards):
     }
 
 
+def run_parts(wildcards):
+    """Return what a run reads: the benchmark's parts and, for a method of sequences, the steps of the features."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    parts = benchmark_parts(wildcards)
+    if project.method(wildcards.method, benchmark).config.inputs == "sequences":
+        folder = f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}"
+        parts["steps"] = f"{folder}/steps.safetensors"
+    return parts
+
+
 def method_settings(wildcards):
     """Return what a run depends on, so that a changed option runs that method again and no other."""
     benchmark = project.benchmarks[wildcards.benchmark]
@@ -177,7 +188,7 @@ def listing(dataset):
     if catalog.module != "folder":
         return ""
     names = hashlib.sha256()
-    root = os.path.expandvars(os.path.expanduser(catalog.options["root"]))
+    root = expand(project.options_of_catalog(dataset).root)
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):

@@ -1,4 +1,4 @@
-# Media -> per-window features a shard, then the averages of the whole data set.
+# Media -> steps of features a shard, then the averages of the whole data set.
 
 
 rule extract:
@@ -46,6 +46,25 @@ rule pack:
         released=lambda w: project.features(w.features).released,
     script:
         "../scripts/pack.py"
+
+
+# Only for methods of sequences: all shards' steps in one file, with the rows of the pack.
+rule steps:
+    input:
+        arrays=lambda w: pack_parts(w)["arrays"],
+        pack=rules.pack.output.arrays,
+    output:
+        f"{RESULTS}/{{dataset}}/features/{{features}}/steps.safetensors",
+    log:
+        f"{LOGS}/{{dataset}}/features/{{features}}/steps.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(120),
+    script:
+        "../scripts/steps.py"
 
 
 rule features:

@@ -3,7 +3,7 @@
 
 rule run:
     input:
-        unpack(benchmark_parts),
+        unpack(run_parts),
         clips=rules.benchmark.output.clips,
         classes=rules.benchmark.output.classes,
         summary=rules.benchmark.output.summary,

@@ -10,6 +10,7 @@ with job(snakemake.log[0], f"{snakemake.wildcards.method} seed {snakemake.wildca
 
     project = job_project(snakemake.config)
     benchmark = project.benchmarks[snakemake.wildcards.benchmark]
+    steps = snakemake.input.get("steps")
     run(
         Path(snakemake.input.clips).parent,
         Path(snakemake.input.arrays),
@@ -21,4 +22,5 @@ with job(snakemake.log[0], f"{snakemake.wildcards.method} seed {snakemake.wildca
         device=project.config.device,
         threads=snakemake.threads,
         tracking=project.config.tracking,
+        steps=Path(steps) if steps else None,
     )

@@ -1,0 +1,178 @@
+"""Intervals keep what they promise: in simulated worlds whose true scores are known, 95 % of them hold these."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avzsl.evaluation import Folds, Hits, compare, compare_folds, sample
+from avzsl.evaluation.intervals import Sample
+
+CLASSES, SOURCES = 18, 25
+TRUE = np.linspace(0.2, 0.7, CLASSES)
+UNSEEN = np.arange(CLASSES) % 2 == 0
+WORLDS = 400
+RIGHT = pytest.approx(0.95, abs=0.02)
+
+
+def world(
+    rng: np.random.Generator,
+    clips: int,
+    seeds: int = 1,
+    together: bool = True,
+    spread: float = 0.0,
+    sources: int = SOURCES,
+) -> Hits:
+    """Return hits of `clips` a recording; with more than one, recordings differ widely in how hard they are.
+
+    `together`: the sources are known; else every clip counts as its own. `spread`: how much training seeds differ.
+    """
+    parts = []
+    for rate in TRUE:
+        hard = rng.beta(rate, 1 - rate, size=sources) if clips > 1 else np.full(sources, rate)
+        parts.append(rng.random((sources * clips, 1)) < np.repeat(hard, clips)[:, None])
+    right = np.repeat(np.concatenate(parts), seeds, axis=1).astype(float)
+    for seed, shift in enumerate(rng.normal(0, spread, seeds) if spread else ()):
+        turned = rng.random(len(right)) < abs(shift)
+        right[turned, seed] = float(shift > 0)
+    source = np.arange(len(right)) if not together else np.arange(len(right)) // clips
+    classes = np.repeat(np.arange(CLASSES), sources * clips)
+    return Hits(right, right, classes, tuple(map(str, range(CLASSES))), UNSEEN, source)
+
+
+def truth() -> dict[str, float]:
+    seen, unseen = 100 * TRUE[~UNSEEN].mean(), 100 * TRUE[UNSEEN].mean()
+    return {"seen": seen, "unseen": unseen, "zsl": unseen, "hm": 2 * seen * unseen / (seen + unseen)}
+
+
+def coverage(clips: int, together: bool = True, worlds: int = WORLDS) -> float:
+    """Return how often S, U and HM lie in their intervals over test clips."""
+    rng, found, wanted = np.random.default_rng(3), [], truth()
+    for _ in range(worlds):
+        made = sample(world(rng, clips, together=together), 200)
+        for metric in ("seen", "unseen", "hm"):
+            interval = made.over_clips(metric)
+            assert interval is not None
+            found.append(interval.low <= wanted[metric] <= interval.high)
+    return float(np.mean(found))
+
+
+def test_seven_clips_a_recording_are_covered() -> None:
+    assert coverage(7) == RIGHT
+
+
+def test_independent_clips_are_covered() -> None:
+    assert coverage(1) == RIGHT
+
+
+def test_clips_drawn_one_by_one_would_not_cover() -> None:
+    """What the sources are for: without them the interval promises far too much."""
+    assert coverage(7, together=False, worlds=60) < 0.75
+
+
+def test_seeds_and_clips_together_are_covered() -> None:
+    """Three seeds whose spread is far larger than that of the clips."""
+    rng, found, alone, wanted = np.random.default_rng(4), [], [], truth()["unseen"]
+    for _ in range(WORLDS):
+        made = sample(world(rng, 1, seeds=3, spread=0.2), 200)
+        total, clips = made.total("unseen"), made.over_clips("unseen")
+        assert total is not None and clips is not None
+        # A shift d > 0 lifts the rate p to p + d (1 - p), one d < 0 lowers it to p (1 - |d|).
+        mean = 0.2 * np.sqrt(2 / np.pi) / 2
+        expected = wanted + 100 * mean * (1 - 2 * wanted / 100)
+        found.append(total.low <= expected <= total.high)
+        alone.append(clips.low <= expected <= clips.high)
+    assert np.mean(found) == RIGHT
+    assert np.mean(alone) < 0.65
+
+
+def test_two_methods_of_equal_worth_seldom_differ() -> None:
+    """Among pairs of methods that differ by their seeds alone, one in twenty may be called different."""
+    rng, marks = np.random.default_rng(5), []
+    for _ in range(WORLDS):
+        base = world(rng, 7, seeds=6, spread=0.1)
+        a, b = (
+            sample(Hits(base.gzsl[:, s], base.zsl[:, s], base.classes, base.names, UNSEEN, base.sources), 200)
+            for s in (slice(0, 3), slice(3, 6))
+        )
+        found = compare("a", a, "b", b, "unseen")
+        marks.append(found.better or found.worse)
+    assert 0.01 <= np.mean(marks) <= 0.08
+
+
+def test_a_better_method_is_better() -> None:
+    rng = np.random.default_rng(6)
+    weak = world(rng, 7, seeds=3)
+    lift = np.maximum(weak.gzsl, rng.random(weak.gzsl.shape) < 0.3)
+    strong = Hits(lift, lift, weak.classes, weak.names, UNSEEN, weak.sources)
+    a, b = sample(strong), sample(weak)
+    assert compare("strong", a, "weak", b, "zsl").better
+    found = compare("weak", b, "strong", a, "zsl")
+    assert found.worse and not found.better
+    assert found.difference == pytest.approx(
+        weak.gzsl[UNSEEN[weak.classes]].mean() * 100 - lift[UNSEEN[weak.classes]].mean() * 100
+    )
+
+
+def test_a_class_of_four_sources_has_no_interval() -> None:
+    for number, enough in ((4, False), (5, True)):
+        made = sample(world(np.random.default_rng(7), 7, seeds=2, spread=0.1, sources=number))
+        assert made.enough("unseen") is enough
+        assert (made.total("hm") is not None) is enough
+        assert (
+            compare("a", made, "b", sample(world(np.random.default_rng(8), 7, seeds=2, sources=number)), "hm").interval
+            is not None
+        ) is enough
+    assert made.few["unseen"] == (0, 9)
+
+
+def test_no_width_is_no_interval() -> None:
+    made = world(np.random.default_rng(9), 1, seeds=3)
+    right = sample(
+        Hits(np.ones_like(made.gzsl), np.ones_like(made.zsl), made.classes, made.names, UNSEEN, made.sources)
+    )
+    assert right.over_clips("hm") is None and right.total("hm") is None
+    assert compare("a", right, "b", right, "hm").interval is None
+
+
+def test_one_seed_has_no_total_and_no_mark() -> None:
+    a, b = (sample(world(np.random.default_rng(i), 1)) for i in (10, 11))
+    assert a.over_clips("zsl") is not None
+    assert a.total("zsl") is None
+    assert compare("a", a, "b", b, "zsl").interval is None
+
+
+def test_a_wide_spread_over_seeds_is_never_read_as_a_narrow_interval() -> None:
+    """29.0 ± 23.2 over three seeds, whose clips alone would say 25 to 33."""
+    scores = {"hm": np.array([6.0, 28.6, 52.4])}
+    draws = {"hm": np.random.default_rng(0).normal(29.0, 2.0, 1000)}
+    made = Sample(scores, draws, {"hm": (0, 9)}, {"hm": 200})
+    clips, total = made.over_clips("hm"), made.total("hm")
+    assert clips is not None and total is not None
+    assert clips.high - clips.low < 9
+    assert total.low == 0.0
+    assert total.high > 80
+
+
+def test_the_level_is_95_percent() -> None:
+    """Against the closed form: half a width of 1.96 standard errors of a binomial over 400 independent clips."""
+    right = (np.random.default_rng(1).random((400, 1)) < 0.5).astype(float)
+    made = sample(Hits(right, right, np.zeros(400, int), ("x",), np.array([True]), np.arange(400)), 4000)
+    interval, share = made.over_clips("zsl"), right.mean()
+    assert interval is not None
+    half = 196 * np.sqrt(share * (1 - share) / 400)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=0.05)
+
+
+def test_folds_are_compared_pair_by_pair() -> None:
+    rng = np.random.default_rng(12)
+    classes = rng.normal(30, 10, 10)
+    a, b = (Folds({"hm": classes + shift + rng.normal(0, 0.5, 10)}, 0.2) for shift in (2.0, 0.0))
+    assert compare_folds("a", a, "b", b, "hm").better
+    assert not compare_folds("a", a, "b", Folds({"hm": b.scores["hm"][::-1]}, 0.2), "hm").better
+    # Student's t over 10 folds with the correction for shared classes.
+    own = a.over_folds("hm")
+    assert own is not None
+    half = 2.2622 * a.scores["hm"].std(ddof=1) * np.sqrt(1 / 10 + 0.2 / 0.8)
+    assert (own.high - own.low) / 2 == pytest.approx(half, rel=1e-4)
+    assert Folds({"hm": np.array([3.0])}, 0.2).over_folds("hm") is None

@@ -1,0 +1,304 @@
+"""Batches of sequences: what a crop holds, what a batch holds, and that neither depends on how it came about."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from avzsl.benchmark import assemble, load
+from avzsl.benchmark.synthetic import SyntheticFiles, small, write
+from avzsl.benchmark.synthetic_steps import write_steps
+from avzsl.config.load import Benchmark, Method
+from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
+from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.errors import ConfigError, DataError
+from avzsl.contracts.streams import Stream, map_streams
+from avzsl.methods import Clips, Steps
+from avzsl.methods import Method as MethodBase
+from avzsl.methods.blocks import pairwise
+from avzsl.training import run
+from avzsl.training.crops import LONGEST, Cropper, Part, released_crops
+from avzsl.training.sampling import BalancedSet, DeviceData
+from avzsl.training.sequences import Sequences, chunks
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+
+
+def stream(lengths: list[int], seconds: float, dim: int = 3, dtype: str = "float32") -> Stream:
+    """A stream whose values name their clip and step."""
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    clip = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(offsets[-1]) - offsets[clip]
+    values = np.stack([100 * clip + place] * dim, 1).astype(dtype)
+    return Stream(values, offsets, np.stack([place, place + 1], 1) * seconds)
+
+
+def rules(**keys: Any) -> TrainingConfig:
+    return TrainingConfig(**keys).under("corrected")
+
+
+def test_a_batch_is_padded_to_its_longest_with_zeros() -> None:
+    lengths = [3, 1, 5, 2]
+    for dtype in ("float32", "float16"):
+        held = Sequences(stream(lengths, 0.5, dtype=dtype), CPU, torch.float32)
+        rows = torch.tensor([2, 1, 2, 3])
+        part = Part(torch.tensor([1, 0, 4, 0]), torch.tensor([3, 1, 1, 2]))
+        steps = held.gather(rows, part)
+        assert steps.values.dtype == torch.float32
+        assert steps.values[..., 0].tolist() == [[201, 202, 203], [100, 0, 0], [204, 0, 0], [300, 301, 0]]
+        assert steps.lengths.tolist() == [3, 1, 1, 2]
+        assert steps.times[0].tolist() == [[0.5, 1.0], [1.0, 1.5], [1.5, 2.0]]
+        assert steps.times[3].tolist() == [[0, 0.5], [0.5, 1.0], [0, 0]]
+    assert held.gather(rows[:0], Part(rows[:0], rows[:0])).values.shape == (0, 0, 3)
+    wide = held.gather(rows, Part(torch.zeros(4, dtype=torch.long), torch.tensor([5, 1, 5, 2]), 7))
+    assert wide.values.shape == (4, 7, 3)
+    assert not wide.values[:, 5:].any()
+
+
+def test_released_crops() -> None:
+    audio, visual = torch.tensor([5, 200, 41, 300]), torch.tensor([8, 300, 60, 480])
+    parts = released_crops(audio, visual, 60, (0.96, 0.64), None)
+    assert parts["visual"].first.tolist() == [0, 120, 0, 210]
+    assert parts["visual"].width == 60
+    assert parts["audio"].first.tolist() == [0, 80, 0, 140]
+    assert parts["audio"].kept.tolist() == [5, 37, 37, 37]
+    assert parts["audio"].width == 37
+    # The last start there is, 240, is never drawn.
+    last = released_crops(audio, visual, 60, (0.96, 0.64), torch.full((4,), 1 - 1e-12, dtype=torch.float64))
+    assert last["visual"].first.tolist() == [0, 239, 0, 419]
+    assert last["audio"].first.tolist() == [0, 159, 0, 263]
+
+
+def test_the_released_collator(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "newer" / "tcaf_collate.npz")
+    audio, visual = (torch.from_numpy(golden[f"T_{name}"]) for name in ("audio", "video"))
+    streams = {"audio": stream(audio.tolist(), 0.96), "visual": stream(visual.tolist(), 0.64)}
+    rows = torch.arange(len(audio))
+    held = {name: Sequences(s, CPU, torch.float32) for name, s in streams.items()}
+    cases: list[tuple[str, dict[str, Any], tuple[float, float]]] = [
+        ("max_cls", {"sequence_length": "max"}, (0.96, 0.64)),
+        ("fixed60_center_cls", {"sequence_length": "fixed", "test_steps": 60}, (0.96, 0.64)),
+        ("fixed300_center_cls", {"sequence_length": "fixed"}, (0.96, 0.64)),
+        ("fixed60_center_selavi", {"sequence_length": "fixed", "test_steps": 60}, (1.0, 1.0)),
+        ("fixed300_center_selavi", {"sequence_length": "fixed"}, (1.0, 1.0)),
+    ]
+    for case, keys, seconds in cases:
+        cropper = Cropper(streams, TrainingConfig(**keys).under("as_released"), seconds)
+        parts = cropper.test_parts(rows)
+        for ours, theirs, rate in (("audio", "audio", seconds[0]), ("visual", "video", seconds[1])):
+            steps = held[ours].gather(rows, parts[ours])
+            assert steps.values.shape[1] == golden[f"{case}/{theirs}/length"], case
+            assert steps.lengths.tolist() == golden[f"{case}/{theirs}/kept"].tolist()
+            assert (steps.values[..., 0] - 100 * rows[:, None])[:, 0].tolist() == golden[
+                f"{case}/{theirs}/first"
+            ].tolist()
+            assert (steps.values.shape[1] - 1) * rate == golden[f"{case}/{theirs}/timestep_last"]
+    # Where the released start of the picture lies, the sound's follows.
+    case = "fixed60_random_cls"
+    first = torch.from_numpy(golden[f"{case}/video/first"]).double()
+    room = (visual - 60).clamp(min=1)
+    parts = released_crops(audio, visual, 60, (0.96, 0.64), (first + 0.5) / room)
+    for ours, theirs in (("audio", "audio"), ("visual", "video")):
+        assert parts[ours].first.tolist() == golden[f"{case}/{theirs}/first"].tolist()
+        assert parts[ours].kept.tolist() == golden[f"{case}/{theirs}/kept"].tolist()
+
+
+def test_corrected_crops_hold_the_same_seconds_of_both() -> None:
+    rng = np.random.default_rng(0)
+    seconds = rng.integers(1, 400, 50)
+    streams = {
+        "audio": stream((seconds / 0.96 + 1).astype(int).tolist(), 0.96),
+        "visual": stream((seconds / 0.64 + 1).astype(int).tolist(), 0.64),
+    }
+    cropper = Cropper(streams, rules(sequence_length="fixed", train_steps=60, test_steps=100))
+    assert cropper.step_seconds == pytest.approx((0.96, 0.64))
+    rows = torch.arange(50)
+    for parts, length in (
+        (cropper.training_parts(rows, torch.rand(50, dtype=torch.float64)), 60 * 0.64),
+        (cropper.test_parts(rows), 100 * 0.64),
+    ):
+        for row in range(50):
+            spans = []
+            for name, step in (("audio", 0.96), ("visual", 0.64)):
+                _, times = streams[name].clip(row)
+                first, kept = int(parts[name].first[row]), int(parts[name].kept[row])
+                assert kept >= 1
+                assert first + kept <= len(times)
+                spans.append((times[first, 0], times[first + kept - 1, 1]))
+                if seconds[row] + 0.96 < length:
+                    assert (first, kept) == (0, len(times))
+                else:
+                    assert spans[-1][1] - spans[-1][0] == pytest.approx(min(length, times[-1, 1]), abs=2 * step)
+            assert spans[0] == pytest.approx(spans[1], abs=2 * 0.96)
+    with pytest.raises(ValueError, match="train_steps"):
+        rules(train_steps=0)
+
+
+def test_a_sequence_too_long_for_a_batch_is_named() -> None:
+    streams = {"audio": stream([3, 4], 1.0, dim=1), "visual": stream([5, 20_000], 0.001, dim=1)}
+    with pytest.raises(
+        DataError, match=r"clip 'b' has 20000 visual steps, more than the 2000 .*sequence_length: fixed"
+    ):
+        Cropper(streams, rules(), None, np.array([0, 1]), ("a", "b"))
+    Cropper(streams, rules(), None, np.array([0]), ("a",))
+    part = Cropper(streams, rules(sequence_length="fixed", train_steps=19_000)).training_parts(
+        torch.tensor([1]), torch.zeros(1)
+    )
+    assert int(part["visual"].kept) <= LONGEST
+
+
+def test_chunks_are_whole_and_bounded() -> None:
+    rng = np.random.default_rng(0)
+    kept = {name: torch.from_numpy(rng.integers(1, 900, 1000)) for name in ("audio", "visual")}
+    parts = {name: Part(torch.zeros_like(value), value) for name, value in kept.items()}
+    seen = []
+    for place in chunks(parts, (128, 4096)):
+        longest = [int(value[place].max()) for value in kept.values()]
+        assert len(place) == 1 or len(place) * (sum(longest) + 1) ** 2 <= 8 << 20
+        assert len(place) == 1 or 4 * len(place) * (longest[0] * 128 + longest[1] * 4096) <= 256 << 20
+        seen += place.tolist()
+    assert sorted(seen) == list(range(1000))
+
+
+class Middles(MethodBase[Steps]):
+    """A linear map of each clip's mean step: enough to see what batches hold."""
+
+    inputs = "sequences"
+    negatives = False
+    seen: ClassVar[list[Any]] = []
+
+    def __init__(self, dims: Any, options: Any) -> None:
+        super().__init__(dims, options)
+        self.map = torch.nn.Linear(dims.audio + dims.visual, dims.text)
+
+    def points(self, audio: Steps, visual: Steps) -> Tensor:
+        return self.map(torch.cat([s.values.sum(1) / s.lengths[:, None] for s in (audio, visual)], 1))
+
+    def loss(self, batch: Any) -> Tensor:
+        assert len(batch.negative.labels) == 0
+        self.seen.append((batch.positive.visual.values.double().sum().item(), batch.positive.visual.lengths.tolist()))
+        return (self.points(batch.positive.audio, batch.positive.visual) - batch.positive.text).square().sum(1).mean()
+
+    def distances(self, audio: Steps, visual: Steps, classes: Tensor) -> dict[str, Tensor]:
+        return {"both": pairwise(self.points(audio, visual), classes)}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles, Path]:
+    folder = tmp_path_factory.mktemp("sequences")
+    counts, vectors = small((10, 4, 4), dim=20)
+    files = write(folder / "in", counts, vectors, noise=0.2, dims=(12, 16))
+    steps = write_steps(files, {"audio": (1, 9), "visual": (3, 14)}, step_seconds=(0.96, 0.64))
+    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
+    return folder / "benchmark", files, steps
+
+
+QUICK = {"epochs": 3, "batches_per_epoch": 10, "batch_size": 16, "checkpoint_seconds": 0.0, "lr": 0.01}
+
+
+def go(
+    toy: Any, out: Path, monkeypatch: pytest.MonkeyPatch, inputs: str = "sequences", steps: bool = True, **training: Any
+) -> dict[str, Any]:
+    monkeypatch.setattr(
+        sys.modules["avzsl.training.run"], "build", lambda module, dims, options: Middles(dims, options)
+    )
+    folder, files, path = toy
+    config = MethodConfig.model_validate({"title": "m", "module": "m", "source": "s", "inputs": inputs})
+    method = Method("m", config, {}, TrainingConfig(**{**QUICK, **training}))
+    benchmark = Benchmark("toy", "toy", "default", "synthetic", "corrected", ("m",), (0,), Overrides())  # type: ignore[arg-type]
+    run(
+        folder,
+        files.pack[0],
+        files.embeddings,
+        method,
+        benchmark,
+        0,
+        out,
+        device="cpu",
+        threads=1,
+        steps=path if steps else None,
+    )
+    return json.loads((out / "run.json").read_text())
+
+
+def test_a_run_on_sequences_learns(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = go(toy, tmp_path, monkeypatch, epochs=8, batches_per_epoch=40)
+    assert row["zsl"] > 1.8 * row["chance"]["zsl"]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4])
+def test_a_stopped_run_on_crops_continues_to_the_identical_result(
+    toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    keys = {"sequence_length": "fixed", "train_steps": 4, "test_steps": 6}
+    Middles.seen.clear()
+    go(toy, tmp_path / "whole", monkeypatch, **keys)
+    batches = list(Middles.seen)
+    assert len({tuple(lengths) for _, lengths in batches}) > 1
+    Middles.seen.clear()
+    original, calls = Middles.epoch, 0
+
+    def failing(self: Any, *arguments: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > stop:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Middles, "epoch", failing)
+    with pytest.raises(KeyboardInterrupt):
+        go(toy, tmp_path / "stopped", monkeypatch, **keys)
+    monkeypatch.setattr(Middles, "epoch", original)
+    go(toy, tmp_path / "stopped", monkeypatch, **keys)
+    assert Middles.seen == batches
+    a, b = (read_arrays(tmp_path / name / "scores.safetensors")[0]["distances"] for name in ("whole", "stopped"))
+    assert np.array_equal(a, b)
+
+
+def test_crops_do_not_depend_on_what_is_loaded(toy: Any) -> None:
+    """The same clips and crops whether or not negatives are gathered, and whichever batch is taken first."""
+    folder, files, path = toy
+    source = DeviceData(load(folder, files.pack[0], files.embeddings, steps=path), CPU, "float32")
+    subset = source.data.subset("train")
+    cropper = source.cropper(rules(sequence_length="fixed", train_steps=4), None, subset)
+
+    def values(negatives: bool) -> list[Tensor]:
+        batches = list(BalancedSet(source, subset, 3, cropper, negatives).batches(5, 8))
+        assert {len(batch.negative.labels) for batch in batches} == {8 if negatives else 0}
+        return [batch.positive.visual.values for batch in batches]
+
+    for a, b in zip(values(False), values(True), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    cut = [
+        clips.audio.lengths.max()
+        for batch in BalancedSet(source, subset, 3, cropper).batches(5, 8)
+        for clips in [batch.positive]
+    ]
+    assert isinstance(batch := next(iter(BalancedSet(source, subset, 3, cropper).batches(1, 8))).positive, Clips)
+    assert batch.visual.times.dtype == torch.float64
+    assert max(cut) <= 4
+
+
+def test_bad_input(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="no file of steps was given"):
+        go(toy, tmp_path / "a", monkeypatch, steps=False)
+    with pytest.raises(ConfigError, match="its module takes sequences, its YAML says averages"):
+        go(toy, tmp_path / "b", monkeypatch, inputs="averages")
+    folder, files, path = toy
+    counts, vectors = small((10, 4, 4), dim=20, seed=1, clips=9)
+    other = write(tmp_path / "other", counts, vectors, dims=(12, 16))
+    wrong = write_steps(other, {"audio": (1, 2), "visual": (1, 2)})
+    with pytest.raises(DataError, match="was not made of the same shards"):
+        load(folder, files.pack[0], files.embeddings, steps=wrong)
+    with pytest.raises(DataError, match="does not exist"):
+        load(folder, files.pack[0], files.embeddings, steps=tmp_path / "nothing")
+    streams, _ = map_streams(path)
+    assert isinstance(streams["audio"].values, np.memmap)
