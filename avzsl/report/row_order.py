@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from avzsl.benchmark.released_rows import released_rows
-from avzsl.config.load import SHIPPED, Benchmark, Project
+from avzsl.benchmark.released_rows import catalogue_rows
+from avzsl.config import shipped
+from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.schemas import EXCLUDED
 from avzsl.evaluation import METRICS, Comparison, compare
@@ -74,8 +75,7 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
         if not pairs:
             continue
         embeddings = read_embeddings(files.embeddings_path)
-        phrases = dict(zip(embeddings.class_names, embeddings.phrases, strict=True))
-        given = released_rows(phrases, embeddings.class_names)
+        given = catalogue_rows(embeddings)
         wrong = {name for name, other in given.items() if name != other}
         classes = files.classes[files.classes["role"] != EXCLUDED]
         unseen = set(classes.loc[classes["role"] == "test_unseen", "class_name"])
@@ -99,7 +99,7 @@ def _cost(summary: Summary, benchmark: str, aligned: str, released: str, metric:
 
 def explanation(out: Path) -> str | None:
     """Return the address of the explanation relative to the page `out`; None if the page lies outside this checkout."""
-    root = SHIPPED.parent
+    root = shipped.ROOT
     if not (root / DOC).is_file() or not out.resolve().is_relative_to(root):
         return None
     return Path(os.path.relpath(root / DOC, out.resolve().parent)).as_posix()

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from avzsl.config import shipped
 from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
@@ -13,6 +14,13 @@ from avzsl.contracts.errors import AvzslError
 from avzsl.runtime.jobs import hold_lock
 from avzsl.runtime.leftovers import settle
 from avzsl.runtime.step import give_up_without_daemon
+
+# Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
+try:
+    shipped.check_neighbours()
+except AvzslError as error:
+    sys.exit(f"avzsl: {error}")
+
 from splits.catalogs import check_options
 
 
