@@ -42,7 +42,7 @@ PACKAGES: dict[str, tuple[list[str], list[str]]] = {
         ["tests/goldens::selavi", "tests/extractors/test_uniform.py", "tests/extractors/test_key.py", "tests/extractors"],
     ),
     "cut": (["avzsl/*/cut.py"], ["tests/*/test_offsets.py", "tests/*/test_cut.py"]),
-    "policy": (["avzsl/*/policy.py", "avzsl/*/pace.py"], ["tests/*/test_policy.py", "tests/*/test_pace.py", "tests/*/test_http.py"]),
+    "policy": (["avzsl/*/policy.py", "avzsl/*/pace.py"], ["tests/*/test_policy.py", "tests/*/test_pace.py"]),
 }  # fmt: skip
 
 COMPARE: dict[type, type] = {
