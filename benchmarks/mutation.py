@@ -38,7 +38,7 @@ PACKAGES: dict[str, tuple[list[str], list[str]]] = {
     "splits": (["splits/*.py"], ["tests/goldens::splits", "tests/splits"]),
     "methods": (["avzsl/methods/*.py"], ["tests/goldens::methods", "tests/methods"]),
     "extraction": (
-        ["extractors/*.py", "extractors/selavi/*.py"],
+        ["extractors/*.py", "extractors/selavi/*.py", "avzsl/media/[ds]*.py", "avzsl/media/pictures.py"],
         ["tests/goldens::selavi", "tests/extractors/test_uniform.py", "tests/extractors/test_key.py", "tests/extractors"],
     ),
     "cut": (["avzsl/*/cut.py"], ["tests/*/test_offsets.py", "tests/*/test_cut.py"]),
