@@ -28,7 +28,14 @@ class FeaturesConfig(Section):
     weights: WeightsConfig = Field(default_factory=WeightsConfig)
     released: str | None = Field(
         None,
-        description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
+        description="folder of published features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
+    )
+    arrays: str | None = Field(
+        None, description="folder of features of your own with a clips.csv: imported, nothing is extracted"
+    )
+    audio_step_seconds: float = Field(1.0, gt=0, description="imported steps without times: seconds of a step of sound")
+    visual_step_seconds: float = Field(
+        1.0, gt=0, description="imported steps without times: seconds of a step of picture"
     )
     dtype: Literal["float32", "float16"] = Field(
         "float32", description="how steps are stored; float16 halves the disk that sequences need"
@@ -44,6 +51,17 @@ class FeaturesConfig(Section):
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
 
+    @property
+    def imported(self) -> bool:
+        """Whether the features exist already, so that nothing is extracted."""
+        return self.released is not None or self.arrays is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FeaturesConfig:
+        if self.released is not None and self.arrays is not None:
+            raise ValueError("give `released` or `arrays`, not both")
+        return self
+
     @model_validator(mode="after")
     def _backend_fits(self) -> FeaturesConfig:
         if self.backend == "openvino" and self.execution not in ("fused", "bfloat16"):
@@ -54,7 +72,7 @@ class FeaturesConfig(Section):
     def _weights_named(self) -> FeaturesConfig:
         """SeLaVi never runs with weights that nobody asked for; imported features need none."""
         named = [self.weights.random_seed is not None, bool(self.weights.path), bool(self.weights.url)]
-        if self.extractor == "selavi" and not any(named) and self.released is None:
+        if self.extractor == "selavi" and not any(named) and not self.imported:
             raise ValueError("weights: name one of random_seed, path or url")
         if named[0] and any(named[1:]):
             raise ValueError("weights: give random_seed or path/url, not both")
