@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from avzsl.config.base import expand
 from avzsl.config.features import FeaturesConfig
 from extractors.own import import_own
 from extractors.published import import_features
@@ -20,7 +20,7 @@ def import_any(
     """
     text = features.arrays if features.arrays is not None else features.released
     assert text is not None
-    folder = Path(os.path.expandvars(text.replace("{dataset}", dataset))).expanduser()
+    folder = expand(text.replace("{dataset}", dataset))
     if features.arrays is not None:
         import_own(folder, name, features, listed, arrays, manifest)
     elif pickles(folder):

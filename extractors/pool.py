@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import math
-import os
 import queue
-import select
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from avzsl.config.features import FeaturesConfig
-from avzsl.contracts.errors import AvzslError
+from avzsl.media.process import Clock, DecodingProcess, DiedError, LateError
 from extractors.base import ClipInfo, Window
-from extractors.messages import LENGTH
 
 logger = logging.getLogger(__name__)
 
@@ -149,38 +137,22 @@ class DecodePool:
         process.kill()
 
 
-@dataclass(eq=False)
 class _Process:
-    """One decoding process and the pipe to it."""
+    """One decoding process that reads clips."""
 
-    features: FeaturesConfig
-    popen: subprocess.Popen[bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        # The child finds the packages where this process found them, and decodes on one core.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
-        for library in ("OMP", "OPENBLAS", "MKL"):
-            environment[f"{library}_NUM_THREADS"] = "1"
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "extractors.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-        try:
-            self._write({"features": self.features.model_dump()})
-            ready = self._receive(_Clock(120.0))
-        except (_DiedError, _LateError, BrokenPipeError) as error:
-            self.kill()
-            raise AvzslError("the decoding process does not start; its message is in the log above") from error
-        if ready[0]["kind"] != "ready":
-            raise AvzslError(f"the decoding process answered {ready[0]!r}")
+    def __init__(self, features: FeaturesConfig) -> None:
+        self._limit_s = features.time_limit_s
+        self._process = DecodingProcess("extractors.worker", {"features": features.model_dump()})
+        self.kill = self._process.kill
 
     def read(self, path: Path) -> Iterator[Window | End]:
         """Yield the windows of a file and then its `End`."""
-        clock = _Clock(self.features.time_limit_s)
+        clock = Clock(self._limit_s)
         reached = 0.0
         try:
-            self._write(str(path))
+            self._process.send({"path": str(path)})
             while True:
-                header, arrays = self._receive(clock)
+                header, arrays = self._process.receive(clock)
                 if header["kind"] == "window":
                     # A long clip may take long: what it has shown so far is added to its time.
                     clock.left += max(header["end"] - reached, 0.0)
@@ -190,69 +162,8 @@ class _Process:
                 info = ClipInfo(**header["info"])
                 yield End(header.get("status", "ok"), header.get("reason", info.note), info)
                 return
-        except _LateError:
-            yield End("time_limit", f"decoding took more than {self.features.time_limit_s + reached:g} s", ClipInfo())
-        except (_DiedError, BrokenPipeError):
-            code = self.popen.wait()
-            yield End("decoder_crash", f"the decoding process died on it ({_death(code)})", ClipInfo())
-
-    def kill(self) -> None:
-        """End the process, whatever it is doing."""
-        self.popen.kill()
-        self.popen.wait()
-        for pipe in (self.popen.stdin, self.popen.stdout):
-            if pipe is not None and not pipe.closed:
-                with contextlib.suppress(BrokenPipeError, ValueError):  # unsent bytes, or another thread is reading
-                    pipe.close()
-
-    def _write(self, message: Any) -> None:
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(json.dumps(message).encode() + b"\n")
-        self.popen.stdin.flush()
-
-    def _receive(self, clock: _Clock) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        (length,) = LENGTH.unpack(self._bytes(LENGTH.size, clock))
-        header = json.loads(bytes(self._bytes(length, clock)))
-        arrays = {}
-        for name, kind, shape in header.pop("arrays"):
-            dtype = np.dtype(kind)
-            arrays[name] = np.frombuffer(self._bytes(dtype.itemsize * math.prod(shape), clock), dtype).reshape(shape)
-        return header, arrays
-
-    def _bytes(self, count: int, clock: _Clock) -> bytearray:
-        """Read exactly `count` bytes; the clock runs only while waiting for the process."""
-        assert self.popen.stdout is not None
-        data = bytearray(count)
-        view = memoryview(data)
-        handle = self.popen.stdout.fileno()
-        done = 0
-        while done < count:
-            started = time.monotonic()
-            ready, _, _ = select.select([handle], [], [], max(clock.left, 0.0))
-            clock.left -= time.monotonic() - started
-            if not ready:
-                raise _LateError
-            got = os.readv(handle, [view[done:]])
-            if got == 0:
-                raise _DiedError
-            done += got
-        return data
-
-
-@dataclass
-class _Clock:
-    """Seconds that a clip may still take."""
-
-    left: float
-
-
-class _DiedError(Exception):
-    """The process closed its pipe."""
-
-
-class _LateError(Exception):
-    """The process did not answer in time."""
-
-
-def _death(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+        except LateError:
+            yield End("time_limit", f"decoding took more than {self._limit_s + reached:g} s", ClipInfo())
+        except (DiedError, BrokenPipeError):
+            reason = f"the decoding process died on it ({self._process.death()})"
+            yield End("decoder_crash", reason, ClipInfo())

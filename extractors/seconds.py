@@ -16,19 +16,15 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from avzsl.media.display import Reformat, upright
+from avzsl.media.errors import FAILURES
+from avzsl.media.opening import open_container
+from avzsl.media.pictures import decode_video
+from avzsl.media.sound import decode_audio_on_time
+from avzsl.media.streams import pick_audio, pick_video, stated_length
 from extractors.base import ClipError, ClipInfo
-from extractors.media import (
-    FAILURES,
-    decode_audio_on_time,
-    decode_video,
-    open_container,
-    pick_audio,
-    pick_video,
-    stated_length,
-)
 
 # A window of half a second is kept; a millisecond of grace for what timestamps round away.
 SHORTEST_S = 0.5 - 1e-3
@@ -206,20 +202,6 @@ class _Picture:
         return self._pixels
 
 
-class Reformat:
-    """Decoded frame -> RGB with the stream's own colour matrix and range, resized by swscale where a size is given."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: VideoFrame, width: int | None = None, height: int | None = None) -> np.ndarray:
-        converted = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", src_colorspace=colour_matrix(frame), dst_colorspace=Colorspace.ITU601,
-            interpolation=Interpolation.BILINEAR, threads=1,
-        )  # fmt: skip
-        return converted.to_ndarray()
-
-
 class CentreCrop:
     """Decoded frame -> the upright central square, bicubically resized: uint8 RGB (size, size, 3).
 
@@ -240,26 +222,3 @@ class CentreCrop:
         box = (left, top, left + side, top + side)
         image = Image.fromarray(pixels).resize((self._size, self._size), Image.Resampling.BICUBIC, box=box)
         return np.asarray(image)
-
-
-def upright(pixels: np.ndarray, rotation: int) -> np.ndarray:
-    """Turn by the display matrix, to the nearest quarter (degrees counter-clockwise)."""
-    quarters = round(rotation / 90) % 4
-    return np.rot90(pixels, quarters) if quarters else pixels
-
-
-# Values of colour matrix in H.264 and FFmpeg (ISO/IEC 23091-2): what a frame says of itself.
-_MATRICES = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-
-
-def colour_matrix(frame: VideoFrame) -> int:
-    """Return the colour matrix of a frame; untagged ones are BT.601, as swscale assumes."""
-    return _MATRICES.get(int(frame.colorspace), Colorspace.ITU601)

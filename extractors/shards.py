@@ -15,8 +15,8 @@ from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.streams import MODALITIES, Stream, as_type, write_streams
 from avzsl.contracts.tables import write_table
 from avzsl.runtime.progress import progress
-from extractors.base import Features, Networks, Window, find_extractor
-from extractors.key import LIBRARIES, version_of
+from extractors.base import Features, Networks, Window, find_extractor, options_of
+from extractors.key import libraries, version_of
 from extractors.pool import DecodePool, End
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def extract_shard(
     Raises ConfigError or DataError for a configuration or weights that cannot be used.
     """
     extractor = find_extractor(features.extractor)
-    networks = extractor.load(features, device, threads, cache)
+    options = options_of(features)
+    networks = extractor.load(options, device, threads, cache)
     clips = [Clip({str(k): v for k, v in row.items()}) for row in media.to_dict("records")]
     readable = [clip for clip in clips if clip.row["status"] == "ok"]
     if readable:
@@ -55,7 +56,7 @@ def extract_shard(
         "extractor": networks.identity,
         "dtype": features.dtype,
         "measured": networks.measured,
-        "versions": _versions(networks),
+        "versions": {name: version_of(name) or "?" for name in libraries(options)},
     }
     streams = {
         "audio": _stream(there, "audio", networks.audio_dim, features.dtype),
@@ -191,9 +192,3 @@ def _stream(clips: list[Clip], name: str, dim: int, dtype: str) -> Stream:
     times = [time for clip in clips for time in clip.steps[name].times]
     offsets = np.cumsum([0] + [len(clip.steps[name].times) for clip in clips], dtype=np.int64)
     return Stream(as_type(values, dtype), offsets, np.array(times, np.float64).reshape(-1, 2))
-
-
-def _versions(networks: Networks) -> dict[str, str]:
-    """Return the versions of what decodes and computes."""
-    backend = networks.identity.get("backend")
-    return {name: version_of(name) or "?" for name in ((*LIBRARIES, backend) if backend else LIBRARIES)}

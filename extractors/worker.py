@@ -6,32 +6,29 @@ this process then has to go. It never imports torch.
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import traceback
 from pathlib import Path
 from typing import BinaryIO
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.streams import MODALITIES
-from extractors.base import ClipError, ClipInfo, Window, find_extractor
-from extractors.messages import send
-
-# Address space of a decoding process: an 8K stream needs about two of these eight GiB.
-MEMORY_BYTES = 8 << 30
+from avzsl.media.child import confine
+from avzsl.media.messages import receive_from, send
+from extractors.base import ClipError, ClipInfo, Window, find_extractor, options_of
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Read the extractor and its configuration from the first line, then answer a path a line until the end."""
-    setup = json.loads(requests.readline())
+    """Take the extractor and its configuration from the first message, then answer paths until the parent goes away."""
+    setup, _ = receive_from(requests)
     features = FeaturesConfig.model_validate(setup["features"])
-    extractor = find_extractor(features.extractor)
+    extractor, options = find_extractor(features.extractor), options_of(features)
     send(answers, {"kind": "ready"})
-    for line in requests:
+    while True:
+        request, _ = receive_from(requests)
         info = ClipInfo()
         try:
-            for window in extractor.read(Path(json.loads(line)), features, info):
+            for window in extractor.read(Path(request["path"]), options, info):
                 send_window(answers, window)
             send(answers, {"kind": "done", "info": vars(info)})
         except ClipError as failure:
@@ -54,19 +51,10 @@ def send_window(stream: BinaryIO, window: Window) -> None:
 
 
 def main() -> None:
-    """Serve the parent; what libraries print goes to the error stream, away from the messages."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    if sys.platform != "win32":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Serve the parent."""
     try:
-        serve(sys.stdin.buffer, answers)
-    except (BrokenPipeError, KeyboardInterrupt):
+        serve(*confine())
+    except (BrokenPipeError, EOFError, KeyboardInterrupt):
         os._exit(0)  # the parent is gone; there is nobody to tell
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from avzsl.config.base import Section
+from avzsl.config.base import Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.runtime.download import download
 
@@ -24,7 +24,7 @@ class RemoteFile(Section):
     """A file by `path`, or else from the first of `urls` that gives it. A plain string is a path."""
 
     path: str | None = None
-    urls: tuple[str, ...] = ()
+    urls: Several[str] = ()
     sha256: str | None = None
 
     @model_validator(mode="before")

@@ -15,7 +15,9 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 
-from avzsl.acquisition.probe import choose_streams, open_media
+from avzsl.media.errors import MediaError, said
+from avzsl.media.opening import open_container
+from avzsl.media.streams import choose_streams
 
 # Decoding begins this long before the segment, so that audio codecs have settled when it starts.
 _PREROLL_S = 0.25
@@ -50,7 +52,9 @@ def cut(
     except (av.FFmpegError, OSError, ValueError, EOFError) as error:
         if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
             return {"status": "disk", "errno": error.errno}  # type: ignore[union-attr]
-        return {"status": "corrupt", "error": f"cannot be cut: {getattr(error, 'strerror', None) or error}"}
+        return {"status": "corrupt", "error": f"cannot be cut: {said(error)}"}
+    except MediaError as error:
+        return {"status": error.status, "error": error.reason}
     except MemoryError:
         return {"status": "corrupt", "error": "needs more memory to decode than any real clip"}
 
@@ -63,7 +67,7 @@ def _cut(
         for item in inputs:
             if hasattr(item, "seek"):
                 item.seek(0)
-            containers.append(stack.enter_context(open_media(item)))
+            containers.append(stack.enter_context(open_container(item)))
         found = [choose_streams(container) for container in containers]
         video = next((streams.video for streams in found if streams.video is not None), None)
         audio = next((streams.audio for streams in reversed(found) if streams.audio is not None), None)
@@ -113,7 +117,7 @@ def _frames(
             continue  # a damaged packet costs its own frames; the length is checked at the end
         for frame in frames:
             if frame.time is not None:
-                yield takers[packet.stream_index], frame.time - origin, frame
+                yield takers[packet.stream.index], frame.time - origin, frame
 
 
 def _merged(

@@ -1,56 +1,27 @@
-"""The decoding process: probes and cuts files for its parent, and may crash or hang without harm.
+"""The decoding process of acquisition: probes and cuts files for its parent (`sandbox.py`), one request at a time.
 
-`python -m avzsl.acquisition.decoder` speaks frames on its standard streams: four bytes of length, one byte of
-kind (J: JSON, B: bytes), the content. The parent (`sandbox.py`) sends one JSON request at a time.
+Started as `python -m avzsl.acquisition.decoder`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import resource
-import struct
-import sys
-import threading
-import time
 from collections.abc import Callable
-from typing import IO, Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
-# Address space of one decoding process: a picture of 30,000 x 30,000 is an attack, not a clip.
-MEMORY = 6 << 30
-
-
-class Channel:
-    """Frames over a pair of pipes."""
-
-    def __init__(self, reader: IO[bytes], writer: IO[bytes]) -> None:
-        self._reader, self._writer = reader, writer
-
-    def send(self, kind: bytes, content: bytes) -> None:
-        self._writer.write(struct.pack(">Ic", len(content), kind) + content)
-        self._writer.flush()
-
-    def receive(self) -> tuple[bytes, bytes]:
-        """Return kind and content of the next frame; raises EOFError when the other side is gone."""
-        head = self._reader.read(5)
-        if len(head) < 5:
-            raise EOFError
-        length, kind = struct.unpack(">Ic", head)
-        content = self._reader.read(length)
-        if len(content) < length:
-            raise EOFError
-        return kind, content
+from avzsl.media.child import confine
+from avzsl.media.messages import receive_from, send
 
 
 class Remote:
-    """A file that only the parent can read: a seekable object over the channel.
+    """A file that only the parent can read: a seekable object over the pipes.
 
     The decoding process itself never speaks to a network.
     """
 
-    def __init__(self, channel: Channel, index: int, size: int) -> None:
-        self._channel, self._index, self._size = channel, index, size
+    def __init__(self, requests: BinaryIO, answers: BinaryIO, index: int, size: int) -> None:
+        self._requests, self._answers, self._index, self._size = requests, answers, index, size
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
@@ -58,10 +29,11 @@ class Remote:
         size = left if size < 0 else min(size, left)
         if not size:
             return b""
-        self._channel.send(b"R", json.dumps([self._index, self._position, size]).encode())
-        kind, content = self._channel.receive()
-        if kind == b"E":
+        send(self._answers, {"kind": "read", "range": [self._index, self._position, size]})
+        _, arrays = receive_from(self._requests)
+        if "bytes" not in arrays:
             raise OSError("the parent cannot read any more")
+        content = arrays["bytes"].tobytes()
         self._position += len(content)
         return content
 
@@ -73,42 +45,30 @@ class Remote:
         return self._position
 
 
-def main() -> None:
-    """Serve requests until the parent goes away."""
-    for name, limit in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
-        # A stricter limit of the system stays as it is.
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(name, (limit, resource.getrlimit(name)[1]))
-    # Libraries may write to descriptor 1: keep the channel apart from it.
-    channel = Channel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
-    os.dup2(2, 1)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-    import av.logging
-
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until the parent goes away."""
     from avzsl.acquisition.cut import cut
     from avzsl.acquisition.probe import probe
 
-    av.logging.set_level(None)
     operations: dict[str, Callable[..., Any]] = {"probe": probe, "cut": cut}
-    channel.send(b"J", b'"ready"')
+    receive_from(requests)
+    send(answers, {"kind": "ready"})
     while True:
-        try:
-            _, content = channel.receive()
-        except EOFError:
-            return
-        request: dict[str, Any] = json.loads(content)
+        request, _ = receive_from(requests)
         if "inputs" in request:
-            request["inputs"] = [Remote(channel, *i) if isinstance(i, list) else i for i in request["inputs"]]
+            request["inputs"] = [
+                Remote(requests, answers, *item) if isinstance(item, list) else Path(item) for item in request["inputs"]
+            ]
         answer = operations[request.pop("operation")](**request)
-        channel.send(b"J", json.dumps(answer).encode())
+        send(answers, {"kind": "answer", "answer": answer})
 
 
-def _end_with_parent(parent: int) -> None:
-    """End this process when its parent was killed, also in the middle of a decode."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def main() -> None:
+    """Serve the parent."""
+    try:
+        serve(*confine())
+    except (BrokenPipeError, EOFError, KeyboardInterrupt):
+        os._exit(0)  # the parent is gone; there is nobody to tell
 
 
 if __name__ == "__main__":

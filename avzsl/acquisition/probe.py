@@ -6,56 +6,21 @@ Runs in a decoding process (`decoder.py`), because files are hostile and decoder
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 
-# Demuxers that open further files or addresses, devices, or anything at all: a downloaded "video" in one of
-# these formats could make FFmpeg read other files or call other hosts.
-_REFERRING = frozenset(
-    {
-        "concat", "dash", "hls", "image2", "image2pipe", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "bin",
-        "xbin", "adf", "idf", "webm_dash_manifest", "vapoursynth", "avisynth", "tedcaptions", "ffmetadata", "data",
-        "fbdev", "v4l2", "video4linux2,v4l2", "alsa", "pulse", "x11grab", "kmsgrab", "oss", "sndio", "jack",
-        "android_camera", "avfoundation", "dshow", "gdigrab", "iec61883", "libcdio", "libdc1394", "openal",
-    }
-)  # fmt: skip
+from avzsl.media.errors import MediaError, said
+from avzsl.media.opening import open_container
+from avzsl.media.streams import choose_streams
 
 # A stream whose packets end this long before the length that its container states has lost its end.
 _TAIL_S = 1.0
 _TAIL_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Streams:
-    """The first real video and audio stream of a container; an attached picture is no video."""
-
-    video: Any
-    audio: Any
-
-
-@cache
-def allowed_formats() -> str:
-    """Return the demuxers that may open a media file, as FFmpeg's `format_whitelist`."""
-    return ",".join(sorted(name for name in av.formats_available if name not in _REFERRING))
-
-
-def open_media(file: Any) -> InputContainer:
-    """Open a path or a readable, seekable object; nothing but plain files and safe demuxers is used."""
-    source = f"file:{file}" if isinstance(file, str) else file
-    options = {"protocol_whitelist": "file", "format_whitelist": allowed_formats()}
-    return av.open(source, "r", options=options, metadata_errors="replace")
-
-
-def choose_streams(container: InputContainer) -> Streams:
-    """Return the streams that are used; None where there is no such stream."""
-    video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-    return Streams(video, next(iter(container.streams.audio), None))
 
 
 def probe(path: str) -> dict[str, Any]:
@@ -67,10 +32,12 @@ def probe(path: str) -> dict[str, Any]:
     a second and a tenth of the length before the length that its container states.
     """
     try:
-        with open_media(path) as container:
+        with open_container(Path(path)) as container:
             return _look(container)
+    except MediaError as error:
+        return {"status": error.status, "error": error.reason}
     except (av.FFmpegError, ValueError, EOFError) as error:
-        return {"status": "corrupt", "error": f"not a readable media file ({_reason(error)})"}
+        return {"status": "corrupt", "error": f"not a readable media file ({said(error)})"}
     except MemoryError:
         return {"status": "corrupt", "error": "needs more memory to decode than any real clip"}
 
@@ -88,23 +55,23 @@ def _look(container: InputContainer) -> dict[str, Any]:
             "fps": float(rate) if rate else None,
         }
     if streams.audio is not None:
-        context = streams.audio.codec_context
         facts |= {
-            "audio_codec": context.name if context else None,
+            "audio_codec": streams.audio.codec_context.name if streams.audio.codec_context else None,
             "audio_rate": streams.audio.rate,
             "channels": streams.audio.channels,
         }
-    for kind, stream in (("video", streams.video), ("audio", streams.audio)):
-        if stream is None:
-            return facts | {"status": f"no_{kind}_stream", "error": f"the file has no {kind} stream"}
+    if streams.video is None or streams.audio is None:
+        kind = "video" if streams.video is None else "audio"
+        return facts | {"status": f"no_{kind}_stream", "error": f"the file has no {kind} stream"}
     lengths = {}
     tracks = {stream.index: _Track(stream) for stream in (streams.video, streams.audio)}
     broken = ""
     try:
         for packet in container.demux(streams.video, streams.audio):
-            tracks[packet.stream_index].take(packet)
+            # PyAV's flushing packets have index 0, whatever their stream.
+            tracks[packet.stream.index].take(packet)
     except av.FFmpegError as error:
-        broken = f"; reading stopped: {_reason(error)}"
+        broken = f"; reading stopped: {said(error)}"
     for kind, track in zip(("video", "audio"), tracks.values(), strict=True):
         if not track.decoded:
             return facts | {"status": "corrupt", "error": f"no {kind} frame can be decoded{broken}"}
@@ -164,9 +131,3 @@ class _Track:
         if not self.stream.duration or not self.stream.time_base:
             return None
         return float(self.stream.duration * self.stream.time_base)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, av.FFmpegError):
-        return str(error.strerror or type(error).__name__)
-    return str(error) or type(error).__name__

@@ -1,25 +1,18 @@
-"""Decode in another process with a time limit: a hostile file costs its own row and nothing else."""
+"""Probe and cut in another process with a time limit (`avzsl.media.process`)."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import select
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from avzsl.acquisition.decoder import Channel
-from avzsl.acquisition.errors import ClipError
+import numpy as np
 
-logger = logging.getLogger(__name__)
+from avzsl.acquisition.errors import ClipError
+from avzsl.media.process import Clock, DecodingProcess, DiedError, LateError
 
 
 class Reader(Protocol):
@@ -36,8 +29,7 @@ class Sandbox:
 
     def __init__(self, time_limit_s: float) -> None:
         self.time_limit_s = time_limit_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
+        self._process: DecodingProcess | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -93,99 +85,55 @@ class Sandbox:
 
     def close(self) -> None:
         """End the process."""
-        process, self._process, self._channel = self._process, None, None
-        if process is None:
-            return
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    logger.debug("the decoding process was already gone")
-        try:
-            process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
+        process, self._process = self._process, None
+        if process is not None:
             process.kill()
-            process.wait()
 
     def _call(
         self, operation: str, readers: Sequence[Reader] = (), limit_s: float | None = None, **arguments: Any
     ) -> Any:
         limit_s = limit_s or self.time_limit_s
-        channel = self._start()
-        deadline = time.monotonic() + limit_s
+        process = self._start()
+        # What the network takes is not the decoder's time; readers have limits of their own.
+        clock = Clock(limit_s)
         failure: ClipError | None = None
         try:
-            channel.send(b"J", json.dumps({"operation": operation, **arguments}).encode())
+            process.send({"operation": operation, **arguments})
             while True:
-                if not self._readable(deadline):
-                    self._kill()
-                    raise failure or ClipError("corrupt", f"the decoder did not finish within {limit_s:.0f} s")
-                kind, content = channel.receive()
-                if kind == b"J":
+                header, _ = process.receive(clock)
+                if header["kind"] == "answer":
                     break
-                # What the network takes is not the decoder's time; readers have limits of their own.
-                asked = time.monotonic()
-                index, offset, size = json.loads(content)
+                index, offset, size = header["range"]
                 try:
                     if failure is not None:
                         raise failure
-                    channel.send(b"B", readers[index].read_at(offset, size))
+                    content = readers[index].read_at(offset, size)
                 except ClipError as error:
                     failure = error
-                    channel.send(b"E", b"")
-                except BaseException:
-                    # The child waits for an answer that will not come.
-                    self._kill()
-                    raise
-                deadline += time.monotonic() - asked
-        except (EOFError, BrokenPipeError) as error:
-            raise failure or self._died() from error
+                    process.send({})
+                else:
+                    process.send({}, {"bytes": np.frombuffer(content, np.uint8)})
+        except LateError as error:
+            self.close()
+            raise failure or ClipError("corrupt", f"the decoder did not finish within {limit_s:.0f} s") from error
+        except (DiedError, BrokenPipeError) as error:
+            died = ClipError("corrupt", f"the decoder crashed on this file ({process.death()})")
+            self.close()
+            raise failure or died from error
+        except BaseException:
+            # The child waits for an answer that will not come.
+            self.close()
+            raise
         if failure is not None:
             raise failure
-        return json.loads(content)
+        return header["answer"]
 
-    def _start(self) -> Channel:
-        if self._process is not None and self._process.poll() is not None:
+    def _start(self) -> DecodingProcess:
+        if self._process is not None and not self._process.alive:
             self.close()
-        if self._process is None or self._channel is None:
-            environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-            # The child finds the package where this process found it, installed or not.
-            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "avzsl.acquisition.decoder"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
-            )  # fmt: skip
-            assert self._process.stdin is not None and self._process.stdout is not None
-            self._channel = Channel(self._process.stdout, self._process.stdin)
-            try:
-                if not self._readable(time.monotonic() + 120):
-                    raise EOFError
-                self._channel.receive()
-            except EOFError as error:
-                self._kill()
-                raise RuntimeError(
-                    "the decoding process `python -m avzsl.acquisition.decoder` does not start"
-                ) from error
-        return self._channel
-
-    def _readable(self, deadline: float) -> bool:
-        assert self._process is not None and self._process.stdout is not None
-        # Frames are written whole and read whole, so nothing waits in the buffer between two calls.
-        readable, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-        return bool(readable)
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-        self.close()
-
-    def _died(self) -> ClipError:
-        assert self._process is not None
-        code = self._process.wait()
-        self.close()
-        name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        return ClipError("corrupt", f"the decoder crashed on this file ({name})")
+        if self._process is None:
+            self._process = DecodingProcess("avzsl.acquisition.decoder", {})
+        return self._process
 
 
 class SandboxPool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Section
+from avzsl.config.base import Section, Several
 
 Role = Literal["train", "val_unseen", "test_unseen", "excluded"]
 Rule = Literal["exact", "word", "alias", "embedding"]
@@ -15,7 +15,7 @@ Rule = Literal["exact", "word", "alias", "embedding"]
 class OverlapConfig(Section):
     """When a class counts as one that a pre-training label set already holds."""
 
-    rules: tuple[Rule, ...] = Field(
+    rules: Several[Rule] = Field(
         ("exact", "word", "alias"), min_length=1, description="any of these is enough to make a class seen"
     )
     threshold: float = Field(0.8, gt=0, le=1, description="cosine above which `embedding` calls two names the same")
@@ -64,7 +64,7 @@ class SplitConfig(Section):
     )
     variant: str = Field("main", description="variant of the class roles; cls: without the dropped unseen classes")
     force: dict[str, Role] = Field(default_factory=dict, description="classes whose role is given")
-    avoid: tuple[str, ...] = Field(("kinetics400",), description="label sets that unseen classes must not overlap with")
+    avoid: Several[str] = Field(("kinetics400",), description="label sets that unseen classes must not overlap with")
     overlap: OverlapConfig = Field(default_factory=OverlapConfig)
     balance: Literal["none", "category"] = Field(
         "none", description="category: draw the unseen classes evenly from the categories"
@@ -75,7 +75,7 @@ class SplitConfig(Section):
     test_seen: float = Field(0.1, gt=0, lt=1, description="share of the seen clips held out for the test")
     val_seen: float = Field(0.1, gt=0, lt=1, description="share of the remaining seen clips held out for validation")
     seed: int = Field(42, ge=0, lt=2**32)
-    filters: tuple[str, ...] | None = Field(
+    filters: Several[str] | None = Field(
         None, description="named filters of the benchmark's population; default: all for published, none elsewhere"
     )
     lists: ListsConfig | None = Field(None, description="published lists, for `imported` and for historic populations")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
+from avzsl.config.base import Section
 from avzsl.config.methods import Option, TrainingConfig
 
 
@@ -77,7 +78,8 @@ class TrainingSet(Protocol):
 class Method(nn.Module, Generic[Input]):
     """Base of all methods. A method module defines one subclass and names it `METHOD`.
 
-    A subclass takes (dims, options) and gives `loss` and `distances`; all else has a default. One that is not
+    A subclass takes (dims, options), with the options of its own model, and gives `loss` and `distances`; all else has a
+    default. One that is not
     trained by plain gradient steps overrides `epoch`.
     """
 
@@ -93,10 +95,10 @@ class Method(nn.Module, Generic[Input]):
     # Closed-form methods: how many settings stage 1 tries, each in an epoch's place. None: trained by epochs.
     settings: int | None = None
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Section) -> None:
         super().__init__()
         self.dims = dims
-        self.options = dict(options)
+        self.options = options
         # The number, from 1, of the epoch or setting whose turn it is.
         self.setting = 1
         # Hyper-parameters that the method itself chose on validation clips, for the run's record.

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from avzsl.benchmark.released_rows import released_rows
+from avzsl.benchmark.released_rows import catalogue_rows
 from avzsl.config.load import SHIPPED, Benchmark, Project
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.schemas import EXCLUDED
@@ -74,8 +74,7 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
         if not pairs:
             continue
         embeddings = read_embeddings(files.embeddings_path)
-        phrases = dict(zip(embeddings.class_names, embeddings.phrases, strict=True))
-        given = released_rows(phrases, embeddings.class_names)
+        given = catalogue_rows(embeddings)
         wrong = {name for name, other in given.items() if name != other}
         classes = files.classes[files.classes["role"] != EXCLUDED]
         unseen = set(classes.loc[classes["role"] == "test_unseen", "class_name"])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from avzsl.config.base import Preset
-from avzsl.config.load import first_line
+from avzsl.config.errors import first_line
 from avzsl.contracts.errors import CorruptError
 from avzsl.contracts.records import read_record, write_record
 

@@ -18,8 +18,12 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from avzsl.media.errors import FAILURES
+from avzsl.media.opening import open_container
+from avzsl.media.pictures import decode_video
+from avzsl.media.sound import decode_audio
+from avzsl.media.streams import pick_audio, pick_video, stated_length
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.media import FAILURES, decode_audio, decode_video, open_container, pick_audio, pick_video, stated_length
 from extractors.selavi.picture import resize_and_crop
 from extractors.selavi.plan import PlannedWindow, plan_released, released_frame_index
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 
+from avzsl.media.display import Reformat, upright
 from extractors.base import ClipInfo, Window
-from extractors.seconds import Reformat, read_uniform_seconds, upright
+from extractors.seconds import read_uniform_seconds
 from extractors.selavi.picture import SIZE, resize_and_crop, short_side_size
 from extractors.selavi.plan import FRAMES
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 
-from avzsl.config.base import Section
+from avzsl.config.base import LocalFile, Section, expand
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.errors import AvzslError, ConfigError
 from splits.catalogs.base import Catalog
@@ -19,7 +18,7 @@ KNOWN = (*REQUIRED, "source_id", "category", "official_subset", "licence")
 class Options(Section):
     """Keys of `catalog:` for clips named by a table."""
 
-    clips: str = Field(
+    clips: LocalFile = Field(
         description="the CSV, with columns clip_id and class_name; ~ and environment variables are expanded"
     )
 
@@ -33,7 +32,7 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     """
     import pandas as pd
 
-    path = Path(os.path.expandvars(options.clips)).expanduser()
+    path = expand(options.clips)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:

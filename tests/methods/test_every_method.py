@@ -284,7 +284,7 @@ def test_fvaegan_trains_its_parts(tmp_path):
         ({"variant_of": "avca-visual"}, "itself a variant"),
         ({"variant_of": "mine"}, "itself a variant"),
         ({"variant_of": "avca", "options": {"loss_bass": False}}, "loss_bass"),
-        ({"variant_of": "avca", "options": {"loss_base": 1.5}}, "must be bool"),
+        ({"variant_of": "avca", "options": {"loss_base": 1.5}}, "options.loss_base: must be true or false, got 1.5"),
     ],
 )
 def test_a_wrong_variant_is_one_readable_line(tmp_path, values, message):

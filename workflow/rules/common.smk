@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
 from avzsl.runtime.devices import wants_gpu
@@ -103,7 +104,7 @@ def shards_of(dataset):
 
 
 def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+    return f"{project.options_of_catalog(dataset).root}/index.json"
 
 
 def pack_parts(wildcards):
@@ -187,7 +188,7 @@ def listing(dataset):
     if catalog.module != "folder":
         return ""
     names = hashlib.sha256()
-    root = os.path.expandvars(os.path.expanduser(catalog.options["root"]))
+    root = expand(project.options_of_catalog(dataset).root)
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
