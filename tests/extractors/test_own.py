@@ -18,6 +18,8 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.streams import read_streams
 from extractors.importing import import_any
 from extractors.own import import_own
+from extractors.packing import pack
+from extractors.steps_out import export_steps
 from extractors.temporal import export_temporal
 
 IDS = ["one/a clip.mp4", "b", "-c"]
@@ -216,3 +218,27 @@ def test_temporal_pickles_never_execute(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(DataError, match="nothing of it was executed"):
         import_any("x", "t", FeaturesConfig(released=str(tmp_path)), ["a"], tmp_path / "o", tmp_path / "p")
     assert not (tmp_path / "executed").exists()
+
+
+def test_out_and_in_again(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    listed(folder)
+    npy(folder)
+    go(folder)
+    packed = (tmp_path / "p.safetensors", tmp_path / "p.parquet")
+    pack([(folder / "out.safetensors", folder / "out.parquet")], *packed)
+    clips = pd.DataFrame(
+        {"clip_id": IDS, "class_name": ["p", "q", "q"], "subset": ["train", "val_seen", "test_unseen"]}
+    )
+    counts = export_steps([folder / "out.safetensors"], packed[0], clips, tmp_path / "out", pickled=False)
+    assert counts == {"test_unseen": 1, "train": 1, "val_seen": 1}
+    _, again, _ = go(tmp_path / "out")
+    _, first, _ = go(folder)
+    for name, stream in first.items():
+        assert np.array_equal(again[name].values, stream.values)
+        assert np.array_equal(again[name].times, stream.times)
+    counts = export_steps([folder / "out.safetensors"], packed[0], clips, tmp_path / "pickles", pickled=True)
+    assert counts["stage_2_train"] == 2
+    features = FeaturesConfig(released=str(tmp_path / "pickles"))
+    import_any("x", "t", features, IDS, tmp_path / "q.safetensors", tmp_path / "q.parquet")
+    assert np.array_equal(read_streams(tmp_path / "q.safetensors")[0]["audio"].values, first["audio"].values)
