@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from avzsl.config import shipped
 from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
@@ -13,6 +14,13 @@ from avzsl.contracts.errors import AvzslError
 from avzsl.runtime.jobs import hold_lock
 from avzsl.runtime.leftovers import settle
 from avzsl.runtime.step import give_up_without_daemon
+
+# Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
+try:
+    shipped.check_neighbours()
+except AvzslError as error:
+    sys.exit(f"avzsl: {error}")
+
 from splits.catalogs import check_options
 
 
@@ -51,6 +59,7 @@ RESULTS = project.config.results
 DATA = project.config.data
 LOGS = "logs"
 BENCHMARKS = list(project.benchmarks)
+GROUPS = sorted({b.group for b in project.benchmarks.values() if b.group})
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
 
@@ -175,6 +184,12 @@ def runs_of(name):
         for method in benchmark.methods
         for seed in benchmark.seeds
     ]
+
+
+def parts_of(name):
+    """Return the class splits of a benchmark that has several; any other is its own part."""
+    parts = [part.name for part in project.benchmarks.values() if part.group == name]
+    return parts or [name]
 
 
 def settings_of(names):
