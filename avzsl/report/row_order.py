@@ -12,7 +12,7 @@ from avzsl.config import shipped
 from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.schemas import EXCLUDED
-from avzsl.evaluation import METRICS, Comparison, compare
+from avzsl.evaluation import METRICS, Comparison
 from avzsl.report.results import open_benchmarks
 from avzsl.report.summary import Summary
 
@@ -72,7 +72,7 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
     costs = []
     for files in open_benchmarks(project, Path(results)):
         pairs = row_pairs(project, files.config)
-        if not pairs:
+        if not pairs or files.config.group is not None:
             continue
         embeddings = read_embeddings(files.embeddings_path)
         given = catalogue_rows(embeddings)
@@ -92,8 +92,7 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
 def _cost(summary: Summary, benchmark: str, aligned: str, released: str, metric: str) -> Cost:
     of_benchmark = summary.table[summary.table["benchmark"] == benchmark]
     means = dict(zip(of_benchmark["method"], of_benchmark[f"{metric}_mean"], strict=True))
-    own, other = (summary.samples[benchmark, method] for method in (aligned, released))
-    comparison = compare(aligned, own, released, other, metric)
+    comparison = summary.compare(benchmark, aligned, released, metric)
     return Cost(means[aligned], means[released], comparison)
 
 
