@@ -12,6 +12,7 @@ import yaml
 
 from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
+from avzsl.config.layers import method_names
 from avzsl.config.load import SHIPPED, Project, load_project
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.schemas import HISTORY
@@ -21,8 +22,8 @@ from avzsl.methods import Batch, Clips, Dims, Method, build
 from avzsl.training import run
 
 FILES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SHIPPED / "methods").glob("*.yaml")}
-METHODS = sorted(name for name, values in FILES.items() if "variant_of" not in values)
-VARIANTS = sorted(set(FILES) - set(METHODS))
+METHODS = sorted(FILES)
+VARIANTS = sorted(set(method_names(SHIPPED)) - set(METHODS))
 CLOSED = {"ridge", "prototype", "eszsl", "sae", "conse", "gcca", "pretrained"}
 TINY = {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}
 
@@ -35,7 +36,7 @@ def project(
     (folder / "datasets" / "toy.yaml").write_text(yaml.safe_dump(data))
     values = {
         "benchmarks": {"toy": {"dataset": "toy"}},
-        "methods": methods or sorted(FILES),
+        "methods": methods or method_names(SHIPPED),
         "seeds": [0],
         "preset": preset,
     }

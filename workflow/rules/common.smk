@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from avzsl.cli.check import check_project
 from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
@@ -13,7 +14,6 @@ from avzsl.contracts.errors import AvzslError
 from avzsl.runtime.jobs import hold_lock
 from avzsl.runtime.leftovers import settle
 from avzsl.runtime.step import give_up_without_daemon
-from splits.catalogs import check_options
 
 
 def checked_project():
@@ -38,8 +38,9 @@ def checked_project():
     config.update(given, configfile=str(source))
     try:
         project = load_project(source, given)
-        for name in {benchmark.dataset for benchmark in project.benchmarks.values()}:
-            check_options(name, project.dataset(name))
+        # Jobs read the project again, but what it needs is looked for once.
+        if workflow.is_main_process:
+            check_project(project)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
     return project
