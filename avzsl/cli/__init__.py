@@ -35,7 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     # Who names a command waits for that one only.
     for name in given[:1] if given[:1] and given[0] in names else names:
         importlib.import_module(f"{__name__}.{name}").add_parser(subparsers)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(options, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     setup_logging()
     try:
         return int(options.run(options))

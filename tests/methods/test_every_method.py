@@ -22,8 +22,9 @@ from avzsl.methods import Batch, Clips, Dims, Method, build
 from avzsl.training import run
 
 FILES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SHIPPED / "methods").glob("*.yaml")}
-METHODS = sorted(FILES)
-VARIANTS = sorted(set(method_names(SHIPPED)) - set(METHODS))
+# nearest-phrase runs on the features of its taggers alone: tests/methods/test_nearest_phrase.py
+METHODS = sorted(set(FILES) - {"nearest-phrase"})
+VARIANTS = sorted(set(method_names(SHIPPED)) - set(FILES))
 CLOSED = {"ridge", "prototype", "eszsl", "sae", "conse", "gcca", "pretrained"}
 TINY = {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}
 
