@@ -46,13 +46,11 @@ def check_machine(project: Project) -> None:
         if extractor is not None:
             _check_paths(extractor, where, "")
     for benchmark in project.benchmarks.values():
-        released = project.features(benchmark.features).released
-        folder = expand(released.replace("{dataset}", benchmark.dataset)) if released is not None else Path()
-        if released is not None and not folder.is_dir():
-            raise ConfigError(
-                f"{project.file('features', benchmark.features)}: released: there is no folder {folder}; unpack the "
-                "published features there, or correct the path"
-            )
+        imported = project.features(benchmark.features)
+        for key, given in (("released", imported.released), ("arrays", imported.arrays)):
+            if given is not None and not (folder := expand(given.replace("{dataset}", benchmark.dataset))).is_dir():
+                where = project.file("features", benchmark.features)
+                raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
 
 
 def _check_paths(section: BaseModel, where: str, prefix: str) -> None:

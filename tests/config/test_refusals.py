@@ -109,8 +109,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"features/tiny.yaml": {"released": "x", "windows": "uniform"}},
-        "config/features/tiny.yaml: windows: has no effect where `released` is given",
+        "config/features/tiny.yaml: windows: has no effect where features are imported",
     ),
+    ({"features/tiny.yaml": {"arrays": "nowhere"}}, "config/features/tiny.yaml: arrays: there is no folder nowhere"),
     # embeddings
     (
         {"datasets/mine.yaml": DATASET | {"embeddings": {"table": "nowhere.txt"}}},
