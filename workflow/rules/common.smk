@@ -29,7 +29,7 @@ try:
 except AvzslError as error:
     sys.exit(f"avzsl: {error}")
 
-from splits.catalogs import check_options
+from avzsl.cli.check import check_project
 
 
 def checked_project():
@@ -50,8 +50,9 @@ def checked_project():
     source = files[-1] if files else "config/config.yaml"
     try:
         project = load_project(source, given)
-        for name in {benchmark.dataset for benchmark in project.benchmarks.values()}:
-            check_options(name, project.dataset(name))
+        # Jobs read the project again, but what it needs is looked for once.
+        if workflow.is_main_process:
+            check_project(project)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
     return project
@@ -127,10 +128,13 @@ def lean(wildcards):
 
 
 def pack_parts(wildcards):
-    """Return what a pack is made of: the shards, or the catalogue where published features are imported."""
+    """Return what a pack is made of: the shards, or the one of imported features."""
     dataset, features = wildcards.dataset, wildcards.features
-    if project.features(features).released is not None:
-        return {"clips": PLACES.catalog_clips(dataset)}
+    if project.features(features).imported:
+        return {
+            "arrays": [PLACES.imported_arrays(dataset, features)],
+            "manifests": [PLACES.imported_manifest(dataset, features)],
+        }
     shards = shards_of(dataset)
     return {
         "arrays": [PLACES.shard_arrays(dataset, features, shard) for shard in shards],
@@ -142,7 +146,7 @@ def pack_parts(wildcards):
 
 def media_of(benchmark):
     """Return the media manifests that say why a clip is lost; imported features come without media."""
-    if project.features(benchmark.features).released is not None:
+    if project.features(benchmark.features).imported:
         return []
     return [
         PLACES.manifest(benchmark.dataset, shard)
@@ -254,6 +258,22 @@ def listing(dataset):
         for name in sorted(files):
             names.update(os.fsencode(f"{os.path.relpath(folder, root)}/{name}\0"))
     return names.hexdigest()
+
+
+def imported_files(dataset, features):
+    """Hash of names, sizes and times of the files that a feature set imports: changed ones are imported again."""
+    config = project.features(features)
+    text = (config.arrays or config.released).replace("{dataset}", dataset)
+    root = os.path.expandvars(os.path.expanduser(text))
+    seen = hashlib.sha256()
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            state = os.lstat(f"{folder}/{name}")
+            seen.update(
+                os.fsencode(f"{folder}/{name}\0{state.st_size} {state.st_mtime_ns}\0")
+            )
+    return seen.hexdigest()
 
 
 def after_catalog(wildcards):
