@@ -92,9 +92,9 @@ class Project:
         Raises ConfigError, one line with file and key.
         """
         config, where = self.features(features), self.file("features", features)
-        if config.released is not None:
+        if config.imported:
             if config.options:
-                raise ConfigError(f"{where}: {next(iter(config.options))}: has no effect where `released` is given")
+                raise ConfigError(f"{where}: {next(iter(config.options))}: has no effect where features are imported")
             return None
         return plugins.typed(plugins.EXTRACTOR, config.extractor, config.options, where)
 

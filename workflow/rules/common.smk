@@ -21,7 +21,7 @@ try:
 except AvzslError as error:
     sys.exit(f"avzsl: {error}")
 
-from splits.catalogs import check_options
+from avzsl.cli.check import check_project
 
 
 def checked_project():
@@ -46,8 +46,9 @@ def checked_project():
     config.update(given, configfile=str(source))
     try:
         project = load_project(source, given)
-        for name in {benchmark.dataset for benchmark in project.benchmarks.values()}:
-            check_options(name, project.dataset(name))
+        # Jobs read the project again, but what it needs is looked for once.
+        if workflow.is_main_process:
+            check_project(project)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
     return project
@@ -117,14 +118,14 @@ def world_index(dataset):
 
 
 def pack_parts(wildcards):
-    """Return what a pack is made of: the shards, or the catalogue where published features are imported."""
-    folder = f"{RESULTS}/{wildcards.dataset}"
-    if project.features(wildcards.features).released is not None:
-        return {"clips": f"{folder}/catalog/clips.parquet"}
-    shards = [
-        f"{folder}/features/{wildcards.features}/shards/{shard}"
-        for shard in shards_of(wildcards.dataset)
-    ]
+    """Return what a pack is made of: the shards, or the one of imported features."""
+    folder = f"{RESULTS}/{wildcards.dataset}/features/{wildcards.features}"
+    if project.features(wildcards.features).imported:
+        return {
+            "arrays": [f"{folder}/imported.safetensors"],
+            "manifests": [f"{folder}/imported.parquet"],
+        }
+    shards = [f"{folder}/shards/{shard}" for shard in shards_of(wildcards.dataset)]
     return {
         "arrays": [f"{shard}.safetensors" for shard in shards],
         "manifests": [f"{shard}.parquet" for shard in shards],
@@ -133,7 +134,7 @@ def pack_parts(wildcards):
 
 def media_of(benchmark):
     """Return the media manifests that say why a clip is lost; imported features come without media."""
-    if project.features(benchmark.features).released is not None:
+    if project.features(benchmark.features).imported:
         return []
     return [
         f"{RESULTS}/{benchmark.dataset}/media/{shard}.parquet"
@@ -209,6 +210,22 @@ def listing(dataset):
         for name in sorted(files):
             names.update(os.fsencode(f"{folder}/{name}\0"))
     return names.hexdigest()
+
+
+def imported_files(dataset, features):
+    """Hash of names, sizes and times of the files that a feature set imports: changed ones are imported again."""
+    config = project.features(features)
+    text = (config.arrays or config.released).replace("{dataset}", dataset)
+    root = os.path.expandvars(os.path.expanduser(text))
+    seen = hashlib.sha256()
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            state = os.lstat(f"{folder}/{name}")
+            seen.update(
+                os.fsencode(f"{folder}/{name}\0{state.st_size} {state.st_mtime_ns}\0")
+            )
+    return seen.hexdigest()
 
 
 def after_catalog(wildcards):
