@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(p) 2>/dev/null),$(p))))
 BIN := $(VENV)/bin
 CORES ?= all
+# Processes that run the tests. A file stays in one of them: what its tests share is made once.
+TEST_PROCESSES ?= 2
 
 .PHONY: help demo test test-slow lint format clean setup lock setup-pretrained
 
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/snakemake --cores $(CORES)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
