@@ -34,6 +34,10 @@ LENGTHS = {"audio": (8, 10), "visual": (15, 19)}
 CLASSES = (138, 69, 69)
 CLIPS = 93_753
 BATCH = 64
+# TCaF's settings for these features (config/methods/tcaf.yaml, vggsound/vggish-c3d).
+OPTIONS: dict[str, Any] = {
+    "encoder_dropout": 0.2, "encoder_hidden": 512, "embedding_dropout": 0.1, "transformer_dropout": 0.5, "depth": 8,
+}  # fmt: skip
 
 
 def make(folder: Path, shrink: float, dtype: str) -> None:
@@ -133,17 +137,17 @@ def gatherer(data: BenchmarkData, make_set: Callable[..., BalancedSet]) -> Calla
     return run
 
 
-def mapped_only(folder: str, options: dict[str, Any], batches: int) -> None:
+def mapped_only(folder: str, batches: int) -> None:
     """Train from the disk in a process of its own and print its peak memory."""
     torch.set_num_threads(1)
     data = read(Path(folder))
-    stepper(data, BalancedSet, build("tcaf", Dims(*DIMS, 300), options))(batches)
+    stepper(data, BalancedSet, build("tcaf", Dims(*DIMS, 300), OPTIONS))(batches)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     size = (Path(folder) / "in/steps.safetensors").stat().st_size / 2**30
     print(f"peak memory of training from the disk: {peak:.2f} GiB, with {size:.1f} GiB of steps", flush=True)
 
 
-def measure(shrink: float, threads: int, options: dict[str, Any], rounds: int = 7, batches: int = 6) -> None:
+def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 6) -> None:
     """Print medians, side by side in one run, of a training step and of gathering its batch."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -151,14 +155,14 @@ def measure(shrink: float, threads: int, options: dict[str, Any], rounds: int = 
         child = spawn.Process(target=make, args=(folder, shrink, "float16"))
         child.start()
         child.join()
-        child = spawn.Process(target=mapped_only, args=(name, options, 20))
+        child = spawn.Process(target=mapped_only, args=(name, 20))
         child.start()
         child.join()
         torch.set_num_threads(threads)
         mapped = read(folder)
         held = in_memory(mapped)
         arrays = dense(mapped)
-        model = build("tcaf", Dims(*DIMS, 300), options)
+        model = build("tcaf", Dims(*DIMS, 300), OPTIONS)
 
         def plain(*arguments: Any) -> BalancedSet:
             return DenseSet(*arguments, arrays=arrays)

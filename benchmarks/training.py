@@ -325,7 +325,7 @@ def main() -> None:
     elif options.sequences:
         import sequences  # beside this file
 
-        sequences.measure(options.shrink, options.threads, method_of("tcaf").options)
+        sequences.measure(options.shrink, options.threads)
     elif options.precision:
         precision(options.shrink, options.threads)
     else:
