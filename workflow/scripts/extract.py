@@ -1,4 +1,4 @@
-"""Extract the per-window features of one shard."""
+"""Extract the steps of features of one shard."""
 
 from pathlib import Path
 
