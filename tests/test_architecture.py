@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "avzsl/evaluation": FLOOR | {"avzsl.evaluation", "avzsl.results"},
     "avzsl/methods": FLOOR | {"avzsl.evaluation", "avzsl.methods"},
     "avzsl/training": FLOOR
-    | {"avzsl.results", "avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
+    | {"avzsl.results", "avzsl.embeddings", "avzsl.benchmark", "avzsl.evaluation", "avzsl.methods", "avzsl.training"},
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.results", "avzsl.published", "avzsl.tables"},
     "avzsl/inspect": FLOOR | {"avzsl.results", "avzsl.evaluation", "avzsl.inspect"},

@@ -32,7 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     # Each module of this package is a sub-command with an `add_parser` of its own; adding one changes nothing here.
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         importlib.import_module(f"{__name__}.{module.name}").add_parser(subparsers)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(options, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     setup_logging()
     try:
         return int(options.run(options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from avzsl.config.base import Name, Part, PartName, Section, Several
 from avzsl.config.embeddings import EmbeddingsConfig
@@ -41,3 +41,17 @@ class DatasetConfig(Section):
         description="splits by name; the first is the default",
     )
     methods: Overrides = Field(Overrides(), description="changes to every method on this data set")
+
+    @field_validator("splits", mode="after")
+    @classmethod
+    def _folds(cls, splits: dict[str, SplitConfig]) -> dict[str, SplitConfig]:
+        """Put `folds-1`, `folds-2` ... in the place of a split `folds` that is to be drawn several times."""
+        found: dict[str, SplitConfig] = {}
+        for name, split in splits.items():
+            drawn = split.drawn() if split.fold is None else []
+            found |= {f"{name}-{part.fold}": part for part in drawn} if drawn else {name: split}
+        return found
+
+    def folds_of(self, split: str) -> list[str]:
+        """Return the names of the class splits that a split with `folds` stands for; none if it is not one."""
+        return [name for name, part in self.splits.items() if part.fold and name == f"{split}-{part.fold}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avzsl.config.base import Local, Part, PartName, Section
 
@@ -41,9 +41,27 @@ class FeaturesConfig(Part):
     )
     released: str | None = Field(
         None,
-        description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
+        description="folder of published features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
+    )
+    arrays: str | None = Field(
+        None, description="folder of features of your own with a clips.csv: imported, nothing is extracted"
+    )
+    audio_step_seconds: float = Field(1.0, gt=0, description="imported steps without times: seconds of a step of sound")
+    visual_step_seconds: float = Field(
+        1.0, gt=0, description="imported steps without times: seconds of a step of picture"
     )
     dtype: Literal["float32", "float16"] = Field(
         "float32", description="how steps are stored; float16 halves the disk that sequences need"
     )
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
+
+    @property
+    def imported(self) -> bool:
+        """Whether the features exist already, so that nothing is extracted."""
+        return self.released is not None or self.arrays is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FeaturesConfig:
+        if self.released is not None and self.arrays is not None:
+            raise ValueError("give `released` or `arrays`, not both")
+        return self

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from avzsl.config import shipped
 from avzsl.config.errors import first_line
 from avzsl.config.plugins import suggest
 from avzsl.config.read import read_yaml
 from avzsl.contracts.errors import ConfigError
 
-# The YAML files that come with avzsl: config/ beside the packages in a checkout.
-SHIPPED = Path(__file__).resolve().parents[2] / "config"
+# The YAML files that come with avzsl.
+SHIPPED = shipped.CONFIG
 
 Model = TypeVar("Model", bound=BaseModel)
 Folders = tuple[Path, ...]

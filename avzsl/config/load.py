@@ -32,6 +32,7 @@ class Benchmark:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     overrides: Overrides
+    group: str | None = None  # the configured benchmark that this one is a class split of
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class Project:
         Raises ConfigError, one line with file and key.
         """
         config, where = self.features(features), self.file("features", features)
-        if config.released is not None:
+        if config.imported:
             if config.options:
-                raise ConfigError(f"{where}: {next(iter(config.options))}: has no effect where `released` is given")
+                raise ConfigError(f"{where}: {next(iter(config.options))}: has no effect where features are imported")
             return None
         return plugins.typed(plugins.EXTRACTOR, config.extractor, config.options, where)
 
@@ -142,7 +143,9 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
     values = read_yaml(path) if values is None else values
     config = validate(path, ProjectConfig, values)
     folders = tuple(dict.fromkeys([path.resolve().parent, Path.cwd() / "config", SHIPPED]))
-    benchmarks = {name: _fill(name, body, config, folders, path) for name, body in config.benchmarks.items()}
+    benchmarks: dict[str, Benchmark] = {}
+    for name, body in config.benchmarks.items():
+        benchmarks |= {made.name: made for made in _fill(name, body, config, folders, path)}
     project = Project(config, folders, benchmarks, path)
     project.check()
     return project
@@ -154,15 +157,43 @@ def job_project(config: dict[str, Any]) -> Project:
     return load_project(values.pop("configfile"), values)
 
 
-def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: Folders, path: Path) -> Benchmark:
+def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: Folders, path: Path) -> list[Benchmark]:
+    """Return a benchmark with every default filled in: one, or one for each of its class splits (`folds`)."""
+    body = _named_after_split(body, folders)
     dataset = find(folders, "datasets", body.dataset, DatasetConfig)
     split = body.split or next(iter(dataset.splits))
-    if split not in dataset.splits:
+    if body.split is None and dataset.splits[split].fold:
+        split = split.rpartition("-")[0]
+    folds = dataset.folds_of(split)
+    if split not in dataset.splits and not folds:
+        known = [*dataset.splits, *{part.rpartition("-")[0] for part, own in dataset.splits.items() if own.fold}]
         raise ConfigError(
             f"{shown(path)}: benchmarks.{name}.split: data set {body.dataset!r} has no split {split!r}; "
-            f"{plugins.suggest(split, list(dataset.splits))}"
+            f"{plugins.suggest(split, known)}"
         )
-    return Benchmark(
-        name, body.dataset, split, body.features or dataset.features, body.preset or config.preset,
+    rest = (
+        body.features or dataset.features, body.preset or config.preset,
         body.methods or config.methods, body.seeds or config.seeds, body.overrides,
     )  # fmt: skip
+    if not folds:
+        return [Benchmark(name, body.dataset, split, *rest)]
+    return [
+        Benchmark(f"{name}-{number}", body.dataset, part, *rest, group=name) for number, part in enumerate(folds, 1)
+    ]
+
+
+def _named_after_split(body: BenchmarkConfig, folders: Folders) -> BenchmarkConfig:
+    """Read a data set `ucf-folds` that has no file as the split `folds` of the data set `ucf`, if there is one."""
+    if body.split is not None or _is_dataset(body.dataset, folders):
+        return body
+    for at in [at for at, letter in enumerate(body.dataset) if letter == "-"]:
+        dataset, split = body.dataset[:at], body.dataset[at + 1 :]
+        if _is_dataset(dataset, folders):
+            known = find(folders, "datasets", dataset, DatasetConfig)
+            if split in known.splits or known.folds_of(split):
+                return body.model_copy(update={"dataset": dataset, "split": split})
+    return body
+
+
+def _is_dataset(name: str, folders: Folders) -> bool:
+    return any((folder / "datasets" / f"{name}.yaml").is_file() for folder in folders)

@@ -71,6 +71,13 @@ class SplitConfig(Section):
     )
     val_unseen: float = Field(0.2, gt=0, lt=1, description="share of the classes that stage 1 has not seen")
     test_unseen: float = Field(0.2, gt=0, lt=1, description="share of the classes never trained on")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="resampled classes: as many splits under the same rules, each with other unseen classes, compared in one benchmark",
+    )
+    fold: int | None = Field(None, ge=1, description="which of `folds` this one is; avzsl fills it in")
     # Which clips go where.
     test_seen: float = Field(0.1, gt=0, lt=1, description="share of the seen clips held out for the test")
     val_seen: float = Field(0.1, gt=0, lt=1, description="share of the remaining seen clips held out for validation")
@@ -97,4 +104,11 @@ class SplitConfig(Section):
             raise ValueError("the flavour 'published' needs `classes`: the benchmark whose recipe to follow")
         if self.flavour == "imported" and self.lists is None:
             raise ValueError("the flavour 'imported' needs `lists`")
+        if self.folds is not None and self.flavour not in ("random", "source_disjoint"):
+            raise ValueError(f"`folds` draws classes, but the flavour {self.flavour!r} has its own")
         return self
+
+    def drawn(self) -> list[SplitConfig]:
+        """Return the class splits that `folds` asks for, each with a seed of its own."""
+        numbers = range(1, (self.folds or 0) + 1)
+        return [self.model_copy(update={"fold": k, "seed": (self.seed + k - 1) % 2**32}) for k in numbers]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,10 +67,34 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
         "sha256": found.sha256,
         **found.identity,
         "unknown": config.unknown,
+        "options": options.model_dump(mode="json"),
     }
     return ClassEmbeddings(
         tuple(names[i] for i in kept), np.stack(rows), tuple(phrases[i] for i in kept), identity, missing
     )
+
+
+def embed_phrases(phrases: Sequence[str], identity: Mapping[str, Any]) -> np.ndarray:
+    """Return unit vectors (n, dim) float32 of any phrases, made as `identity` (of ClassEmbeddings) says; 0 for unknown ones.
+
+    Raises AvzslError if the vectors cannot be had, are others by their checksum, or know none of the phrases.
+    """
+    if "options" not in identity:
+        raise AvzslError("the class embeddings do not say how they were made; make them again")
+    backend = str(identity["backend"])
+    options = plugins.typed(plugins.BACKEND, backend, identity["options"], "embeddings", "embeddings.")
+    found: Vectors = plugins.load(plugins.BACKEND, backend).vectors(options, list(phrases))
+    if found.sha256 != identity["sha256"]:
+        raise AvzslError(f"{found.source} is not what the class embeddings were made with any more; make these again")
+    vectors = [found.lookup(phrase)[0] for phrase in phrases]
+    known = [vector for vector in vectors if vector is not None]
+    if not known:
+        raise AvzslError(
+            f"{found.source} has no vector for any phrase but the classes'; use `backend: sentences` or `table`"
+        )
+    stacked = np.stack([np.zeros_like(known[0]) if vector is None else vector for vector in vectors])
+    norms = np.linalg.norm(stacked, axis=1, keepdims=True)
+    return (stacked / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
 def _unusable(name: str, phrase: str, unknown: list[str], vector: np.ndarray | None) -> str:

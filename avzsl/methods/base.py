@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol
 
@@ -73,6 +73,17 @@ class TrainingSet(Protocol):
 
     def everything(self) -> Clips:
         """Return all training clips once, for methods solved in closed form."""
+
+    @property
+    def extractor(self) -> Mapping[str, Any]:
+        """Return what made the features: name, weights, label_sets ..."""
+
+    @property
+    def named(self) -> Mapping[str, frozenset[str]] | None:
+        """Return label set -> labels that name a class of the benchmark; None where nobody has compared them."""
+
+    def phrases(self, phrases: Sequence[str]) -> Tensor:
+        """Return the embeddings (n, k_w) of any phrases, made as the classes' were; a row of 0 where there is none."""
 
 
 class Method(nn.Module, Generic[Input]):

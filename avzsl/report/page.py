@@ -25,7 +25,7 @@ from avzsl.report.facts import facts
 from avzsl.report.figures import Figure
 from avzsl.report.funnel import STAGES, category_figure, class_table, funnel, reasons, split_picture, subset_table
 from avzsl.report.gallery import gallery, leaning_table
-from avzsl.report.leaderboard import COLUMNS, how_tested, leaderboard, preset_pairs
+from avzsl.report.leaderboard import COLUMNS, fold_tables, how_tested, leaderboard, preset_pairs
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.row_order import DOC, explanation, row_order_costs
 from avzsl.report.summary import collect
@@ -60,7 +60,9 @@ def build(project: Project, results: Path, out: Path) -> None:
     figures: dict[str, Any] = {}
     benchmarks = []
     book = ClipBook(Path(out))
-    for benchmark in open_benchmarks(project, Path(results)):
+    opened = open_benchmarks(project, Path(results))
+    # Class splits of one benchmark are alike: the first stands for all, the table of results has the others.
+    for benchmark in (b for b in opened if b.split.fold in (None, 1)):
         section = _section(project, benchmark, book, Path(out))
         figures |= {figure.id: figure.spec for group in section["figures"].values() for figure in group}
         benchmarks.append(section)
@@ -73,7 +75,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     )  # fmt: skip
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
-        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
+        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
         row_order=row_order_costs(project, summary, Path(results)), row_order_doc=DOC, row_order_link=explanation(Path(out)),
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
