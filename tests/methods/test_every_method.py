@@ -97,7 +97,6 @@ def test_a_method_runs_under_both_presets(toy, tmp_path, name, preset):
 def test_a_variant_runs(toy, tmp_path, name, preset):
     row = go(toy, tmp_path, name, preset)
     assert 0 <= row["hm"] <= 100
-    assert row["title"] == FILES[name]["title"]
 
 
 @pytest.mark.parametrize(
