@@ -56,11 +56,12 @@ class ClipInfo:
     video_codec: str | None = None
     audio_codec: str | None = None
     audio_samples: int | None = None
+    absent: str | None = field(default=None)  # of the streams, where the other was read alone: its FEATURE_STATUS
     note: str | None = field(default=None)  # something odd about a clip that was read all the same
 
     def columns(self) -> dict[str, Any]:
         values = asdict(self)
-        del values["note"]
+        del values["note"], values["absent"]
         return values
 
 

@@ -126,8 +126,13 @@ def covered(times: list[tuple[float, float]]) -> float:
     return round(total, 6)
 
 
-def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int) -> None:
-    """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips."""
+def extract_clips(
+    clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int, *, either: bool = False
+) -> None:
+    """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips.
+
+    A clip without sound or without picture is lost, unless `either` will do.
+    """
     batch: list[tuple[Clip, Window]] = []
     # The batch whose features are being computed: where its steps go, not its windows, which are large.
     begun: list[tuple[dict[str, list[tuple[Steps, float, float]]], Features]] = []
@@ -162,7 +167,7 @@ def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfi
         collect(left=0)
     dims = {"audio": networks.audio_dim, "visual": networks.visual_dim}
     for clip in clips:
-        if clip.status == "ok":
+        if clip.status == "ok" and not (either and any(steps.times for steps in clip.steps.values())):
             _judge(clip, dims)
 
 
@@ -177,7 +182,8 @@ def _judge(clip: Clip, dims: dict[str, int]) -> None:
     for name, steps in clip.steps.items():
         what = {"audio": "sound", "visual": "picture"}[name]
         if dims[name] and not steps.times:  # an extractor that yields nothing owes a reason
-            clip.end = End("too_short", f"it gave no step of {what}", clip.end.info)
+            absent, note = clip.end.info.absent, clip.end.info.note
+            clip.end = End(absent or "too_short", (absent and note) or f"it gave no step of {what}", clip.end.info)
             return
         disorder = steps.disorder()
         if disorder:

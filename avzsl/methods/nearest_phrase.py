@@ -98,6 +98,23 @@ class NearestPhrase(Method):
             total = total + torch.where(known, kept @ labels, 0.0)
         return total
 
+    def evidence(self, audio: Tensor, visual: Tensor, target: Tensor, count: int) -> dict[str, list[tuple[int, float]]]:
+        """Return what speaks most for a class embedding `target` (k_w,) in one clip, (1, k_a) and (1, k_v).
+
+        For each modality up to `count` labels among the `top` whose vectors point towards it: place and probability, the
+        largest share of the clip's nearness first.
+        """
+        found = {}
+        for name, features in (("audio", audio), ("visual", visual)):
+            if name not in self.used or not features.isfinite().all():
+                continue
+            weight, bias, labels = (getattr(self, f"{name}_{p}") for p in ("weight", "bias", "labels"))
+            kept = strongest(_probabilities(features, weight, bias, exclusive=name == "visual"), self.top)[0]
+            share = kept * (labels @ (target - self.mean))
+            best = share.topk(min(count, len(share))).indices
+            found[name] = [(int(i), float(kept[i])) for i in best if share[i] > 0]
+        return found
+
     def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return cosine distances, with all labels and without those that name a class."""
         targets = classes - self.mean
