@@ -126,7 +126,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
         "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
-        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks(benchmark.audit, dataset), "audit_file": benchmark.audit_path.as_posix(),
+        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
         "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
