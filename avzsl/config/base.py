@@ -63,7 +63,9 @@ def local_paths(section: BaseModel) -> Iterator[tuple[str, Local, Path]]:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         marks = [mark for mark in field.metadata if isinstance(mark, Local)]
-        if isinstance(value, BaseModel):
+        if isinstance(value, dict) and marks:
+            yield from ((f"{name}.{key}", marks[0], expand(path)) for key, path in value.items())
+        elif isinstance(value, BaseModel):
             for key, mark, path in local_paths(value):
                 yield f"{name}.{key}", mark, path
         elif isinstance(value, str) and value and marks:

@@ -51,8 +51,8 @@ def first_line(where: str, error: ValidationError, model: type[BaseModel] | None
         place = _Place(model, tuple(found["loc"]))
     keys = {_Place(model, tuple(e["loc"])).key for e in errors}
     more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
-    key = f"{prefix}{place.key}" if place.key else prefix.rstrip(".") or "(top level)"
-    return f"{where}: {key}: {_sentence(found, place)}{more}"
+    key = f"{prefix}{place.key}" if place.key else prefix.rstrip(".")
+    return f"{where}: {key}: {_sentence(found, place)}{more}" if key else f"{where}: {_sentence(found, place)}{more}"
 
 
 def _is_list_form(error: Any) -> bool:
@@ -137,11 +137,12 @@ def _sentence(error: Any, place: _Place) -> str:
         words, key = _COMPARED[kind]
         bound = context[key]
         return f"{words} {int(bound) if float(bound).is_integer() else bound}{got}"
-    if kind in ("literal_error", "union_tag_invalid"):
-        tags = context.get("expected") or context["expected_tags"]
-        choices = tags.replace("'", "")
-        names = choices.replace(" or ", ", ").split(", ")
-        return f"must be {choices}{got}{_close(str(error['input']), names)}"
+    if kind == "union_tag_invalid":
+        names = context["expected_tags"].replace("'", "").split(", ")
+        return f"kind must be {', '.join(names[:-1])} or {names[-1]}, got {context['tag']!r}{_close(context['tag'], names)}"
+    if kind == "literal_error":
+        choices = context["expected"].replace("'", "")
+        return f"must be {choices}{got}{_close(str(error['input']), choices.replace(' or ', ', ').split(', '))}"
     sentence = _KINDS.get(kind) or error["msg"].replace("Input should be", "must be")
     if kind in ("int_type", "float_type", "bool_type") and isinstance(error["input"], str):
         sentence += ", without quotes"
@@ -167,7 +168,7 @@ def _example(place: _Place) -> str:
 
 
 def _close(given: str, names: list[str]) -> str:
-    close = get_close_matches(given, names, n=1)
+    close = get_close_matches(given, names, n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else ""
 
 

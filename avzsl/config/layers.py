@@ -91,12 +91,17 @@ def find_method(folders: Folders, name: str) -> Found:
             if name in variants:
                 config = parse(other, MethodConfig)
                 return Found(name, other, config, config.variants[name], other, f"variants.{name}.")
-    known = {p.stem for folder in folders for p in (folder / "methods").glob("*.yaml")}
-    known |= {variant for folder in folders for _, variants in _variants(folder) for variant in variants}
+    known = {known for folder in folders for known in method_names(folder)}
     raise ConfigError(
         f"methods: there is no methods/{name}.yaml in {shown(folders[0])}, and no method has a variant of that name; "
         f"{plugins.suggest(name, sorted(known))}"
     )
+
+
+def method_names(folder: Path) -> list[str]:
+    """Return the names of the methods below a folder of the configuration, variants included."""
+    names = {path.stem for path in (folder / "methods").glob("*.yaml")}
+    return sorted(names | {variant for _, variants in _variants(folder) for variant in variants})
 
 
 def resolve(found: Found, layers: list[Layer], preset: str, dataset: str, features: str) -> Method:
@@ -152,7 +157,8 @@ def _found(folders: Folders, name: str, path: Path) -> Found:
     if not _is_variant(path):
         return Found(name, path, parse(path, MethodConfig))
     variant = parse(path, OwnVariantConfig)
-    other = path_of(folders, "methods", variant.variant_of)
+    among_variants = any(variant.variant_of in names for folder in folders for _, names in _variants(folder))
+    other = path if among_variants else path_of(folders, "methods", variant.variant_of)
     if other == path or _is_variant(other):
         raise ConfigError(
             f"{shown(path)}: variant_of: {variant.variant_of!r} is itself a variant; name the method that it varies"

@@ -114,7 +114,7 @@ def load(kind: Kind, name: str) -> ModuleType:
 
 def suggest(name: str, known: list[str]) -> str:
     """Return the end of a sentence about an unknown name: what may be meant, or everything there is."""
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, known, n=1, cutoff=0.7)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Section, Several
+from avzsl.config.base import Local, Section, Several
 
 Role = Literal["train", "val_unseen", "test_unseen", "excluded"]
 Rule = Literal["exact", "word", "alias", "embedding"]
@@ -19,8 +19,10 @@ class OverlapConfig(Section):
         ("exact", "word", "alias"), min_length=1, description="any of these is enough to make a class seen"
     )
     threshold: float = Field(0.8, gt=0, le=1, description="cosine above which `embedding` calls two names the same")
-    vectors: str | None = Field(None, description="word2vec/GloVe text file that the rule `embedding` needs")
-    files: dict[str, str] = Field(
+    vectors: Annotated[str | None, Local("file")] = Field(
+        None, description="word2vec/GloVe text file that the rule `embedding` needs"
+    )
+    files: Annotated[dict[str, str], Local("file")] = Field(
         default_factory=dict,
         description="label set -> local file, one label a line: one of your own, or in place of a download",
     )
@@ -35,7 +37,7 @@ class OverlapConfig(Section):
 class ListsConfig(Section):
     """Published lists: to import, or to take the historic population from."""
 
-    path: str | None = Field(
+    path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="folder or archive (.zip, .tar, .tar.gz) of the lists, or a text file of one clip id a line"
     )
     url: str | None = Field(None, description="archive to download when `path` is not given")

@@ -1,6 +1,6 @@
-"""What every catalogue shares: find the module, check its options, complete and write its tables.
+"""What every catalogue shares: find the module, complete and write its tables.
 
-Nothing heavy is imported before it is needed: Snakemake calls `check_options` in every job.
+Nothing heavy is imported before it is needed: whoever checks a configuration imports the catalogue modules.
 """
 
 from __future__ import annotations
@@ -31,18 +31,7 @@ class Catalog:
     clips: pd.DataFrame
     classes: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-
-
-def check_options(name: str, dataset: DatasetConfig) -> None:
-    """Check the `catalog:` and `splits:` sections of data set `name` without building anything.
-
-    Raises ConfigError, one line with file and key, for an unknown module, option, class list, filter or label set.
-    """
-    from splits.facts import check_split
-
-    _options(name, dataset)
-    for split, config in dataset.splits.items():
-        check_split(f"datasets/{name}.yaml: splits.{split}", config)
+    options: str = ""  # hash of the options that it was built with
 
 
 def build_catalog(name: str, dataset: DatasetConfig, cache: Path) -> Catalog:
@@ -63,7 +52,7 @@ def complete(catalog: Catalog, name: str, dataset: DatasetConfig) -> Catalog:
     """Fill in the columns that follow from the others, sort, and check what must hold (see `build_catalog`)."""
     import pandas as pd
 
-    from avzsl.contracts.hashing import shard_of
+    from avzsl.contracts.hashing import sha256_value, shard_of
     from avzsl.contracts.schemas import CLASSES, CLIPS
 
     clips, classes = catalog.clips.copy(), catalog.classes.copy()
@@ -96,6 +85,7 @@ def complete(catalog: Catalog, name: str, dataset: DatasetConfig) -> Catalog:
         pd.DataFrame(clips[list(CLIPS.columns)]).sort_values("clip_id", ignore_index=True),
         pd.DataFrame(classes[list(CLASSES.columns)]).sort_values("class_name", ignore_index=True),
         list(catalog.notes),
+        sha256_value(_options(name, dataset).model_dump(mode="json")),
     )
 
 
@@ -121,6 +111,8 @@ def write_catalog(catalog: Catalog, folder: Path, shards: int) -> None:
         "sources": int(catalog.clips["source_id"].nunique()),
         "shards": shards,
         "notes": catalog.notes,
+        "options": catalog.options,
+        "class_names": list(catalog.classes["class_name"]),
     }
     write_record(folder / "catalog.json", facts)
 

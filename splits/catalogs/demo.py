@@ -11,6 +11,7 @@ from avzsl.config.dataset import DatasetConfig
 from avzsl.config.demo import WorldConfig
 from avzsl.contracts.errors import CorruptError, DataError
 from avzsl.contracts.records import read_record
+from avzsl.demo.classes import demo_classes
 from splits.catalogs.base import Catalog
 
 
@@ -19,6 +20,11 @@ class Options(Section):
 
     root: str = Field("data/demo/world", description="the folder that the world is rendered into")
     world: WorldConfig = Field(WorldConfig(), description="how many classes and clips, and how large")
+
+
+def class_names(options: Options) -> list[str]:
+    """Return the classes of the world, rendered or not."""
+    return [kind.name for kind in demo_classes(options.world)]
 
 
 def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> Catalog:

@@ -40,6 +40,12 @@ class Options(Section):
         return value
 
 
+def class_names(options: Options) -> list[str]:
+    """Return the classes as the folder shows them, so that a wrong name is found before anything is built."""
+    entries = _entries(expand(options.root))
+    return [e.name for e in entries if _unwanted(e, options.ignore) is None and e.is_dir(follow_symlinks=False)]
+
+
 def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> Catalog:
     """List every file below the class folders; whether it is a video, the media stage finds out.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from avzsl.config.layers import method_names
 from avzsl.config.load import SHIPPED, job_project, load_project
 from avzsl.contracts.errors import ConfigError
 
@@ -28,7 +29,7 @@ def test_several_benchmarks_in_one_string() -> None:
 
 
 def test_every_shipped_file_is_right() -> None:
-    methods = sorted(path.stem for path in (SHIPPED / "methods").glob("*.yaml"))
+    methods = method_names(SHIPPED)
     datasets = sorted(path.stem for path in (SHIPPED / "datasets").glob("*.yaml"))
     for preset in ("corrected", "as_released"):
         project = load_project(values={"benchmarks": datasets, "methods": methods, "preset": preset})

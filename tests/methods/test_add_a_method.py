@@ -63,7 +63,8 @@ def test_the_guides_own_method_runs_from_two_new_files(tmp_path, monkeypatch):
 
 def test_the_guides_variant_is_the_shipped_one():
     variant = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)[1])
-    assert variant == yaml.safe_load((SHIPPED / "methods" / "avca-minus-lrec.yaml").read_text())
+    shipped = yaml.safe_load((SHIPPED / "methods" / "avca.yaml").read_text())["variants"]
+    assert {name: shipped[name] for name in variant["variants"]} == variant["variants"]
 
 
 @pytest.mark.parametrize("name", ["ridge", "concat"])

@@ -12,6 +12,7 @@ import yaml
 
 from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
+from avzsl.config.layers import method_names
 from avzsl.config.load import SHIPPED, Project, load_project
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.schemas import HISTORY
@@ -22,8 +23,8 @@ from avzsl.training import run
 
 FILES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SHIPPED / "methods").glob("*.yaml")}
 # nearest-phrase runs on the features of its taggers alone: tests/methods/test_nearest_phrase.py
-METHODS = sorted(n for n, values in FILES.items() if "variant_of" not in values and n != "nearest-phrase")
-VARIANTS = sorted(set(FILES) - set(METHODS) - {"nearest-phrase"})
+METHODS = sorted(set(FILES) - {"nearest-phrase"})
+VARIANTS = sorted(set(method_names(SHIPPED)) - set(FILES))
 CLOSED = {"ridge", "prototype", "eszsl", "sae", "conse", "gcca", "pretrained"}
 TINY = {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}
 
@@ -36,7 +37,7 @@ def project(
     (folder / "datasets" / "toy.yaml").write_text(yaml.safe_dump(data))
     values = {
         "benchmarks": {"toy": {"dataset": "toy"}},
-        "methods": methods or sorted(FILES),
+        "methods": methods or method_names(SHIPPED),
         "seeds": [0],
         "preset": preset,
     }

@@ -21,7 +21,7 @@ try:
 except AvzslError as error:
     sys.exit(f"avzsl: {error}")
 
-from splits.catalogs import check_options
+from avzsl.cli.check import check_project
 
 
 def checked_project():
@@ -46,8 +46,9 @@ def checked_project():
     config.update(given, configfile=str(source))
     try:
         project = load_project(source, given)
-        for name in {benchmark.dataset for benchmark in project.benchmarks.values()}:
-            check_options(name, project.dataset(name))
+        # Jobs read the project again, but what it needs is looked for once.
+        if workflow.is_main_process:
+            check_project(project)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
     return project
