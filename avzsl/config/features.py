@@ -42,6 +42,9 @@ class FeaturesConfig(Section):
         False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
     )
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
+    max_lost_share: float = Field(
+        0.2, ge=0, le=1, description="a clip that loses a larger share of its frames or its sound to damage is corrupt"
+    )
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
 
     @model_validator(mode="after")
