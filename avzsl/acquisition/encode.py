@@ -118,7 +118,8 @@ def _planes(image: VideoFrame) -> list[np.ndarray]:
 def aac_format(rate: int, layout: str | None) -> tuple[int, str]:
     """Return rate and layout in which sound is encoded: its own where AAC takes them, 48 kHz and mono otherwise."""
     rate = rate if rate in _AAC_RATES else 48000
-    if layout is not None:
+    # PyAV 18.1 reads beyond the planes of a frame of eight.
+    if layout is not None and av.AudioLayout(layout).nb_channels < 8:
         trial = av.CodecContext.create("aac", "w")
         trial.sample_rate, trial.layout, trial.format = rate, layout, "fltp"
         trial.time_base = Fraction(1, rate)

@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from avzsl.media.clock import Joins, Track, joins_of, may_jump
+from avzsl.media.clock import Joins, Jump, Track, joins_of, may_jump
 from avzsl.media.errors import MediaError, said
 from avzsl.media.findings import joined, missing
 from avzsl.media.opening import open_container
@@ -25,6 +25,10 @@ from avzsl.media.streams import choose_streams, container_length
 # A stream whose packets end this long before the length that its container states has lost its end.
 _TAIL_S = 1.0
 _TAIL_SHARE = 0.1
+# Frames vary in rate when more than this share of them follows sooner or later than rounding explains.
+_ODD_SHARE, _ROUNDED_S = 0.02, 2e-3
+# Formats that hold their packets up to their end, and whose demuxers stop where a second file was joined to a first.
+_STOPPING = frozenset({"flv", "matroska,webm"})
 
 
 def probe(path: str) -> dict[str, Any]:
@@ -81,18 +85,31 @@ def _look(container: InputContainer) -> dict[str, Any]:
     for kind, track in zip(("video", "audio"), tracks.values(), strict=True):
         if not track.decoded:
             return facts | {"status": "corrupt", "error": f"no {kind} frame can be decoded{broken}"}
-        if joins.several:
+        # Recordings that were joined state the length of one, and a single picture lasts as long as the container says.
+        if joins.several or (kind == "video" and track.packets == 1):
             continue
         if message := _cut_short(f"the {kind} ends", track.length(joins, hidden=True), track.stated):
             return facts | {"status": "corrupt", "error": message + broken}
     video, audio = tracks.values()
+    reached = max(video.reached, audio.reached)
+    backs = [jump for track in (video, audio) for jump in track.backs] if not joins.several else []
+    if backs:
+        message = (
+            f"its clock goes back from {backs[0].before:.2f} to {backs[0].after:.2f} s: several recordings were joined"
+        )
+        return facts | {"status": "corrupt", "error": message + broken}
+    if container.format.name in _STOPPING and reached < (1 - _TAIL_SHARE) * container.size:
+        message = (
+            f"reading ends after {reached} of {container.size} bytes: it is damaged, or several recordings were joined"
+        )
+        return facts | {"status": "corrupt", "error": message + broken}
     lengths = [track.length(joins) for track in tracks.values()]
     if video.packets == 1 and container.duration:  # a single picture is on show as long as the container says
         lengths[0] = max(lengths[0], container.duration / av.time_base)
     if message := _cut_short("picture and sound end", max(lengths), stated_whole):
         return facts | {"status": "corrupt", "error": message + broken}
-    step, variable = video.rate()
-    notes = missing(audio.gaps(1.0), video.gaps(max(1.0, 3 * step), step))
+    step, variable = video.rate(joins)
+    notes = missing(audio.gaps(joins, 1.0), video.gaps(joins, max(1.0, 3 * step), step))
     if joins.several:
         notes.append(f"{len(joins.shifts)} recordings joined, which follow each other")
     return facts | {"duration_s": min(lengths), "variable_fps": variable, "note": joined(notes)}
@@ -113,12 +130,15 @@ class _Track:
         self.clock = Track(float(stream.time_base or 0))
         self.decoded = False
         self.packets = 0
+        self.reached = 0  # bytes of the file
         # Of each stretch between jumps of the clock: number of its first packet, times in ticks of what is shown.
         self._parts: list[_Part] = [_Part(0)]
         self._tries = 0
 
     def take(self, packet: av.Packet) -> None:
         corrupt = packet.is_corrupt
+        if packet.size and packet.pos is not None:
+            self.reached = packet.pos + packet.size
         if packet.size and not corrupt:
             jumps = len(self.clock.jumps)
             self.clock.take(packet)
@@ -153,31 +173,49 @@ class _Track:
         rate = getattr(self.stream, "average_rate", None)
         return float(self.packets / rate) if rate else 0.0
 
-    def rate(self) -> tuple[float, bool]:
+    def rate(self, joins: Joins) -> tuple[float, bool]:
         """Return the usual seconds from one packet to the next, and whether they vary by more than rounding."""
-        steps = np.concatenate([np.diff(np.sort(part.times)) for part in self._parts])
+        steps = np.concatenate([np.diff(np.sort(times)) for times, _ in self._stretches(joins)])
         steps = steps[steps > 0] * float(self.stream.time_base or 0)
         if not steps.size:
             return 0.0, False
-        return float(np.median(steps)), bool(steps.max() > 1.5 * steps.min() + 2e-3)
+        usual = float(np.median(steps))
+        odd = np.mean((steps > 1.5 * usual + _ROUNDED_S) | (steps < usual / 1.5 - _ROUNDED_S))
+        return usual, bool(odd > _ODD_SHARE or steps.max() > usual + 1.0)
 
-    def gaps(self, longest: float, step: float = 0.0) -> float:
+    def gaps(self, joins: Joins, longest: float, step: float = 0.0) -> float:
         """Return the seconds in gaps of more than `longest` between one packet's end, or its beginning plus `step`, and the next."""
         base = float(self.stream.time_base or 0)
         total = 0.0
-        for part in self._parts:
-            order = np.argsort(part.times, kind="stable")
-            times = np.asarray(part.times, np.float64)[order] * base
-            ends = times + (step or np.asarray(part.lengths, np.float64)[order] * base)
+        for ticks, lengths in self._stretches(joins):
+            order = np.argsort(ticks, kind="stable")
+            times = ticks[order] * base
+            ends = times + (step or lengths[order] * base)
             holes = times[1:] - ends[:-1]
             total += float(holes[holes > longest].sum())
         return total
 
+    def _stretches(self, joins: Joins) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return times and lengths in ticks of each recording; a jump that is no join is a gap inside one."""
+        parts = [(np.asarray(part.times, np.int64), np.asarray(part.lengths, np.int64)) for part in self._parts]
+        if joins.several:
+            return parts
+        return [(np.concatenate([times for times, _ in parts]), np.concatenate([lengths for _, lengths in parts]))]
+
+    @property
+    def backs(self) -> list[Jump]:
+        """Where the clock goes back and a good share of the packets comes after: more than a damaged time stamp."""
+        return [jump for jump in self.clock.jumps if jump.back and jump.packet < (1 - _TAIL_SHARE) * self.packets]
+
     @property
     def stated(self) -> float | None:
-        if not self.stream.duration or not self.stream.time_base:
-            return None
-        return float(self.stream.duration * self.stream.time_base)
+        base = self.stream.time_base
+        stated = float(self.stream.duration * base) if self.stream.duration and base else 0.0
+        rate = getattr(self.stream, "average_rate", None)
+        # FFmpeg shortens the length of an AVI to what is there, but not the number of frames that its header states.
+        if rate and self.stream.frames and self.stream.container.format.name == "avi":
+            stated = max(stated, float(self.stream.frames / rate))
+        return stated or None
 
 
 class _Part:

@@ -27,7 +27,9 @@ _USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.
 
 
 def usual_layout(layout: AudioLayout) -> str | None:
-    """Return the name of a layout, a usual one where it only counts its channels; None where there is no usual one."""
+    """Return the name of a layout, a usual one where it only counts its channels; None for more than eight channels."""
+    if layout.nb_channels > 8:
+        return None
     return layout.name if layout.name and "channels" not in layout.name else _USUAL.get(layout.nb_channels)
 
 
@@ -88,14 +90,11 @@ class Converter:
 
 
 def _averaged(frame: AudioFrame) -> AudioFrame:
-    """Return the mean of channels that FFmpeg has no places for, and therefore no rule to mix."""
-    values = frame.to_ndarray()
-    channels = frame.layout.nb_channels
-    values = values if frame.format.is_planar else values.reshape(-1, channels).T
-    scaled = values.astype(np.float32)
-    if values.dtype.kind in "iu":
-        scaled = (scaled - (128 if values.dtype == np.uint8 else 0)) / np.float32(2.0 ** (8 * values.itemsize - 1))
-    mono = av.AudioFrame.from_ndarray(scaled.mean(axis=0, keepdims=True), format="fltp", layout="mono")
+    """Return the mean of more than eight channels: FFmpeg has no rule to mix them, and PyAV no way to read their planes."""
+    frame.pts = None
+    packed = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate).resample(frame)
+    values = np.concatenate([piece.to_ndarray().reshape(-1, frame.layout.nb_channels) for piece in packed])
+    mono = av.AudioFrame.from_ndarray(np.ascontiguousarray(values.mean(axis=1)[None]), format="fltp", layout="mono")
     mono.sample_rate = frame.sample_rate
     return mono
 
