@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from avzsl.config.features import FeaturesConfig
-from extractors.base import ClipInfo, Window
+from extractors.base import ClipInfo, Window, options_of
 from extractors.selavi import load, read
 from extractors.selavi.networks import SelaviNetworks
 from extractors.selavi.plan import plan_released, released_frame_index
@@ -140,9 +140,10 @@ def main() -> None:
             for name, execution in executions.items()
         }
         networks = {
-            name: load(settings[name], arguments.device, arguments.threads, Path(folder)) for name in executions
+            name: load(options_of(settings[name]), arguments.device, arguments.threads, Path(folder))
+            for name in executions
         }
-        reference = load(settings["exact"], "cpu", arguments.threads, Path(folder))
+        reference = load(options_of(settings["exact"]), "cpu", arguments.threads, Path(folder))
         clock = cpu_seconds if arguments.cpu_time else time.perf_counter
         times, errors, windows = measure(
             paths, settings, networks, reference, arguments.rounds, arguments.threads, clock
@@ -165,7 +166,7 @@ def measure(
     share = max(len(paths) // rounds, 1)
     windows: list[Window] = []
     for part in (paths[k : k + share] for k in range(0, len(paths), share)):
-        windows = [w for path in part for w in read(path, settings["exact"], ClipInfo())]
+        windows = [w for path in part for w in read(path, options_of(settings["exact"]), ClipInfo())]
 
         def timed(name: str, work: Callable[[], object], count: int = len(windows)) -> object:
             started = clock()

@@ -2,13 +2,12 @@
 
 A window that has sound gives a step of sound, one that has a picture a step of picture; a pair gives both at once.
 
-An extractor is one module with two functions, `read` and `load` (see `Extractor`). `read` runs in decoding processes that
-never import torch; `load` runs once in the process that owns the device.
+An extractor is one module with two functions, `read` and `load` (see `Extractor`), and the model of its options, `Options`.
+`read` runs in decoding processes that never import torch; `load` runs once in the process that owns the device.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from avzsl.config.features import FeaturesConfig
+from avzsl.config import plugins
+from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.media.errors import MediaError
 from avzsl.media.findings import Findings
@@ -59,6 +59,7 @@ class ClipInfo:
     audio_samples: int | None = None
     lost_frames: int | None = None
     lost_sound_s: float | None = None
+    absent: str | None = field(default=None)  # of the streams, where the other was read alone: its FEATURE_STATUS
     note: str | None = field(default=None)  # something odd about a clip that was read all the same
     lost_share: float = 0.0  # of its frames or its sound, whichever is larger
     damage: str | None = None  # a sentence about what was lost
@@ -71,7 +72,7 @@ class ClipInfo:
 
     def columns(self) -> dict[str, Any]:
         values = asdict(self)
-        for name in ("note", "lost_share", "damage"):  # for the reason
+        for name in ("note", "absent", "lost_share", "damage"):  # for the reason
             del values[name]
         return values
 
@@ -103,33 +104,35 @@ class Networks(Protocol):
 
 
 class Extractor(Protocol):
-    """The two functions of an extractor module."""
+    """The two functions of an extractor module; `options` are of its own model `Options`."""
 
-    def read(self, path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+    def read(self, path: Path, options: Any, info: ClipInfo) -> Iterator[Window]:
         """Yield the windows of one file and fill `info` on the way.
 
         The windows of each modality come in order of their start. Raises ClipError where there is nothing to yield.
         """
         ...
 
-    def load(self, features: FeaturesConfig, device: str, threads: int, cache: Path) -> Networks:
+    def load(self, options: Any, device: str, threads: int, cache: Path) -> Networks:
         """Load the networks onto `device` ("auto", "cpu" or "cuda"); `cache` is where downloads are kept."""
         ...
 
 
 def find_extractor(name: str) -> Extractor:
-    """Return the module of an extractor: `selavi` is extractors.selavi, a dotted name is any importable module.
+    """Return the module of an extractor (`avzsl.config.plugins`).
 
     Raises ConfigError if there is no such module or it lacks `read` or `load`.
     """
-    module_name = name if "." in name else f"extractors.{name}"
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module is there, something that it needs is not
-        raise ConfigError(f"features: extractor: there is no extractor {name!r} (no module {module_name})") from error
+    module = plugins.load(plugins.EXTRACTOR, name)
     missing = [function for function in ("read", "load") if not callable(getattr(module, function, None))]
     if missing:
-        raise ConfigError(f"features: extractor: module {module_name} has no function {' or '.join(missing)}")
+        raise ConfigError(f"extractor: module {module.__name__} has no function {' or '.join(missing)}")
     return cast(Extractor, module)
+
+
+def options_of(features: FeaturesConfig) -> ExtractorOptions:
+    """Return the options of a feature set's extractor; raises ConfigError for a wrong one."""
+    options = plugins.typed(plugins.EXTRACTOR, features.extractor, features.options, "features")
+    if not isinstance(options, ExtractorOptions):
+        raise ConfigError(f"extractor: the Options of {features.extractor} do not derive from ExtractorOptions")
+    return options

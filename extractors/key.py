@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-from pathlib import Path
 
 import pandas as pd
 
 import avzsl
-from avzsl.config.features import FeaturesConfig
+from avzsl.config.base import local_paths
+from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.hashing import sha256_file, sha256_value
+from extractors.base import options_of
 
-# Settings that change how long it takes and nothing else.
-_NO_CONTENT = {"title"}
-
-
-# What decodes and computes.
-LIBRARIES = ("av", "numpy", "torch", "torchvision")
+# What decodes and computes for every extractor.
+LIBRARIES = ("av", "numpy", "torch")
 
 
 def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str:
@@ -25,15 +22,16 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
     `media` is a MEDIA table: its clips count by id, status and the checksum of their bytes. `device` ("cpu" or
     "cuda") counts, since the two round differently, and so do the versions of avzsl and of what decodes and computes.
     """
-    weights = features.weights.path
-    path = Path(weights).expanduser() if weights else None
+    options = options_of(features)
+    files = {key: sha256_file(path) for key, _, path in local_paths(options) if path.is_file()}
     return sha256_value(
         [
             "features",
             avzsl.__version__,
-            {name: version_of(name) for name in (*LIBRARIES, features.backend)},
-            features.model_dump(mode="json", exclude=_NO_CONTENT),
-            sha256_file(path) if path is not None and path.is_file() else weights,
+            {name: version_of(name) for name in libraries(options)},
+            features.model_dump(mode="json", include={"extractor", "dtype", "time_limit_s"}),
+            options.model_dump(mode="json"),
+            files,
             device,
             media[["clip_id", "shard", "status", "sha256"]]
             .astype(object)
@@ -42,6 +40,11 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
             .tolist(),
         ]
     )
+
+
+def libraries(options: ExtractorOptions) -> tuple[str, ...]:
+    """Return the packages whose versions change an extractor's features."""
+    return tuple(dict.fromkeys((*LIBRARIES, *options.libraries)))
 
 
 def version_of(package: str) -> str | None:

@@ -108,6 +108,12 @@ def pack_steps(shards: Sequence[Path], pack: Path, out: Path) -> None:
     write_in_pieces(out, layout, pieces, {key: header[key] for key in ("clip_ids", "extractor", "sha256")})
 
 
+def shards_of(folder: Path) -> list[Path]:
+    """Return the arrays that the pack in the folder of a feature set was made of, in its order."""
+    imported = folder / "imported.safetensors"
+    return [imported] if imported.is_file() else sorted((folder / "shards").glob("*.safetensors"))
+
+
 def _values(shards: Sequence[Path], name: str) -> Iterator[np.ndarray]:
     """Yield the values of one modality of all shards, a piece at a time; each map is dropped before the next is made."""
     for path in shards:

@@ -15,12 +15,13 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from avzsl.contracts.arrays import read_arrays, write_arrays
+from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.atomic import replacing
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.schemas import FEATURES
-from avzsl.contracts.tables import read_table, write_table
+from avzsl.contracts.tables import read_table
+from extractors.base import ClipError
+from extractors.imported import Given, write_imported
 
 FOLDER = Path("features") / "main_features"
 MODALITIES = {"audio": "audio", "visual": "video"}  # ours -> theirs
@@ -38,12 +39,12 @@ SPLITS = {
 def import_features(
     folder: Path, arrays: Path, manifest: Path, listed: Iterable[str] = (), extractor: str = "selavi"
 ) -> pd.DataFrame:
-    """Write the released features under `folder` as a pack; return a table of clip_id, class_name and split.
+    """Write the released features under `folder` as a shard; return a table of clip_id, class_name and split.
 
     `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
-    table for every split that lists it. The per-second features were never published: no step is counted. `listed` are the
-    clips of the catalogue: those without features keep a row in the manifest that says so. `extractor` is what made the
-    features: only those of SeLaVi are the published ones.
+    table for every split that lists it. The per-second features were never published: an average is a clip's one step, without
+    a time. `listed` are the clips of the catalogue: those without features keep a row in the manifest that says so.
+    `extractor` is what made the features: only those of SeLaVi are the published ones.
 
     Raises DataError for a missing modality, audio and video that disagree, a clip of two classes, or two different
     vectors for one clip.
@@ -62,35 +63,18 @@ def import_features(
             rows.append({"clip_id": clip_id, "class_name": class_name, "split": split})
     if not found:
         raise DataError(root, "holds no <split>/<class>.h5 under audio and video")
-    values = {name: np.stack([pair[k] for pair in found.values()]) for k, name in enumerate(("audio", "visual"))}
     identity = {
         "name": extractor, "windows": "as_released" if extractor == "selavi" else None, "random_weights": False,
         "weights": "published features" if extractor == "selavi" else f"{extractor} features", "execution": "imported",
     }  # fmt: skip
-    digest = sha256_value([[name, pair[0].tolist(), pair[1].tolist()] for name, pair in found.items()])
-    header = {"clip_ids": list(found), "extractor": identity, "sha256": {"imported": digest}}
-    write_arrays(arrays, values, header)
-    reason = "an average, imported; its windows were not published"
-    table = pd.DataFrame(
-        [
-            {"clip_id": c, "shard": 0, "status": "ok", "reason": reason, "row": k, "audio_steps": 0, "visual_steps": 0}
-            for k, c in enumerate(found)
-        ]
-        + [
-            {
-                "clip_id": c,
-                "shard": 0,
-                "status": "no_media",
-                "reason": f"not among the features of {root}",
-                "row": -1,
-                "audio_steps": 0,
-                "visual_steps": 0,
-            }
-            for c in listed
-            if c not in found
-        ]
-    )
-    write_table(manifest, table, FEATURES)
+
+    def read(clip_id: str, modality: str) -> Given:
+        if clip_id not in found:
+            raise ClipError("no_media", f"not among the features of {root}")
+        return Given(found[clip_id][list(MODALITIES).index(modality)], np.zeros((1, 2)))
+
+    wanted = [*found, *(clip_id for clip_id in listed if clip_id not in found)]
+    write_imported(root, wanted, read, arrays, manifest, identity=identity)
     return pd.DataFrame(rows)
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from avzsl.media.clock import find_joins
 from avzsl.media.display import Reformat, orientation, upright
@@ -36,34 +38,58 @@ class Second:
     """One second of a clip, or its last part: from `start` to `end` in seconds.
 
     `samples` int16 at the rate asked for, fewer than a second's at the end of the sound; `frames` (count, ...) converted.
+    One is None in a clip that lacks it.
     """
 
     start: float
     end: float
-    samples: np.ndarray
-    frames: np.ndarray
+    samples: np.ndarray | None
+    frames: np.ndarray | None
 
 
-def read_uniform_seconds(path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert) -> Iterator[Second]:
+def read_uniform_seconds(
+    path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert, *, either: bool = False
+) -> Iterator[Second]:
     """Yield the seconds of a clip with `frames` frames each; at most a second of either stream is held in memory.
 
-    Raises ClipError where there is no window.
+    With `either`, a clip that has no sound or no picture, or none that can be decoded, gives seconds of the other alone;
+    `info.absent` and `info.note` say what is not there. Raises ClipError where there is no window.
     """
     with open_container(path) as pictures, open_container(path) as sounds:
-        video_stream, audio_stream = pick_video(pictures, info), pick_audio(sounds, info)
         info.frames = info.audio_samples = 0
         joins, findings = find_joins(pictures, path), Findings()
-        video = _Picture(shown_pictures(pictures, video_stream, findings, joins=joins), frames, convert)
-        audio = _Sound(decode_audio_on_time(sounds, audio_stream, rate, joins=joins, findings=findings), info, rate)
-        first_picture, first_sound = video.begin(), audio.begin()
-        zero = max(first_picture, first_sound)
+        streams: list[VideoStream | AudioStream] = []
+        begins: list[float] = []
+        faults: list[ClipError] = []
+        video = audio = None
+        try:
+            video_stream = pick_video(pictures, info)
+            video = _Picture(shown_pictures(pictures, video_stream, findings, joins=joins), frames, convert)
+            begins.append(video.begin())
+            streams.append(video_stream)
+        except ClipError as error:
+            _without(error, faults, either)
+            video = None
+        try:
+            audio_stream = pick_audio(sounds, info)
+            audio = _Sound(decode_audio_on_time(sounds, audio_stream, rate, joins=joins, findings=findings), info, rate)
+            begins.append(audio.begin())
+            streams.append(audio_stream)
+        except ClipError as error:
+            _without(error, faults, either)
+            audio = None
+        if not streams:
+            raise faults[0]
+        if faults:
+            info.absent = faults[0].status
+        zero = max(begins)
         length = 0.0
         for second in range(10**9):
-            samples = audio.take(zero + second)
-            shown, seconds = video.take(zero + second)
-            part = min(1.0, samples.size / rate, seconds)
+            samples = None if audio is None else audio.take(zero + second)
+            shown, seconds = (None, 1.0) if video is None else video.take(zero + second)
+            part = min(1.0, 1.0 if samples is None else samples.size / rate, seconds)
             length = second + max(part, 0.0)
-            if part < SHORTEST_S or shown is None:
+            if part < SHORTEST_S or (video is not None and shown is None):
                 break
             info.found(findings)
             yield Second(float(second), length, samples, shown)
@@ -71,17 +97,23 @@ def read_uniform_seconds(path: Path, info: ClipInfo, rate: int, frames: int, con
                 break
         info.duration_s = round(length, 6)
         info.found(findings)
-        notes = findings.notes()
+        notes = [fault.reason for fault in faults] + findings.notes()
         if joins.several:
             notes.append(f"{len(joins.shifts)} recordings joined, which follow each other")
-        stated = stated_length(video_stream, audio_stream) or container_length(pictures)
+        stated = stated_length(*streams) or container_length(pictures)
         if stated is not None and length < stated - 1.0 and not joins.several:
             notes.insert(0, f"only {length:.1f} of the stated {stated:.1f} s could be read")
         info.note = joined(notes)
         if length < SHORTEST_S:
-            raise ClipError(
-                "too_short", f"sound and picture together last {length:.2f} s; a window needs half a second"
-            )
+            what = "sound and picture together last" if len(streams) > 1 else "it lasts"
+            raise ClipError("too_short", f"{what} {length:.2f} s; a window needs half a second")
+
+
+def _without(error: ClipError, faults: list[ClipError], either: bool) -> None:
+    """Note what a clip lacks; raises the error where both are needed, or the fault is another."""
+    if not either or error.status not in ("no_audio_stream", "no_video_stream", "corrupt"):
+        raise error
+    faults.append(error)
 
 
 class _Sound:

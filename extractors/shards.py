@@ -15,8 +15,8 @@ from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.streams import MODALITIES, Stream, as_type, write_streams
 from avzsl.contracts.tables import write_table
 from avzsl.runtime.progress import progress
-from extractors.base import Features, Networks, Window, find_extractor
-from extractors.key import LIBRARIES, version_of
+from extractors.base import Features, Networks, Window, find_extractor, options_of
+from extractors.key import libraries, version_of
 from extractors.pool import DecodePool, End
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def extract_shard(
     Raises ConfigError or DataError for a configuration or weights that cannot be used.
     """
     extractor = find_extractor(features.extractor)
-    networks = extractor.load(features, device, threads, cache)
+    options = options_of(features)
+    networks = extractor.load(options, device, threads, cache)
     clips = [Clip({str(k): v for k, v in row.items()}) for row in media.to_dict("records")]
     readable = [clip for clip in clips if clip.row["status"] == "ok"]
     if readable:
@@ -55,7 +56,7 @@ def extract_shard(
         "extractor": networks.identity,
         "dtype": features.dtype,
         "measured": networks.measured,
-        "versions": _versions(networks),
+        "versions": {name: version_of(name) or "?" for name in libraries(options)},
     }
     streams = {
         "audio": _stream(there, "audio", networks.audio_dim, features.dtype),
@@ -125,8 +126,13 @@ def covered(times: list[tuple[float, float]]) -> float:
     return round(total, 6)
 
 
-def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int) -> None:
-    """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips."""
+def extract_clips(
+    clips: list[Clip], networks: Networks, features: FeaturesConfig, threads: int, *, either: bool = False
+) -> None:
+    """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips.
+
+    A clip without sound or without picture is lost, unless `either` will do.
+    """
     batch: list[tuple[Clip, Window]] = []
     # The batch whose features are being computed: where its steps go, not its windows, which are large.
     begun: list[tuple[dict[str, list[tuple[Steps, float, float]]], Features]] = []
@@ -161,7 +167,7 @@ def extract_clips(clips: list[Clip], networks: Networks, features: FeaturesConfi
         collect(left=0)
     dims = {"audio": networks.audio_dim, "visual": networks.visual_dim}
     for clip in clips:
-        if clip.status == "ok":
+        if clip.status == "ok" and not (either and any(steps.times for steps in clip.steps.values())):
             _judge(clip, dims)
 
 
@@ -176,7 +182,8 @@ def _judge(clip: Clip, dims: dict[str, int]) -> None:
     for name, steps in clip.steps.items():
         what = {"audio": "sound", "visual": "picture"}[name]
         if dims[name] and not steps.times:  # an extractor that yields nothing owes a reason
-            clip.end = End("too_short", f"it gave no step of {what}", clip.end.info)
+            absent, note = clip.end.info.absent, clip.end.info.note
+            clip.end = End(absent or "too_short", (absent and note) or f"it gave no step of {what}", clip.end.info)
             return
         disorder = steps.disorder()
         if disorder:
@@ -191,9 +198,3 @@ def _stream(clips: list[Clip], name: str, dim: int, dtype: str) -> Stream:
     times = [time for clip in clips for time in clip.steps[name].times]
     offsets = np.cumsum([0] + [len(clip.steps[name].times) for clip in clips], dtype=np.int64)
     return Stream(as_type(values, dtype), offsets, np.array(times, np.float64).reshape(-1, 2))
-
-
-def _versions(networks: Networks) -> dict[str, str]:
-    """Return the versions of what decodes and computes."""
-    backend = networks.identity.get("backend")
-    return {name: version_of(name) or "?" for name in ((*LIBRARIES, backend) if backend else LIBRARIES)}

@@ -26,9 +26,10 @@ _PLAIN = {
 
 
 def read_feature_pickle(path: Path) -> dict[str, Any]:
-    """Return `video` and `audio` float32 (clips, dim), `labels` int64 (clips) and `filenames` of a published pickle.
+    """Return `video` and `audio`, `labels` int64 (clips) and `filenames` of a published pickle.
 
-    Both layouts are read: the list [video, labels, audio, filenames] that the released extraction writes, and the dict
+    `video` and `audio` are (clips, dim) for averages, and lists of (steps, dim) or (dim,) where every step was kept, as
+    the released extraction of TCaF does. Both layouts are read: the list [video, labels, audio, filenames] that the released extraction writes, and the dict
     that the released splitting scripts read. Tensors of a GPU come out as arrays. Raises DataError for anything else,
     above all for a pickle that would call a function.
     """
@@ -44,7 +45,11 @@ def read_feature_pickle(path: Path) -> dict[str, Any]:
         content = dict(zip(("video", "labels", "audio", "filenames"), content, strict=True))
     if not isinstance(content, dict) or {"video", "labels", "audio", "filenames"} - set(content):
         raise DataError(path, "holds neither the list nor the dict of the published features")
-    out: dict[str, Any] = {name: _array(content[name]) for name in ("video", "audio", "labels")}
+    try:
+        out: dict[str, Any] = {name: _per_clip(content[name]) for name in ("video", "audio")}
+        out["labels"] = _array(content["labels"])
+    except (ValueError, TypeError) as error:
+        raise DataError(path, f"holds features that are no arrays ({error})") from error
     out["filenames"] = [str(name) for name in content["filenames"]]
     clips = len(out["filenames"])
     for name in ("video", "audio", "labels"):
@@ -71,5 +76,12 @@ def _storage(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
+def _per_clip(value: Any) -> Any:
+    """Return an array of averages as it is, and what is a list as a list of arrays, one a clip."""
+    return [_array(clip) for clip in value] if isinstance(value, list | tuple) else _array(value)
+
+
 def _array(value: Any) -> np.ndarray:
+    if isinstance(value, list | tuple):  # of single steps or labels
+        return np.stack([_array(item) for item in value]) if value else np.zeros((0, 0), np.float32)
     return np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)

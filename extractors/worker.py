@@ -15,20 +15,20 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.streams import MODALITIES
 from avzsl.media.child import confine
 from avzsl.media.messages import receive_from, send
-from extractors.base import ClipError, ClipInfo, Window, find_extractor
+from extractors.base import ClipError, ClipInfo, Window, find_extractor, options_of
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Take the extractor and its configuration from the first message, then answer paths until the parent goes away."""
     setup, _ = receive_from(requests)
     features = FeaturesConfig.model_validate(setup["features"])
-    extractor = find_extractor(features.extractor)
+    extractor, options = find_extractor(features.extractor), options_of(features)
     send(answers, {"kind": "ready"})
     while True:
         request, _ = receive_from(requests)
         info = ClipInfo()
         try:
-            for window in extractor.read(Path(request["path"]), features, info):
+            for window in extractor.read(Path(request["path"]), options, info):
                 send_window(answers, window)
             if info.lost_share > features.max_lost_share:
                 raise ClipError("corrupt", f"{info.damage}; max_lost_share allows {features.max_lost_share:g}")

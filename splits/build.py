@@ -18,7 +18,7 @@ from splits.labels import load_labels
 from splits.overlap import COLUMNS as OVERLAP
 from splits.overlap import find_overlap
 from splits.population import cjme, input_order, left_out
-from splits.roles import Roles, check_roles, draw_roles
+from splits.roles import Roles, check_roles, draw_roles, redrawn
 
 COLUMNS = ["clip_id", "class_name", "source_id", "start_s", "end_s", "official_subset"]
 
@@ -76,7 +76,8 @@ def _roles(
 ) -> tuple[Roles, list[str]]:
     if facts is None:
         return draw_roles(classes, split, class_overlap(classes, split, cache))
-    return listed_roles(facts, split, sorted(classes["class_name"])), []
+    roles = listed_roles(facts, split, sorted(classes["class_name"]))
+    return (redrawn(roles, split) if split.fold else roles), []
 
 
 def _is_cjme(facts: Facts | None, split: SplitConfig) -> bool:

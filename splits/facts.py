@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
-from avzsl.config.base import Section
-from avzsl.config.load import first_line
+from avzsl.config.base import Section, Several
+from avzsl.config.errors import first_line
+from avzsl.config.read import parse_yaml, read_yaml
 from avzsl.config.splits import Role, SplitConfig
 from avzsl.contracts.errors import ConfigError
 
@@ -27,7 +27,7 @@ EXCLUDED = "excluded"  # as in avzsl.contracts.schemas, which would cost every j
 class Filter(Section):
     """Clips that were not in the published population; a clip that any of the conditions names is left out."""
 
-    clips: tuple[str, ...] = Field((), description="these clips")
+    clips: Several[str] = Field((), description="these clips")
     first: dict[str, int] = Field(
         default_factory=dict,
         description="class -> number of its first clips by name that were there; the rest were lost",
@@ -36,7 +36,7 @@ class Filter(Section):
         None, description="clips that do not last longer, unless the split's `lists` hold them: those were measured"
     )
     official_subset: str | None = Field(None, description="clips of another official subset")
-    roles: tuple[Role, ...] = Field((), description="classes that `official_subset` is asked of; none: all")
+    roles: Several[Role] = Field((), description="classes that `official_subset` is asked of; none: all")
     listed: Literal[False, True, "optional"] = Field(False, description="clips that the split's `lists` do not hold")
     sizes: dict[str, int] = Field(
         default_factory=dict, description="without `lists`: class -> number of clips to draw instead"
@@ -63,9 +63,9 @@ class Facts(Section):
 
     title: str = ""
     recipe: Literal["avca", "cjme"] = "avca"
-    roles: dict[Role, tuple[str, ...]]
+    roles: dict[Role, Several[str]]
     drawn: Drawn | None = None
-    dropped: dict[str, tuple[str, ...]] = Field(
+    dropped: dict[str, Several[str]] = Field(
         default_factory=dict, description="variant -> classes of `roles` that it leaves out"
     )
     filters: dict[str, Filter] = Field(default_factory=dict)
@@ -80,7 +80,7 @@ def load_facts(name: str) -> Facts:
     path = Path(name).expanduser()
     if not path.is_file():
         raise ConfigError(f"classes: {name!r} is neither a known benchmark ({', '.join(_known())}) nor a YAML file")
-    return _parse(path.read_text(encoding="utf-8"), str(path))
+    return _facts(read_yaml(path), str(path))
 
 
 def _known() -> list[str]:
@@ -91,16 +91,14 @@ def _known() -> list[str]:
 @cache
 def _shipped(name: str) -> Facts:
     file = resources.files("splits.data") / "benchmarks" / f"{name}.yaml"
-    return _parse(file.read_text(encoding="utf-8"), f"{name}.yaml")
+    return _facts(parse_yaml(file.read_text(encoding="utf-8"), f"{name}.yaml"), f"{name}.yaml")
 
 
-def _parse(text: str, where: str) -> Facts:
+def _facts(values: Any, where: str) -> Facts:
     try:
-        return Facts.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: is not valid YAML: {error}".replace("\n", " ")) from error
+        return Facts.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(first_line(where, error)) from error
+        raise ConfigError(first_line(where, error, Facts)) from error
 
 
 def chosen_filters(facts: Facts | None, split: SplitConfig) -> dict[str, Filter]:

@@ -7,11 +7,11 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from avzsl.config.base import Section
+from avzsl.config.base import Local, Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.runtime.download import download
 
@@ -23,9 +23,11 @@ ARCHIVES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz")
 class RemoteFile(Section):
     """A file by `path`, or else from the first of `urls` that gives it. A plain string is a path."""
 
-    path: str | None = None
-    urls: tuple[str, ...] = ()
-    sha256: str | None = None
+    path: Annotated[str | None, Local("file or folder")] = Field(
+        None, description="a file, archive or folder of yours, in place of the download"
+    )
+    urls: Several[str] = Field((), description="where to fetch it; default: the official places")
+    sha256: str | None = Field(None, description="expected checksum of the download")
 
     @model_validator(mode="before")
     @classmethod

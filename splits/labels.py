@@ -10,6 +10,8 @@ from pathlib import Path
 
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_text
+from avzsl.pretrained.label_sets import LABEL_SETS as PRETRAINED
+from avzsl.pretrained.label_sets import labels_of
 from splits.files import RemoteFile
 
 
@@ -49,17 +51,19 @@ LABEL_SETS = {
 def load_labels(name: str, files: dict[str, str], cache: Path | None = None) -> list[str]:
     """Return the labels of the set `name`, in the set's own order.
 
-    `files` maps label sets to local files of one label a line; a set of one's own needs one. The Kinetics-400 names
-    come with torchvision; other known sets are downloaded to `cache` once. Labels of a known set are compared
+    `files` maps label sets to local files of one label a line; a set of one's own needs one. AudioSet and ImageNet-1k come
+    with avzsl, the Kinetics-400 names with torchvision; other known sets are downloaded to `cache` once. Labels of a known set are compared
     with its checksum, wherever they come from.
 
     Raises ConfigError if there is no such set, AvzslError if its labels cannot be had or are not those of the set.
     """
+    if name in PRETRAINED and name not in files:
+        return [label.name for label in labels_of(name)]
     known = LABEL_SETS.get(name)
     if known is None:
         if name not in files:
             raise ConfigError(
-                f"avoid: unknown label set {name!r}; known: {', '.join(LABEL_SETS)}, or name a file under overlap.files"
+                f"avoid: unknown label set {name!r}; known: {', '.join([*LABEL_SETS, *PRETRAINED])}, or name a file under overlap.files"
             )
         return _read(Path(files[name]).expanduser())
     if name in files:

@@ -18,6 +18,7 @@ import pandas as pd
 import snowballstemmer
 
 from avzsl.config.splits import OverlapConfig
+from avzsl.pretrained.label_sets import LABEL_SETS, labels_of
 from splits.vectors import phrase_vectors
 
 COLUMNS = ["class_name", "label_set", "label", "kind", "evidence"]
@@ -59,13 +60,21 @@ def find_overlap(classes: pd.DataFrame, label_sets: dict[str, list[str]], config
     rows: list[tuple[str, str, str, str, str]] = []
     pairs = list(zip(classes["class_name"], classes["phrase"], strict=True))
     for name, labels in label_sets.items():
+        if name in LABEL_SETS and labels == [label.name for label in labels_of(name)]:
+            from splits.tagged import tagged_classes  # it compares names with this module's functions
+
+            found = tagged_classes(classes, [name])
+            rows += found[found["kind"].isin(config.rules)].itertuples(index=False, name=None)
+            if "embedding" in config.rules and config.vectors is not None:
+                rows += _similar(pairs, name, labels, config.vectors, config.threshold)
+            continue
         forms = [(label, form) for label in labels for form in label_forms(label)]
         for class_name, phrase in pairs:
             for own in dict.fromkeys((phrase, class_name)):
                 for label, form in forms:
-                    found = _compare(own, label, form)
-                    if found is not None and found[0] in config.rules:
-                        rows.append((class_name, name, label, *found))
+                    same = compare(own, label, form)
+                    if same is not None and same[0] in config.rules:
+                        rows.append((class_name, name, label, *same))
         if "alias" in config.rules:
             rows += _aliased(pairs, name, labels)
         if "embedding" in config.rules and config.vectors is not None:
@@ -77,10 +86,15 @@ def find_overlap(classes: pd.DataFrame, label_sets: dict[str, list[str]], config
 @cache
 def words(name: str) -> frozenset[str]:
     """Return the stems of a name's words without stop words: `Crawling (baby)` gives {crawl, babi}."""
+    return frozenset(stems(name))
+
+
+def stems(name: str) -> list[str]:
+    """Return the stems of a name's words in their order, without stop words."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = plain.replace("'s", " ").replace("'", "")
     found = [word for word in re.findall(r"[a-z0-9]+", plain) if word not in STOP]
-    return frozenset(_stemmer.stemWords(found))
+    return list(_stemmer.stemWords(found))
 
 
 @cache
@@ -107,7 +121,7 @@ def normal(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _compare(name: str, label: str, form: frozenset[str]) -> tuple[str, str] | None:
+def compare(name: str, label: str, form: frozenset[str]) -> tuple[str, str] | None:
     """Return kind and evidence of the overlap between a name and one reading of a label, or None."""
     own = words(name)
     core, bare = own - GENERIC or own, form - GENERIC or form

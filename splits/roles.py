@@ -55,6 +55,18 @@ def draw_roles(classes: pd.DataFrame, split: SplitConfig, overlap: pd.DataFrame)
     return roles, notes
 
 
+def redrawn(roles: Roles, split: SplitConfig) -> Roles:
+    """Draw anew which of the listed unseen classes are val_unseen and test_unseen: as many of each, with the seed.
+
+    A listed train class stays one (it may overlap with a backbone's labels), a forced class what it is.
+    """
+    free = sorted(n for n, (role, why) in roles.items() if role in ("val_unseen", "test_unseen") and why != "forced")
+    tested = sum(roles[name][0] == "test_unseen" for name in free)
+    order = np.random.RandomState(split.seed).permutation(len(free))
+    drawn = {free[at]: "test_unseen" if place < tested else "val_unseen" for place, at in enumerate(order)}
+    return roles | {name: (role, f"drawn with seed {split.seed} of the unseen classes") for name, role in drawn.items()}
+
+
 def check_roles(roles: Roles, where: str) -> None:
     """Raise ConfigError that names `where` if train, val_unseen or test_unseen has no class."""
     for role in CLASS_ROLES:

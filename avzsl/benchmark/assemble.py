@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,28 @@ def assemble(
         },
         extractor=header.get("extractor"),
         embeddings=vectors.backend,
+        named=_named(
+            split_folder, header.get("extractor"), set(classes.loc[classes["role"] != EXCLUDED, "class_name"])
+        ),
     ).write(out / "benchmark.json")
+
+
+def _named(
+    split_folder: Path, extractor: dict[str, Any] | None, classes: set[str]
+) -> dict[str, dict[str, list[str]]] | None:
+    """Return the labels of the features' own label sets that name a class, from the split's audit; None if not checked."""
+    path = split_folder / "audit.json"
+    label_sets = (extractor or {}).get("label_sets") or []
+    if not label_sets or not path.is_file():
+        return None
+    rows = json.loads(path.read_text(encoding="utf-8")).get("tagged")
+    if rows is None:
+        return None
+    named: dict[str, dict[str, list[str]]] = {name: {} for name in label_sets}
+    for row in rows:
+        if row["label_set"] in named and row["class_name"] in classes:
+            named[row["label_set"]].setdefault(row["class_name"], []).append(row["label"])
+    return named
 
 
 def _check_pack(path: Path, arrays: dict[str, np.ndarray], header: dict[str, Any], manifest: pd.DataFrame) -> None:

@@ -30,9 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"avzsl {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Each module of this package is a sub-command with an `add_parser` of its own; adding one changes nothing here.
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-        importlib.import_module(f"{__name__}.{module.name}").add_parser(subparsers)
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    # Who names a command waits for that one only.
+    for name in given[:1] if given[:1] and given[0] in names else names:
+        importlib.import_module(f"{__name__}.{name}").add_parser(subparsers)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(options, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     setup_logging()
     try:
         return int(options.run(options))

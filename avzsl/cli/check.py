@@ -6,7 +6,21 @@ import argparse
 import sys
 from typing import Any
 
-from avzsl.config.load import load_project
+from avzsl.config.check import check_machine
+from avzsl.config.load import Project, load_project
+
+
+def check_project(project: Project) -> None:
+    """Check what a project names beyond its own files: splits, weights, tables, folders, classes.
+
+    Raises ConfigError, one line with file and key. Snakemake calls it once, before the DAG is made.
+    """
+    from splits.facts import check_split
+
+    for name in dict.fromkeys(benchmark.dataset for benchmark in project.benchmarks.values()):
+        for split, config in project.dataset(name).splits.items():
+            check_split(f"{project.file('datasets', name)}: splits.{split}", config)
+    check_machine(project)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -15,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
         "check",
         help="check a configuration and everything it names",
         description="Check a configuration and every data set, feature set and method it names, without building "
-        "anything. Prints what would be compared with what, or one line with the file and key that is wrong.",
+        "anything: keys, values, and whether weights, tables, folders and classes are there. Prints what would be compared with what, or one line with the file and key that is wrong.",
     )
     parser.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
     parser.set_defaults(run=run)
@@ -23,11 +37,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the configuration and say what it means."""
-    from splits.catalogs import check_options
-
     project = load_project(options.config)
-    for name in sorted({benchmark.dataset for benchmark in project.benchmarks.values()}):
-        check_options(name, project.dataset(name))
+    check_project(project)
     for benchmark in project.benchmarks.values():
         sys.stdout.write(
             f"{benchmark.name}: data set {benchmark.dataset}, split {benchmark.split}, features {benchmark.features}, "

@@ -17,10 +17,16 @@ def add_parser(subparsers: Any) -> None:
         help="write features and split for the released AVCA code",
         description="Write the averaged features of a benchmark as features/main_features/{audio,video}/<split>/<class>.h5 and its "
         "split as stage_*.csv and stage_*.txt, as the released AVCA code reads them. The other way round, a feature set with "
-        "`released: FOLDER` trains on such files (config/features/selavi-released.yaml).",
+        "`released: FOLDER` trains on such files (config/features/selavi-released.yaml). With --steps the features of every step are "
+        "written, as plain arrays or as the pickles of TCaF's layout (docs/own-features.md).",
     )
     parser.add_argument("benchmark", help="name in the configuration")
     parser.add_argument("out", type=Path, help="folder to write to")
+    parser.add_argument(
+        "--steps",
+        choices=("arrays", "pickles"),
+        help="every step in the place of averages: features.safetensors and clips.csv, or a pickle a subset",
+    )
     parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
     parser.set_defaults(run=run)
 
@@ -30,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     from avzsl.contracts.errors import ConfigError
     from avzsl.contracts.schemas import SPLIT, SPLIT_CLASSES
     from avzsl.contracts.tables import read_table
+    from extractors.packing import shards_of
     from extractors.published import export_features
+    from extractors.steps_out import export_steps
     from splits import Split, write_lists
 
     project = load_project(options.config)
@@ -44,7 +52,11 @@ def run(options: argparse.Namespace) -> int:
     clips = read_table(lists / "split.parquet", SPLIT)
     write_lists(Split(clips, read_table(lists / "classes.parquet", SPLIT_CLASSES)), options.out / "class-split")
     pack = folder / "features" / benchmark.features
-    counts = export_features(pack / "packed.safetensors", pack / "packed.parquet", clips, options.out)
+    averages, manifest = pack / "packed.safetensors", pack / "packed.parquet"
+    if options.steps is None:
+        counts = export_features(averages, manifest, clips, options.out)
+    else:
+        counts = export_steps(shards_of(pack), averages, clips, options.out, pickled=options.steps == "pickles")
     for name, number in counts.items():
         sys.stdout.write(f"{name}: {number} clips\n")
     return 0

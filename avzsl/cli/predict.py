@@ -16,17 +16,19 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "predict",
         help="recognise your own clips with any phrases",
-        description="Rank phrases for clips with the model of a finished run: a table on the terminal, and JSON and a page where asked for.",
+        description="Rank phrases for clips, of a whole clip and second by second: a table on the terminal, and JSON and a page "
+        "where asked for. Without --run nothing is trained: the nearest phrase to what trained networks of the extra "
+        "[pretrained] heard and saw, with the labels that carried the decision. With --run the model of a finished run ranks.",
     )
     parser.add_argument(
         "clips", nargs="+", type=Path, metavar="CLIP", help="video files; after `--` they may begin with '-'"
     )
     parser.add_argument(
-        "--run", required=True, type=Path, dest="run_folder", metavar="RUN",
-        help="folder of a run, e.g. results/benchmarks/demo/runs/avca/seed-0",
+        "--run", type=Path, dest="run_folder", metavar="RUN",
+        help="folder of a run, e.g. results/benchmarks/demo/runs/avca/seed-0; default: none, the nearest phrase",
     )  # fmt: skip
     parser.add_argument(
-        "--labels", required=True, help='phrases separated by commas, e.g. "bouncing ball bell, spinning star drum"'
+        "--labels", required=True, help='phrases separated by commas, e.g. "dog barking, playing violin, rain"'
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write everything as JSON to FILE; - is the terminal, in place of the table"
@@ -52,10 +54,23 @@ def run(options: argparse.Namespace) -> int:
     from avzsl.predict import predict
     from avzsl.predict.show import as_page, as_table
 
-    project = load_project(options.config)
-    predictions = predict(
-        project, options.run_folder, options.clips, options.labels.split(","), project.config.device, options.threads
-    )
+    labels = options.labels.split(",")
+    results = Path("results")
+    if options.run_folder is None:
+        from avzsl.predict.nearest import predict_nearest
+
+        # Clips can be named in any folder, so a configuration is read only if there is one.
+        device = "auto"
+        if Path(options.config).is_file():
+            config = load_project(options.config).config
+            results, device = Path(config.results), config.device
+        predictions = predict_nearest(options.clips, labels, device, options.threads)
+    else:
+        project = load_project(options.config)
+        results = Path(project.config.results)
+        predictions = predict(
+            project, options.run_folder, options.clips, labels, project.config.device, options.threads
+        )
     if options.json == "-":
         sys.stdout.write(json.dumps(predictions.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
@@ -64,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
             write_json(options.json, predictions.as_json())
     if options.html is not None:
         name = safe_name(" ".join(str(clip) for clip in options.clips))
-        path = Path(options.html or Path(project.config.results) / "predictions" / f"{name}.html")
+        path = Path(options.html or results / "predictions" / f"{name}.html")
         write_text(path, as_page(predictions))
         sys.stderr.write(f"{path}\n")
     return 0 if any(clip.status == "ok" for clip in predictions.clips) else 1

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import Field, field_validator
 
-from avzsl.config.base import Name, Section
+from avzsl.config.base import Name, Part, PartName, Section, Several
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.config.methods import Overrides
 from avzsl.config.sources import MediaConfig, Source
 from avzsl.config.splits import SplitConfig
 
 
-class CatalogConfig(Section):
-    """A module of `splits.catalogs`; the further keys are its options, checked by its `Options` model."""
+class CatalogConfig(Part):
+    """Who lists the clips; the further keys are its options, checked by its `Options` model."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-    module: str
-
-    @property
-    def options(self) -> dict[str, object]:
-        return dict(self.model_extra or {})
+    module: PartName = Field(
+        description="a module of `splits.catalogs`, an entry point of the group avzsl.catalogs, or package.module"
+    )
 
 
 class DatasetConfig(Section):
     """Everything that is particular to one data set."""
 
-    title: str = ""
-    licence: str = ""
-    catalog: CatalogConfig
-    sources: tuple[Source, ...] = Field((), description="where the media are, in order; a folder catalogue needs none")
-    media: MediaConfig = MediaConfig()
+    title: str = Field("", description="what the page calls it")
+    licence: str = Field("", description="shown on the page and in its metadata")
+    catalog: CatalogConfig = Field(description="who lists the clips")
+    sources: Several[Source] = Field((), description="where the media are, in order; a folder catalogue needs none")
+    media: MediaConfig = Field(MediaConfig(), description="how media are fetched and kept")
     shards: int = Field(
         1, gt=0, le=20_000, description="number of parts the clips are processed in; about 256 clips a shard"
     )
-    features: str = Field("selavi", description="feature set: a file of config/features")
-    embeddings: EmbeddingsConfig
+    features: Name = Field("selavi", description="feature set: a file of config/features")
+    embeddings: EmbeddingsConfig = Field(description="how class names become vectors")
     phrases: dict[str, str] = Field(
-        default_factory=dict, description="class name -> words to embed, where the name itself does not read well"
+        {}, description="class name -> words to embed, where the name itself does not read well"
     )
-    splits: dict[Name, SplitConfig] = Field(default_factory=lambda: {"default": SplitConfig()})
-    methods: Overrides = Field(default_factory=Overrides, description="changes to every method on this data set")
+    splits: dict[Name, SplitConfig] = Field(
+        default_factory=lambda: {"default": SplitConfig()},
+        min_length=1,
+        description="splits by name; the first is the default",
+    )
+    methods: Overrides = Field(Overrides(), description="changes to every method on this data set")
+
+    @field_validator("splits", mode="after")
+    @classmethod
+    def _folds(cls, splits: dict[str, SplitConfig]) -> dict[str, SplitConfig]:
+        """Put `folds-1`, `folds-2` ... in the place of a split `folds` that is to be drawn several times."""
+        found: dict[str, SplitConfig] = {}
+        for name, split in splits.items():
+            drawn = split.drawn() if split.fold is None else []
+            found |= {f"{name}-{part.fold}": part for part in drawn} if drawn else {name: split}
+        return found
+
+    def folds_of(self, split: str) -> list[str]:
+        """Return the names of the class splits that a split with `folds` stands for; none if it is not one."""
+        return [name for name, part in self.splits.items() if part.fold and name == f"{split}-{part.fold}"]

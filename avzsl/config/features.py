@@ -2,63 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Section
+from avzsl.config.base import Local, Part, PartName, Section
 
 
 class WeightsConfig(Section):
     """Which network weights; the identity of the weights is written into every output."""
 
-    random_seed: int | None = Field(None, description="seeded random weights: a demonstration, never a benchmark")
-    path: str | None = Field(None, description="checkpoint file of the published layout")
+    random_seed: int | None = Field(
+        None, ge=0, lt=2**32, description="seeded random weights: a demonstration, never a benchmark"
+    )
+    path: Annotated[str | None, Local("file or folder")] = Field(
+        None, description="checkpoint file of the published layout"
+    )
     url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
 
 
-class FeaturesConfig(Section):
-    """One feature set: an extractor module of `extractors` and its options."""
+class ExtractorOptions(Section):
+    """Base of the options of an extractor."""
 
-    title: str = ""
-    extractor: str = Field("selavi", description="module of the extractors package")
-    windows: Literal["uniform", "as_released"] = "uniform"
-    antialias: bool = Field(False, description="uniform windows: antialias when frames are made smaller")
-    weights: WeightsConfig = Field(default_factory=WeightsConfig)
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The packages, besides av, numpy and torch, whose versions change the features."""
+        return ()
+
+
+class FeaturesConfig(Part):
+    """One feature set: an extractor; the further keys are its options, checked by its `Options` model."""
+
+    title: str = Field("", description="what tables and page call it")
+    extractor: PartName = Field(
+        "selavi",
+        description="a module of `extractors`, an entry point of the group avzsl.extractors, or package.module",
+    )
     released: str | None = Field(
         None,
-        description="folder of published .h5 features, {dataset} stands for the data set: imported, nothing is extracted",
+        description="folder of published features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
+    )
+    arrays: str | None = Field(
+        None, description="folder of features of your own with a clips.csv: imported, nothing is extracted"
+    )
+    audio_step_seconds: float = Field(1.0, gt=0, description="imported steps without times: seconds of a step of sound")
+    visual_step_seconds: float = Field(
+        1.0, gt=0, description="imported steps without times: seconds of a step of picture"
     )
     dtype: Literal["float32", "float16"] = Field(
         "float32", description="how steps are stored; float16 halves the disk that sequences need"
     )
-    execution: Literal["exact", "fused", "bfloat16", "half"] = Field("fused", description="how the networks are run")
-    backend: Literal["torch", "openvino"] = Field(
-        "torch",
-        description="what runs the video trunk; openvino: CPU only, execution fused or bfloat16, an extra package",
-    )
-    tf32: bool = Field(
-        False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
-    )
-    batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
     max_lost_share: float = Field(
         0.2, ge=0, le=1, description="a clip that loses a larger share of its frames or its sound to damage is corrupt"
     )
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
 
-    @model_validator(mode="after")
-    def _backend_fits(self) -> FeaturesConfig:
-        if self.backend == "openvino" and self.execution not in ("fused", "bfloat16"):
-            raise ValueError(f"backend: openvino runs execution fused or bfloat16, not {self.execution}")
-        return self
+    @property
+    def imported(self) -> bool:
+        """Whether the features exist already, so that nothing is extracted."""
+        return self.released is not None or self.arrays is not None
 
     @model_validator(mode="after")
-    def _weights_named(self) -> FeaturesConfig:
-        """SeLaVi never runs with weights that nobody asked for; imported features need none."""
-        named = [self.weights.random_seed is not None, bool(self.weights.path), bool(self.weights.url)]
-        if self.extractor == "selavi" and not any(named) and self.released is None:
-            raise ValueError("weights: name one of random_seed, path or url")
-        if named[0] and any(named[1:]):
-            raise ValueError("weights: give random_seed or path/url, not both")
+    def _one_source(self) -> FeaturesConfig:
+        if self.released is not None and self.arrays is not None:
+            raise ValueError("give `released` or `arrays`, not both")
         return self

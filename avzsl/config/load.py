@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
-
-from avzsl.config.base import Preset
+from avzsl.config import layers, plugins
+from avzsl.config.base import Preset, Section, expand
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.features import FeaturesConfig
-from avzsl.config.methods import MethodConfig, Option, Overrides, TrainingConfig, VariantConfig
+from avzsl.config.files import SHIPPED, Folders, find, path_of, shown, validate
+from avzsl.config.layers import Method
+from avzsl.config.methods import Overrides
 from avzsl.config.project import BenchmarkConfig, ProjectConfig
+from avzsl.config.read import read_yaml
 from avzsl.contracts.errors import ConfigError
 
-# The YAML files that come with avzsl: config/ beside the packages in a checkout.
-SHIPPED = Path(__file__).resolve().parents[2] / "config"
-
-Model = TypeVar("Model", bound=BaseModel)
+__all__ = ["SHIPPED", "Benchmark", "Method", "Project", "job_project", "load_project"]
 
 
 @dataclass(frozen=True)
@@ -36,16 +32,7 @@ class Benchmark:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     overrides: Overrides
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method as one benchmark runs it."""
-
-    name: str
-    config: MethodConfig
-    options: dict[str, Option] = field(default_factory=dict)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    group: str | None = None  # the configured benchmark that this one is a class split of
 
 
 @dataclass(frozen=True)
@@ -53,59 +40,93 @@ class Project:
     """The checked configuration and the files it came from."""
 
     config: ProjectConfig
-    folders: tuple[Path, ...]  # where datasets/, features/ and methods/ are looked for, in order
+    folders: Folders  # where datasets/, features/ and methods/ are looked for, in order
     benchmarks: dict[str, Benchmark]
+    source: Path = SHIPPED / "config.yaml"
 
     @property
     def shared_cache(self) -> Path | None:
         """Return the folder of work shared with other projects, if there is one; ~ and variables are expanded."""
-        return Path(os.path.expandvars(self.config.cache)).expanduser().absolute() if self.config.cache else None
+        return expand(self.config.cache).absolute() if self.config.cache else None
 
     def dataset(self, name: str) -> DatasetConfig:
         """Return a data set's configuration; raises ConfigError if there is none of that name."""
-        return _find(self.folders, "datasets", name, DatasetConfig)
+        return find(self.folders, "datasets", name, DatasetConfig)
 
     def features(self, name: str) -> FeaturesConfig:
         """Return a feature set's configuration; raises ConfigError if there is none of that name."""
-        return _find(self.folders, "features", name, FeaturesConfig)
+        return find(self.folders, "features", name, FeaturesConfig)
 
     def method(self, name: str, benchmark: Benchmark) -> Method:
         """Return a method with its options and training for one benchmark.
 
-        Raises ConfigError if an override names an option that the method does not have, or changes its type.
+        Raises ConfigError, one line with file and key, if a setting names an option that the method does not have or gives
+        it a wrong value.
         """
-        config, own = _find_method(self.folders, name)
-        layers = [
-            (f"presets.{benchmark.preset}", config.presets.get(benchmark.preset)),
-            (f"datasets.{benchmark.dataset}", config.datasets.get(benchmark.dataset)),
-            (
-                f"datasets.{benchmark.dataset}/{benchmark.features}",
-                config.datasets.get(f"{benchmark.dataset}/{benchmark.features}"),
-            ),
-            ("variant", own),
-            (f"methods of data set {benchmark.dataset}", self.dataset(benchmark.dataset).methods),
-            (f"benchmarks.{benchmark.name}.overrides", benchmark.overrides),
+        found = layers.find_method(self.folders, name)
+        return layers.resolve(
+            found, self._overrides(benchmark), benchmark.preset, benchmark.dataset, benchmark.features
+        )
+
+    def file(self, kind: str, name: str) -> str:
+        """Return the file of a data set or feature set, for messages; `kind` is datasets or features."""
+        return shown(path_of(self.folders, kind, name))
+
+    def options_of_catalog(self, dataset: str) -> Section:
+        """Return the options of a data set's catalogue; raises ConfigError, one line with file and key."""
+        catalog = self.dataset(dataset).catalog
+        return plugins.typed(
+            plugins.CATALOG, catalog.module, catalog.options, self.file("datasets", dataset), "catalog."
+        )
+
+    def options_of_embeddings(self, dataset: str) -> Section:
+        """Return the options of a data set's embedding backend; raises ConfigError, one line with file and key."""
+        embeddings = self.dataset(dataset).embeddings
+        return plugins.typed(
+            plugins.BACKEND, embeddings.backend, embeddings.options, self.file("datasets", dataset), "embeddings."
+        )
+
+    def options_of_extractor(self, features: str) -> Section | None:
+        """Return the options of a feature set's extractor, None where features are imported.
+
+        Raises ConfigError, one line with file and key.
+        """
+        config, where = self.features(features), self.file("features", features)
+        if config.imported:
+            if config.options:
+                raise ConfigError(f"{where}: {next(iter(config.options))}: has no effect where features are imported")
+            return None
+        return plugins.typed(plugins.EXTRACTOR, config.extractor, config.options, where)
+
+    def _overrides(self, benchmark: Benchmark) -> list[layers.Layer]:
+        """Return what a benchmark's data set and the benchmark itself change, low to high."""
+        path = path_of(self.folders, "datasets", benchmark.dataset)
+        return [
+            layers.overrides(path, "methods.", self.dataset(benchmark.dataset).methods),
+            layers.overrides(self.source, f"benchmarks.{benchmark.name}.overrides.", benchmark.overrides),
         ]
-        options: dict[str, Option] = dict(config.options)
-        training: dict[str, Any] = config.training.model_dump()
-        for where, layer in layers:
-            if layer is None:
-                continue
-            for key, value in layer.options.items():
-                # A data set or benchmark speaks to all its methods: an option only some have is theirs alone,
-                # but inside a method's own file it is a typing mistake.
-                if key not in options:
-                    if where.startswith(("presets", "datasets", "variant")):
+
+    def check(self) -> None:
+        """Check everything that the benchmarks name; raises ConfigError for the first mistake."""
+        for dataset in dict.fromkeys(benchmark.dataset for benchmark in self.benchmarks.values()):
+            self.options_of_catalog(dataset)
+            self.options_of_embeddings(dataset)
+        for benchmark in self.benchmarks.values():
+            self.options_of_extractor(benchmark.features)
+            known: set[str] = set()
+            for name in benchmark.methods:
+                found = layers.find_method(self.folders, name)
+                layers.check_file(found)
+                known |= layers.known_options(found)
+            for layer in self._overrides(benchmark):
+                for key in layer.options:
+                    if key not in known:
                         raise ConfigError(
-                            f"methods/{name}.yaml: {where}.options.{key}: unknown option; known: {', '.join(sorted(options))}"
+                            f"{layer.file}: {layer.prefix}options.{key}: no method of this benchmark has this option; "
+                            f"{plugins.suggest(key, sorted(known))}"
                         )
-                    continue
-                options[key] = _same_kind(value, options[key], f"method {name}: {where}.options.{key}")
-            training.update(layer.training)
-        try:
-            return Method(name, config, options, TrainingConfig.model_validate(training))
-        except ValidationError as error:
-            raise ConfigError(first_line(f"method {name}, training", error)) from error
+            for name in benchmark.methods:
+                self.method(name, benchmark)
 
 
 def load_project(path: str | Path | None = None, values: dict[str, Any] | None = None) -> Project:
@@ -119,16 +140,14 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
     name that leads nowhere.
     """
     path = Path(path) if path is not None else SHIPPED / "config.yaml"
-    values = _read_yaml(path) if values is None else values
-    config = _validate(path, ProjectConfig, values)
+    values = read_yaml(path) if values is None else values
+    config = validate(path, ProjectConfig, values)
     folders = tuple(dict.fromkeys([path.resolve().parent, Path.cwd() / "config", SHIPPED]))
-    benchmarks = {name: _fill(name, body, config, folders) for name, body in config.benchmarks.items()}
-    project = Project(config, folders, benchmarks)
-    for benchmark in benchmarks.values():
-        project.features(benchmark.features)
-        for method in benchmark.methods:
-            project.method(method, benchmark)
-        _check_options_used(project, benchmark)
+    benchmarks: dict[str, Benchmark] = {}
+    for name, body in config.benchmarks.items():
+        benchmarks |= {made.name: made for made in _fill(name, body, config, folders, path)}
+    project = Project(config, folders, benchmarks, path)
+    project.check()
     return project
 
 
@@ -138,119 +157,43 @@ def job_project(config: dict[str, Any]) -> Project:
     return load_project(values.pop("configfile"), values)
 
 
-def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: tuple[Path, ...]) -> Benchmark:
-    dataset = _find(folders, "datasets", body.dataset, DatasetConfig)
+def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: Folders, path: Path) -> list[Benchmark]:
+    """Return a benchmark with every default filled in: one, or one for each of its class splits (`folds`)."""
+    body = _named_after_split(body, folders)
+    dataset = find(folders, "datasets", body.dataset, DatasetConfig)
     split = body.split or next(iter(dataset.splits))
-    if split not in dataset.splits:
+    if body.split is None and dataset.splits[split].fold:
+        split = split.rpartition("-")[0]
+    folds = dataset.folds_of(split)
+    if split not in dataset.splits and not folds:
+        known = [*dataset.splits, *{part.rpartition("-")[0] for part, own in dataset.splits.items() if own.fold}]
         raise ConfigError(
-            f"benchmarks.{name}.split: data set {body.dataset!r} has no split {split!r}; it has {', '.join(dataset.splits)}"
+            f"{shown(path)}: benchmarks.{name}.split: data set {body.dataset!r} has no split {split!r}; "
+            f"{plugins.suggest(split, known)}"
         )
-    return Benchmark(
-        name, body.dataset, split, body.features or dataset.features, body.preset or config.preset,
+    rest = (
+        body.features or dataset.features, body.preset or config.preset,
         body.methods or config.methods, body.seeds or config.seeds, body.overrides,
     )  # fmt: skip
+    if not folds:
+        return [Benchmark(name, body.dataset, split, *rest)]
+    return [
+        Benchmark(f"{name}-{number}", body.dataset, part, *rest, group=name) for number, part in enumerate(folds, 1)
+    ]
 
 
-def _check_options_used(project: Project, benchmark: Benchmark) -> None:
-    known: set[str] = set()
-    for method in benchmark.methods:
-        known |= set(project.method(method, benchmark).options)
-    for where, layer in (
-        (f"datasets/{benchmark.dataset}.yaml: methods", project.dataset(benchmark.dataset).methods),
-        (f"benchmarks.{benchmark.name}.overrides", benchmark.overrides),
-    ):
-        for key in layer.options:
-            if key not in known:
-                raise ConfigError(
-                    f"{where}.options.{key}: no method of this benchmark has this option; known: {', '.join(sorted(known))}"
-                )
+def _named_after_split(body: BenchmarkConfig, folders: Folders) -> BenchmarkConfig:
+    """Read a data set `ucf-folds` that has no file as the split `folds` of the data set `ucf`, if there is one."""
+    if body.split is not None or _is_dataset(body.dataset, folders):
+        return body
+    for at in [at for at, letter in enumerate(body.dataset) if letter == "-"]:
+        dataset, split = body.dataset[:at], body.dataset[at + 1 :]
+        if _is_dataset(dataset, folders):
+            known = find(folders, "datasets", dataset, DatasetConfig)
+            if split in known.splits or known.folds_of(split):
+                return body.model_copy(update={"dataset": dataset, "split": split})
+    return body
 
 
-def _find_method(folders: tuple[Path, ...], name: str) -> tuple[MethodConfig, Overrides | None]:
-    """Return a method's configuration and, for a variant, what it changes of the method it is a variant of."""
-    path = _path(folders, "methods", name)
-    if not _is_variant(path):
-        return _load(path, MethodConfig, path.stat().st_mtime_ns), None
-    variant = _load(path, VariantConfig, path.stat().st_mtime_ns)
-    if _is_variant(_path(folders, "methods", variant.variant_of)):
-        raise ConfigError(
-            f"{path}: variant_of: {variant.variant_of!r} is itself a variant; name the method that it varies"
-        )
-    other = _find(folders, "methods", variant.variant_of, MethodConfig)
-    options = dict(other.options)
-    for key, value in variant.options.items():
-        if key not in options and variant.module is None:
-            raise ConfigError(
-                f"{path}: options.{key}: {variant.variant_of} has no such option; known: {', '.join(sorted(options))}"
-            )
-        options.setdefault(key, value)
-    changes = {"title": variant.title, "source": variant.source, "module": variant.module or other.module}
-    return other.model_copy(update={**changes, "options": options}), Overrides(
-        options=variant.options, training=variant.training
-    )
-
-
-def _is_variant(path: Path) -> bool:
-    values = _read_yaml(path)
-    return isinstance(values, dict) and "variant_of" in values
-
-
-def _find(folders: tuple[Path, ...], kind: str, name: str, model: type[Model]) -> Model:
-    path = _path(folders, kind, name)
-    return _load(path, model, path.stat().st_mtime_ns)
-
-
-def _path(folders: tuple[Path, ...], kind: str, name: str) -> Path:
-    for folder in folders:
-        path = folder / kind / f"{name}.yaml"
-        if path.is_file():
-            return path
-    known = sorted({p.stem for folder in folders for p in (folder / kind).glob("*.yaml")})
-    raise ConfigError(f"{kind}: there is no {kind}/{name}.yaml in {folders[0]}; known: {', '.join(known) or 'none'}")
-
-
-@cache
-def _load(path: Path, model: type[Model], mtime: int) -> Model:
-    del mtime  # part of the cache key only: an edited file is read again
-    return _validate(path, model, _read_yaml(path))
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    try:
-        return yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f", line {place.line + 1}" if place is not None else ""
-        raise ConfigError(f"{path}{line}: is not valid YAML: {getattr(error, 'problem', error)}") from error
-
-
-def _validate(path: Path, model: type[Model], values: Any) -> Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(first_line(str(path), error)) from error
-
-
-def first_line(where: str, error: ValidationError) -> str:
-    """Put the first of pydantic's findings on one line: file, key, what is wrong, what it got."""
-    errors = error.errors(include_url=False)
-    first = errors[0]
-    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-    message = (
-        "unknown key" if first["type"] == "extra_forbidden" else first["msg"].replace("Input should be", "must be")
-    )
-    got = "" if first["type"] in {"missing", "extra_forbidden"} else f", got {first['input']!r}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {key}: {message}{got}{more}"
-
-
-def _same_kind(value: Option, default: Option, where: str) -> Option:
-    if default is None or value is None or type(value) is type(default):
-        return value
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    raise ConfigError(f"{where}: must be {type(default).__name__}, got {value!r}")
+def _is_dataset(name: str, folders: Folders) -> bool:
+    return any((folder / "datasets" / f"{name}.yaml").is_file() for folder in folders)

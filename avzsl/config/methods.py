@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from avzsl.config.base import Name, Preset, Section
+from avzsl.config.base import Name, PartName, Preset, Section
 
 Option = bool | int | float | str | None | list[Any]
 
@@ -17,11 +17,11 @@ class TrainingConfig(Section):
     The protocol's departures are options whose default, null, is what the preset takes; `under` fills them in.
     """
 
-    epochs: int = Field(50, gt=0)
-    batches_per_epoch: int = Field(500, gt=0)
-    batch_size: int = Field(256, gt=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    epochs: int = Field(50, gt=0, description="epochs of a stage")
+    batches_per_epoch: int = Field(500, gt=0, description="batches that are drawn in an epoch")
+    batch_size: int = Field(256, gt=1, description="clips in a batch")
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of Adam")
     patience: int = Field(3, ge=0, description="epochs without a better validation HM before the learning rate drops")
     lr_factor: float = Field(0.1, gt=0, lt=1, description="what the learning rate is multiplied with when it drops")
     stage2_schedule: Literal["replay", "plateau"] | None = Field(
@@ -83,46 +83,57 @@ class TrainingConfig(Section):
 class Overrides(Section):
     """Changes to a method's options and training: for a data set, a preset or a benchmark."""
 
-    options: dict[str, Option] = Field(default_factory=dict)
-    training: dict[str, Option] = Field(default_factory=dict)
-
-
-class MethodConfig(Section):
-    """One method: a module of `avzsl.methods`, with the default of every option it knows.
-
-    The options here are the complete list: an override must name one of them.
-    Precedence, low to high: `options`, `presets[preset]`, `datasets[dataset]`, `datasets[dataset/features]`, the data set's
-    and the benchmark's own overrides.
-    """
-
-    title: str
-    module: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    source: str = Field(description="paper, section")
-    inputs: Literal["averages", "sequences"] = Field(
-        "averages",
-        description="what the method sees of a clip: averages of the features, or all steps; as its class says",
-    )
-    options: dict[str, Option] = Field(default_factory=dict)
-    training: TrainingConfig = TrainingConfig()
-    presets: dict[Preset, Overrides] = Field(default_factory=dict)
-    search: dict[str, list[Option]] = Field(
-        default_factory=dict,
-        description="values to search, by option or as training.KEY; used if search_trials is not 0",
-    )
-    datasets: dict[str, Overrides] = Field(
-        default_factory=dict, description="by data set, or by data set and feature set as `ucf/vggish-c3d`"
-    )
+    options: dict[str, Option] = Field({}, description="options of the methods that have them")
+    training: dict[str, Option] = Field({}, description="keys of the training")
 
 
 class VariantConfig(Section):
     """A method that differs from another in a few options, as an ablation does: all else is the other's.
 
-    Its options stand above the other's presets and data sets. A variant of another module may bring options of its own.
+    Its options stand above the other's presets and data sets. A variant of another module has that module's options, and
+    of the other's settings those that both have.
     """
 
-    variant_of: Name
-    title: str
+    title: str = Field(description="what tables and page call it")
     source: str = Field(description="paper, table, row")
-    module: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$", description="default: the other method's")
-    options: dict[str, Option] = Field(default_factory=dict)
-    training: dict[str, Option] = Field(default_factory=dict)
+    module: PartName | None = Field(None, description="default: the other method's")
+    options: dict[str, Option] = Field({}, description="what differs")
+    training: dict[str, Option] = Field({}, description="what differs of the training")
+
+
+class OwnVariantConfig(VariantConfig):
+    """A variant in a file of its own, for who varies a method that comes with avzsl."""
+
+    variant_of: Name = Field(description="the method that it varies")
+
+
+class MethodConfig(Section):
+    """One method: a module, its options where they differ from their defaults, its training, its variants.
+
+    Precedence, low to high: `options`, `presets[preset]`, `datasets[dataset]`, `datasets[dataset/features]`, the variant's,
+    the data set's and the benchmark's own overrides.
+    """
+
+    title: str = Field(description="what tables and page call it")
+    module: PartName = Field(
+        description="a module of `avzsl.methods`, an entry point of the group avzsl.methods, or package.module"
+    )
+    source: str = Field(description="paper, section")
+    inputs: Literal["averages", "sequences"] = Field(
+        "averages",
+        description="what the method sees of a clip: averages of the features, or all steps; as its class says",
+    )
+    options: dict[str, Option] = Field({}, description="values other than the defaults of the module's options")
+    training: TrainingConfig = Field(TrainingConfig(), description="where it differs from the protocol's defaults")
+    presets: dict[Preset, Overrides] = Field(
+        {}, description="what a preset changes, `as_released` as the released code does"
+    )
+    datasets: dict[str, Overrides] = Field(
+        {}, description="changes by data set, or by data set and feature set as `ucf/vggish-c3d`"
+    )
+    search: dict[str, list[Option]] = Field(
+        {}, description="values to search, by option or as training.KEY; used if search_trials is not 0"
+    )
+    variants: dict[Name, VariantConfig] = Field(
+        {}, description="methods that differ from this one in a few options, by their names"
+    )

@@ -2,46 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from avzsl.config.base import Name, Preset, Section
+from avzsl.config.base import Item, Name, Preset, Section, Several
 from avzsl.config.methods import Overrides
 
 # What shows the scalars of a run while it trains.
 Tracking = Literal["tensorboard", "wandb", "mlflow", "none"]
 
+# Names that files and targets of the workflow have: a data set has a folder beside theirs.
+RESERVED = frozenset(
+    {"all", "all_media", "benchmark", "benchmarks", "embeddings", "extract", "features", "logs", "media", "pack"}
+    | {"predictions", "report", "results", "run", "split", "splits", "state", "tables", "weights"}
+)
+
+
+def _each_once(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    twice = [value for place, value in enumerate(values) if value in values[:place]]
+    if twice:
+        raise ValueError(f"{twice[0]} stands twice")
+    return values
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[Several[Seed], Field(min_length=1, examples=[[0, 1, 2]]), AfterValidator(_each_once)]
+Methods = Annotated[Several[Name], Field(min_length=1, examples=[["avca", "cjme"]]), AfterValidator(_each_once)]
+
 
 class BenchmarkConfig(Section):
     """One benchmark: a data set, a split of it, a feature set, and who competes."""
 
-    dataset: Name
+    dataset: Name = Field(description="a file of `config/datasets`")
     split: Name | None = Field(None, description="a split of the data set; default: its first")
-    features: Name | None = Field(None, description="a feature set; default: the data set's")
-    preset: Preset | None = None
-    methods: tuple[Name, ...] | None = None
-    seeds: tuple[int, ...] | None = None
-    overrides: Overrides = Field(default_factory=Overrides, description="changes to every method here")
+    features: Name | None = Field(None, description="a file of `config/features`; default: the data set's")
+    preset: Preset | None = Field(None, description="default: the project's")
+    methods: Methods | None = Field(None, description="who competes; default: the project's methods")
+    seeds: Seeds | None = Field(None, description="default: the project's seeds")
+    overrides: Overrides = Field(Overrides(), description="changes to every method here")
+
+    @field_validator("dataset")
+    @classmethod
+    def _no_target(cls, value: str) -> str:
+        if value in RESERVED:
+            raise ValueError(f"a data set cannot be named {value!r}, as a part of the workflow is; rename its file")
+        return value
 
 
 class ProjectConfig(Section):
     """What to build and where."""
 
-    benchmarks: dict[Name, BenchmarkConfig] = Field(min_length=1)
-    methods: tuple[Name, ...] = Field(
-        ("avca", "cjme"), min_length=1, description="methods of benchmarks that name none"
+    benchmarks: dict[Name, BenchmarkConfig] = Field(
+        min_length=1,
+        description="benchmarks by name; a bare name, or a list of names, is the data set of that name with its defaults",
     )
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
-    preset: Preset = "corrected"
-    results: str = Field("results", description="tables, features, runs and the report")
-    data: str = Field("data", description="downloads and media")
+    methods: Methods = Field(("avca", "cjme"), description="methods of benchmarks that name none")
+    seeds: Seeds = Field((0, 1, 2), description="seeds of benchmarks that name none")
+    preset: Preset = Field(
+        "corrected", description="the papers' equations, or as_released: the released code's behaviour"
+    )
+    results: str = Field("results", min_length=1, description="folder of tables, features, runs and the report")
+    data: str = Field("data", min_length=1, description="folder of downloads and media")
     cache: str | None = Field(
         None, description="a folder that projects and people share: features made once are taken from it by all"
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="cuda asks for a GPU in every job that runs networks; cpu never uses one"
+    )
     tracking: Tracking = Field(
-        "tensorboard", description="what shows training while it runs; wandb and mlflow are installed by who wants them"
+        "tensorboard",
+        description="what shows training while it runs; none needs an account; wandb and mlflow are installed by who wants them",
     )
 
     @field_validator("benchmarks", mode="before")
@@ -51,7 +83,29 @@ class ProjectConfig(Section):
         if isinstance(value, str):
             value = [name.strip() for name in value.split(",") if name.strip()]
         if isinstance(value, list):
-            value = {name: None for name in value}
+            if any(not isinstance(name, str) for name in value):
+                raise ValueError(
+                    "give names, such as [demo, ucf], or keys and values, such as {mine: {dataset: demo}}; "
+                    "a list of mappings is neither"
+                )
+            _each_once(tuple(value))
+            value = dict.fromkeys(value)
         if isinstance(value, dict):
             value = {name: {"dataset": name} if body is None else body for name, body in value.items()}
         return value
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _names_apart(cls, value: dict[str, BenchmarkConfig]) -> dict[str, BenchmarkConfig]:
+        _apart(value, "benchmarks")
+        _apart(dict.fromkeys(body.dataset for body in value.values()), "data sets")
+        return value
+
+
+def _apart(names: Iterable[str], what: str) -> None:
+    """Rules and targets are named with _ for -, so two names must differ in more than that."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.replace("-", "_"), name)
+        if other != name:
+            raise ValueError(f"the {what} {other} and {name} differ in - and _ only; rename one")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, Strict
 
-from avzsl.config.base import Section
+from avzsl.config.base import Section, Several
 
 
 class PaceConfig(Section):
@@ -14,7 +14,9 @@ class PaceConfig(Section):
 
     requests_per_hour: float | None = Field(None, gt=0, description="at most this many; null: no limit")
     parallel: int = Field(4, gt=0, le=256, description="requests at the same time, over all processes")
-    sleep_s: tuple[float, float] = Field((0.0, 0.0), description="random pause between two requests: from, to")
+    sleep_s: Annotated[tuple[float, float], Strict(False)] = Field(
+        (0.0, 0.0), description="random pause between two requests: from, to"
+    )
     attempts: int = Field(4, gt=0, description="tries of one clip in one run, while its failure may pass")
     backoff_s: float = Field(5.0, ge=0, description="pause before the second try of a clip; doubles every time")
     cool_down_s: float = Field(
@@ -63,7 +65,7 @@ class ArchiveSource(FileSource):
     """Files in tar, zip or rar archives, which are unpacked once."""
 
     kind: Literal["archive"]
-    archives: tuple[str, ...] = Field(min_length=1, description="files, globs or http(s) addresses; parts in order")
+    archives: Several[str] = Field(min_length=1, description="files, globs or http(s) addresses; parts in order")
     search: bool = Field(True, description="look for the file's name anywhere in the archives; the suffix may differ")
     unpack_to: str | None = Field(None, description="where to unpack; default: archives/ beside the data set's media")
     max_unpacked_bytes: int = Field(1_000_000_000_000, gt=0, description="an archive that unpacks to more is refused")
@@ -97,19 +99,19 @@ class YoutubeSource(Section):
         "bv*[height<=360][ext=mp4]+ba[ext=m4a]/bv*[height<=480]+ba/b[height<=480]/bv*+ba/b",
         description="yt-dlp's format selection; SeLaVi sees 112 pixels, so small formats are enough",
     )
-    extractors: tuple[str, ...] = Field(("youtube",), description="yt-dlp extractors that may answer")
+    extractors: Several[str] = Field(("youtube",), description="yt-dlp extractors that may answer")
     cookies: str | None = Field(None, description="cookies.txt; read, never written to, never logged")
     cookies_from_browser: str | None = Field(None, description="a browser's name, as yt-dlp spells it")
     proxy: SecretStr | None = Field(None, description="http, https or socks address; never logged")
     user_agent: str | None = Field(None, description="in place of yt-dlp's own")
-    player_client: tuple[str, ...] = Field((), description="YouTube clients in order, as yt-dlp spells them")
-    po_token: tuple[SecretStr, ...] = Field((), description="CLIENT.CONTEXT+TOKEN as yt-dlp takes them; never logged")
-    extractor_args: dict[str, dict[str, tuple[SecretStr, ...]]] = Field(
+    player_client: Several[str] = Field((), description="YouTube clients in order, as yt-dlp spells them")
+    po_token: Several[SecretStr] = Field((), description="CLIENT.CONTEXT+TOKEN as yt-dlp takes them; never logged")
+    extractor_args: dict[str, dict[str, Several[SecretStr]]] = Field(
         default_factory=dict,
         description="further extractor arguments, e.g. a PO-token provider's address; never logged",
     )
     sleep_requests_s: float = Field(0.75, ge=0, description="pause between yt-dlp's own requests for one video")
-    licences: tuple[str, ...] | None = Field(
+    licences: Several[str] | None = Field(
         None, description="take only videos whose licence contains one of these words; null: any"
     )
     transfer: TransferConfig = TransferConfig()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Section
+from avzsl.config.base import Local, Section, Several
 
 Role = Literal["train", "val_unseen", "test_unseen", "excluded"]
 Rule = Literal["exact", "word", "alias", "embedding"]
@@ -15,12 +15,14 @@ Rule = Literal["exact", "word", "alias", "embedding"]
 class OverlapConfig(Section):
     """When a class counts as one that a pre-training label set already holds."""
 
-    rules: tuple[Rule, ...] = Field(
+    rules: Several[Rule] = Field(
         ("exact", "word", "alias"), min_length=1, description="any of these is enough to make a class seen"
     )
     threshold: float = Field(0.8, gt=0, le=1, description="cosine above which `embedding` calls two names the same")
-    vectors: str | None = Field(None, description="word2vec/GloVe text file that the rule `embedding` needs")
-    files: dict[str, str] = Field(
+    vectors: Annotated[str | None, Local("file")] = Field(
+        None, description="word2vec/GloVe text file that the rule `embedding` needs"
+    )
+    files: Annotated[dict[str, str], Local("file")] = Field(
         default_factory=dict,
         description="label set -> local file, one label a line: one of your own, or in place of a download",
     )
@@ -35,7 +37,7 @@ class OverlapConfig(Section):
 class ListsConfig(Section):
     """Published lists: to import, or to take the historic population from."""
 
-    path: str | None = Field(
+    path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="folder or archive (.zip, .tar, .tar.gz) of the lists, or a text file of one clip id a line"
     )
     url: str | None = Field(None, description="archive to download when `path` is not given")
@@ -64,18 +66,25 @@ class SplitConfig(Section):
     )
     variant: str = Field("main", description="variant of the class roles; cls: without the dropped unseen classes")
     force: dict[str, Role] = Field(default_factory=dict, description="classes whose role is given")
-    avoid: tuple[str, ...] = Field(("kinetics400",), description="label sets that unseen classes must not overlap with")
+    avoid: Several[str] = Field(("kinetics400",), description="label sets that unseen classes must not overlap with")
     overlap: OverlapConfig = Field(default_factory=OverlapConfig)
     balance: Literal["none", "category"] = Field(
         "none", description="category: draw the unseen classes evenly from the categories"
     )
     val_unseen: float = Field(0.2, gt=0, lt=1, description="share of the classes that stage 1 has not seen")
     test_unseen: float = Field(0.2, gt=0, lt=1, description="share of the classes never trained on")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="resampled classes: as many splits under the same rules, each with other unseen classes, compared in one benchmark",
+    )
+    fold: int | None = Field(None, ge=1, description="which of `folds` this one is; avzsl fills it in")
     # Which clips go where.
     test_seen: float = Field(0.1, gt=0, lt=1, description="share of the seen clips held out for the test")
     val_seen: float = Field(0.1, gt=0, lt=1, description="share of the remaining seen clips held out for validation")
     seed: int = Field(42, ge=0, lt=2**32)
-    filters: tuple[str, ...] | None = Field(
+    filters: Several[str] | None = Field(
         None, description="named filters of the benchmark's population; default: all for published, none elsewhere"
     )
     lists: ListsConfig | None = Field(None, description="published lists, for `imported` and for historic populations")
@@ -97,4 +106,11 @@ class SplitConfig(Section):
             raise ValueError("the flavour 'published' needs `classes`: the benchmark whose recipe to follow")
         if self.flavour == "imported" and self.lists is None:
             raise ValueError("the flavour 'imported' needs `lists`")
+        if self.folds is not None and self.flavour not in ("random", "source_disjoint"):
+            raise ValueError(f"`folds` draws classes, but the flavour {self.flavour!r} has its own")
         return self
+
+    def drawn(self) -> list[SplitConfig]:
+        """Return the class splits that `folds` asks for, each with a seed of its own."""
+        numbers = range(1, (self.folds or 0) + 1)
+        return [self.model_copy(update={"fold": k, "seed": (self.seed + k - 1) % 2**32}) for k in numbers]

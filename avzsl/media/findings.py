@@ -23,9 +23,11 @@ class Findings:
 
     @property
     def lost_share(self) -> float:
-        """The larger of the shares of pictures and of sound that were lost."""
+        """The larger of the shares of pictures and of sound that were lost; a stream of which nothing came counts as absent."""
         frames, sound = self.frames + self.lost_frames, self.sound_s + self.lost_sound_s
-        return max(self.lost_frames / frames if frames else 0.0, self.lost_sound_s / sound if sound else 0.0)
+        return max(
+            self.lost_frames / frames if self.frames else 0.0, self.lost_sound_s / sound if self.sound_s else 0.0
+        )
 
     def damage(self) -> str | None:
         """Say what was lost, or None."""

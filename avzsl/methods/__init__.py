@@ -1,26 +1,47 @@
-"""The methods, one module each; `build` makes one from its configuration."""
+"""The methods, one module each; `build` makes one from its configuration.
+
+Importing this package loads no torch: options are checked without it (`avzsl.methods.options`).
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from avzsl.config import plugins
+from avzsl.config.errors import first_line
 from avzsl.config.methods import Option
 from avzsl.contracts.errors import ConfigError
-from avzsl.methods.base import Batch, Clips, Dims, Input, Method, Steps, TrainingSet
+
+if TYPE_CHECKING:
+    from avzsl.methods.base import Batch, Clips, Dims, Input, Method, Steps, TrainingSet
 
 __all__ = ["Batch", "Clips", "Dims", "Input", "Method", "Steps", "TrainingSet", "build"]
 
 
-def build(module: str, dims: Dims, options: Mapping[str, Option]) -> Method:
-    """Return the method of `avzsl.methods.<module>`, freshly initialised from torch's global generator.
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from avzsl.methods import base
 
-    Raises ConfigError if there is no such module, it defines no `METHOD`, or an option has a wrong value.
+        return getattr(base, name)
+    raise AttributeError(f"module 'avzsl.methods' has no attribute {name!r}")
+
+
+def build(module: str, dims: Dims, options: Mapping[str, Option]) -> Method:
+    """Return the method of a module (`avzsl.config.plugins`), freshly initialised from torch's global generator.
+
+    Options that are not given have the default of the method's model. Raises ConfigError if there is no such module, it
+    defines no `METHOD`, or an option has a wrong value.
     """
-    if importlib.util.find_spec(f"{__name__}.{module}") is None:
-        raise ConfigError(f"method module {module!r}: there is no avzsl/methods/{module}.py")
-    kind = getattr(importlib.import_module(f"{__name__}.{module}"), "METHOD", None)
+    from avzsl.methods.base import Method
+
+    try:
+        typed = plugins.options_model(plugins.METHOD, module).model_validate(dict(options))
+        kind = getattr(plugins.load(plugins.METHOD, module), "METHOD", None)
+    except ValidationError as error:
+        raise ConfigError(first_line(f"method module {module}: options", error)) from error
     if not (isinstance(kind, type) and issubclass(kind, Method)):
-        raise ConfigError(f"method module {module!r}: avzsl/methods/{module}.py defines no METHOD")
-    return kind(dims, options)
+        raise ConfigError(f"method module {module}: defines no METHOD, a subclass of avzsl.methods.base.Method")
+    return kind(dims, typed)

@@ -6,17 +6,14 @@ is linear, and the compactness loss, which measures how far a map spreads, is ze
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import pairwise
-from avzsl.methods.inputs import join, modalities, width
-from avzsl.methods.options import choose, number
+from avzsl.methods.inputs import join, width
+from avzsl.methods.options.apn import Options
 
 # Both matrices begin uniform in [0, INITIAL), as released.
 INITIAL = 2e-4
@@ -25,12 +22,11 @@ INITIAL = 2e-4
 class APN(Method):
     """A base module that classifies, and prototypes that predict the coordinates of the class embedding."""
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    options: Options
+
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        self.which, self.unit = modalities(options), bool(options["unit_inputs"])
-        self.dot = choose(options, "distance", ("dot", "euclidean")) == "dot"
-        self.double_softmax = bool(options["double_softmax"])
-        self.decorrelation = number(options, "decorrelation_weight")
+        self.which, self.unit = options.modalities, options.unit_inputs
         shape = (dims.text, width(dims, self.which))
         self.base, self.prototypes = (nn.Parameter(INITIAL * torch.rand(shape)) for _ in range(2))
 
@@ -43,18 +39,18 @@ class APN(Method):
             "classify_base": self._classify(final, batch),
             "regress_prototypes": functional.mse_loss(attributes, p.text),
         }
-        if self.options["regress_base"]:
+        if self.options.regress_base:
             terms["regress_base"] = functional.mse_loss(final, p.text)
-        if self.options["classify_prototypes"]:
+        if self.options.classify_prototypes:
             terms["classify_prototypes"] = self._classify(attributes, batch)
-        if self.decorrelation:
+        if self.options.decorrelation_weight:
             # The decorrelation loss with one group: word vectors have no groups of attributes.
-            terms["decorrelation"] = self.decorrelation * self.prototypes.norm(dim=0).sum()
+            terms["decorrelation"] = self.options.decorrelation_weight * self.prototypes.norm(dim=0).sum()
         return terms
 
     def _classify(self, points: Tensor, batch: Batch) -> Tensor:
         scores = points @ batch.classes.T
-        if self.double_softmax:  # as released: the cross-entropy applies its own softmax to probabilities
+        if self.options.double_softmax:  # as released: the cross-entropy applies its own softmax to probabilities
             scores = scores.softmax(1)
         return functional.cross_entropy(scores, batch.positive.labels)
 
@@ -69,7 +65,7 @@ class APN(Method):
     def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return what the base module says; the prototypes only help to train features, which are fixed here."""
         points = self.embed(audio, visual, classes)["both"]
-        return {"both": -points @ classes.T if self.dot else pairwise(points, classes)}
+        return {"both": -points @ classes.T if self.options.distance == "dot" else pairwise(points, classes)}
 
 
 METHOD = APN

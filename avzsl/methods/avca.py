@@ -8,16 +8,14 @@ vectors decoded from them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Clips, Dims, Method
 from avzsl.methods.blocks import Dropout, Linear, counting_steps, layer, pairwise, triplet
-from avzsl.methods.options import choose, number
+from avzsl.methods.options.avca import Options, Parts
 
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.
 HIDDEN, WIDTH, ATTENTION_HIDDEN, SPACE = 512, 300, 64, 64
@@ -58,14 +56,15 @@ class FeedForward(nn.Module):
 class CrossAttention(nn.Module):
     """The cross-attention block of section 3.1: (B, 2, WIDTH) -> (B, 2, WIDTH), token 0 audio, token 1 visual."""
 
-    def __init__(self, options: Mapping[str, Option]) -> None:
+    def __init__(self, options: Parts) -> None:
         super().__init__()
-        dropout = number(options, "encoder_dropout")
-        self.post = choose(options, "norm", ("pre", "post")) == "post"
+        dropout = options.encoder_dropout
+        self.post = options.norm == "post"
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.attention = Attention(dropout if options["attention_dropout"] else 0.0)
-        shared = choose(options, "feed_forward", ("shared", "per_modality")) == "shared"
-        self.feed_forward = nn.ModuleList(FeedForward(dropout) for _ in range(1 if shared else 2))
+        self.attention = Attention(dropout if options.attention_dropout else 0.0)
+        self.feed_forward = nn.ModuleList(
+            FeedForward(dropout) for _ in range(1 if options.feed_forward == "shared" else 2)
+        )
 
     def _feed(self, x: Tensor) -> Tensor:
         if len(self.feed_forward) == 1:
@@ -94,21 +93,21 @@ class AVCA(Method):
     """The model of section 3.1 with the losses of section 3.2."""
 
     reported = "both"
+    options: Options
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        momentum = number(options, "last_bn_momentum") if options["two_bn_momenta"] else 0.1
-        r_enc, r_proj, r_dec = (number(options, f"{part}_dropout") for part in ("encoder", "projection", "decoder"))
-        self.margin, self.alignment = number(options, "margin"), number(options, "alignment")
-        self.output = choose(options, "output", ("visual", "audio", "sum", "min"))
+        momentum = options.last_bn_momentum if options.two_bn_momenta else 0.1
+        r_enc, r_proj, r_dec = options.encoder_dropout, options.projection_dropout, options.decoder_dropout
+        self.margin, self.alignment, self.output = options.margin, options.alignment, options.output
 
         def encoder(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
             return nn.Sequential(layer(inputs, HIDDEN, dropout), layer(HIDDEN, outputs, dropout, momentum))
 
-        position = choose(options, "position_embedding", ("trained", "frozen", "none"))
         self.position = None
-        if position != "none":
-            self.position = nn.Parameter(torch.randn(2, WIDTH), requires_grad=position == "trained")
+        if options.position_embedding != "none":
+            trained = options.position_embedding == "trained"
+            self.position = nn.Parameter(torch.randn(2, WIDTH), requires_grad=trained)
         self.A_enc, self.V_enc = encoder(dims.audio, WIDTH, r_enc), encoder(dims.visual, WIDTH, r_enc)
         self.cross_attention = CrossAttention(options)
         self.W_proj = layer(dims.text, SPACE, r_dec)
@@ -117,7 +116,7 @@ class AVCA(Method):
         self.A_rec, self.V_rec = layer(SPACE, WIDTH, r_dec), layer(SPACE, WIDTH, r_dec)
         # Every running mean moves at least three times in a step with these passes; older steps no longer count.
         self._statistics_steps = counting_steps(min(0.1, max(momentum, 1e-3)), 3)
-        self._statistics = bool(options["statistics_passes"])
+        self._statistics = options.statistics_passes
         # Whether this step's statistics passes still count at the end of the epoch.
         self.passes = self._statistics
 
@@ -165,17 +164,17 @@ class AVCA(Method):
 
         d = functional.mse_loss
         terms: dict[str, Tensor] = {}
-        if self.options["loss_base"]:  # l_t, eq. 5
+        if self.options.loss_base:  # l_t, eq. 5
             terms["lt_1"] = t("theta_a", "theta_w", "theta_a_neg")
             terms["lt_2"] = t("theta_v", "theta_w", "theta_v_neg")
             terms["lt_3"] = t("theta_w", "theta_a", "theta_w_neg")
             terms["lt_4"] = t("theta_w", "theta_v", "theta_w_neg")
-        if self.options["loss_reconstruction"]:  # l_rec, eq. 7
+        if self.options.loss_reconstruction:  # l_rec, eq. 7
             terms["lrec_a"], terms["lrec_v"] = d(x["rho_a"], w), d(x["rho_v"], w)
             terms["lrec_w"] = d(x["rho_w"], w)
-        if self.options["loss_composite"]:  # l_ct, eq. 8
+        if self.options.loss_composite:  # l_ct, eq. 8
             terms["lct_a"], terms["lct_v"] = t("rho_w", "rho_a", "rho_a_neg"), t("rho_w", "rho_v", "rho_v_neg")
-        if self.options["loss_word"]:  # l_w, eq. 9
+        if self.options.loss_word:  # l_w, eq. 9
             terms["lw_ta"], terms["lw_tv"] = (
                 t("theta_w", "theta_a", "theta_a_neg"),
                 t("theta_w", "theta_v", "theta_v_neg"),
@@ -184,7 +183,7 @@ class AVCA(Method):
                 t("theta_a", "theta_w", "theta_w_neg"),
                 t("theta_v", "theta_w", "theta_w_neg"),
             )
-        if self.options["loss_regularisation"]:  # l_r, eq. 10; nothing is detached
+        if self.options.loss_regularisation:  # l_r, eq. 10; nothing is detached
             terms["lr_phi_v"], terms["lr_phi_a"] = d(x["phi_v_rec"], x["phi_v"]), d(x["phi_a_rec"], x["phi_a"])
             terms["lr_theta_v"], terms["lr_theta_a"] = d(x["theta_v"], x["theta_w"]), d(x["theta_a"], x["theta_w"])
         if self.alignment:

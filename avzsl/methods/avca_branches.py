@@ -6,17 +6,14 @@ position embedding and the batch-norm momenta only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.methods.avca import HIDDEN, SPACE, WIDTH, CrossAttention
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import layer, pairwise, triplet
-from avzsl.methods.options import choose, number
+from avzsl.methods.options.avca_branches import Options
 
 
 class Branch(nn.Module):
@@ -26,13 +23,12 @@ class Branch(nn.Module):
     Without it the projection takes phi itself (Table 3: "remove the cross-modal attention block").
     """
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option], own: str) -> None:
+    def __init__(self, dims: Dims, options: Options, own: str) -> None:
         super().__init__()
         self.options, self.own = options, own
-        momentum = number(options, "last_bn_momentum") if options["two_bn_momenta"] else 0.1
-        r_enc, r_proj, r_dec = (number(options, f"{part}_dropout") for part in ("encoder", "projection", "decoder"))
-        self.margin = number(options, "margin")
-        self.attends = bool(options["cross_attention"])
+        momentum = options.last_bn_momentum if options.two_bn_momenta else 0.1
+        r_enc, r_proj, r_dec = options.encoder_dropout, options.projection_dropout, options.decoder_dropout
+        self.margin, self.attends = options.margin, options.cross_attention
 
         def encoder(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
             return nn.Sequential(layer(inputs, HIDDEN, dropout), layer(HIDDEN, outputs, dropout, momentum))
@@ -43,9 +39,9 @@ class Branch(nn.Module):
         )
         self.position = None
         if self.attends:
-            position = choose(options, "position_embedding", ("trained", "frozen", "none"))
-            if position != "none":
-                self.position = nn.Parameter(torch.randn(2, WIDTH), requires_grad=position == "trained")
+            if options.position_embedding != "none":
+                trained = options.position_embedding == "trained"
+                self.position = nn.Parameter(torch.randn(2, WIDTH), requires_grad=trained)
             self.cross_attention = CrossAttention(options)
         self.W_proj, self.D = layer(dims.text, SPACE, r_dec), layer(SPACE, dims.text, r_dec)
         self.proj, self.rec = encoder(WIDTH, SPACE, r_proj), layer(SPACE, WIDTH, r_dec)
@@ -73,15 +69,15 @@ class Branch(nn.Module):
 
         d = functional.mse_loss
         terms = {}
-        if self.options["loss_base"]:
+        if self.options.loss_base:
             terms["lt"] = t(theta, theta_w, theta_neg) + t(theta_w, theta, theta_w_neg)
-        if self.options["loss_reconstruction"]:
+        if self.options.loss_reconstruction:
             terms["lrec"] = d(rho, w) + d(rho_w, w)
-        if self.options["loss_composite"]:
+        if self.options.loss_composite:
             terms["lct"] = t(rho_w, rho, rho_neg)
-        if self.options["loss_word"]:
+        if self.options.loss_word:
             terms["lw"] = t(theta_w, theta, theta_neg) + t(theta, theta_w, theta_w_neg)
-        if self.options["loss_regularisation"]:
+        if self.options.loss_regularisation:
             terms["lr"] = d(self.rec(theta), phi) + d(theta, theta_w)
         return terms
 
@@ -97,10 +93,9 @@ class AVCABranches(Method):
     only the epoch is chosen for both together. Their distances are averaged (section 4.5).
     """
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        branches = str(choose(options, "branches", ("visual", "audio", "separate")))
-        names = ("visual", "audio") if branches == "separate" else (branches,)
+        names = ("visual", "audio") if options.branches == "separate" else (options.branches,)
         parts = {name: Branch(dims, options, name) for name in names}
         # The dictionary of modules is for PyTorch, the plain one for the type checker.
         self.branches, self._parts = nn.ModuleDict(parts), parts

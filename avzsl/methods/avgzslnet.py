@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import Linear, layer, pairwise, triplet
-from avzsl.methods.options import number, whole
+from avzsl.methods.options.avgzslnet import Options
 
 
 class AVGZSLNet(Method):
     """Three projections into one space and one decoder from that space back to class embeddings."""
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        dropout, hidden, dim = number(options, "dropout"), whole(options, "hidden"), whole(options, "dim")
-        decoder_hidden = whole(options, "decoder_hidden")
-        self.margin = number(options, "margin")
+        hidden, dim = options.hidden, options.dim
+        self.margin = options.margin
 
         def projection(inputs: int, middle: int) -> nn.Sequential:
-            return nn.Sequential(layer(inputs, middle, dropout), Linear(middle, dim))
+            return nn.Sequential(layer(inputs, middle, options.dropout), Linear(middle, dim))
 
         self.f_a, self.f_v = projection(dims.audio, hidden), projection(dims.visual, hidden)
         self.f_t = projection(dims.text, dims.text)
         self.decoder = nn.Sequential(
-            layer(dim, decoder_hidden, number(options, "decoder_dropout")), Linear(decoder_hidden, dims.text)
+            layer(dim, options.decoder_hidden, options.decoder_dropout), Linear(options.decoder_hidden, dims.text)
         )
 
     def _decode(self, points: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
+from avzsl.config.base import Section
 from avzsl.config.methods import Option, TrainingConfig
 
 
@@ -73,11 +74,23 @@ class TrainingSet(Protocol):
     def everything(self) -> Clips:
         """Return all training clips once, for methods solved in closed form."""
 
+    @property
+    def extractor(self) -> Mapping[str, Any]:
+        """Return what made the features: name, weights, label_sets ..."""
+
+    @property
+    def named(self) -> Mapping[str, frozenset[str]] | None:
+        """Return label set -> labels that name a class of the benchmark; None where nobody has compared them."""
+
+    def phrases(self, phrases: Sequence[str]) -> Tensor:
+        """Return the embeddings (n, k_w) of any phrases, made as the classes' were; a row of 0 where there is none."""
+
 
 class Method(nn.Module, Generic[Input]):
     """Base of all methods. A method module defines one subclass and names it `METHOD`.
 
-    A subclass takes (dims, options) and gives `loss` and `distances`; all else has a default. One that is not
+    A subclass takes (dims, options), with the options of its own model, and gives `loss` and `distances`; all else has a
+    default. One that is not
     trained by plain gradient steps overrides `epoch`.
     """
 
@@ -93,10 +106,10 @@ class Method(nn.Module, Generic[Input]):
     # Closed-form methods: how many settings stage 1 tries, each in an epoch's place. None: trained by epochs.
     settings: int | None = None
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Section) -> None:
         super().__init__()
         self.dims = dims
-        self.options = dict(options)
+        self.options = options
         # The number, from 1, of the epoch or setting whose turn it is.
         self.setting = 1
         # Hyper-parameters that the method itself chose on validation clips, for the run's record.

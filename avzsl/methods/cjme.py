@@ -6,16 +6,13 @@ re-implementation; each of its departures is an option, listed in docs/fidelity-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import Linear, layer, pairwise, triplet
-from avzsl.methods.options import choose, number, whole
+from avzsl.methods.options.cjme import Options
 
 
 class CJME(Method):
@@ -25,27 +22,22 @@ class CJME(Method):
     """
 
     reported = "both"
+    options: Options
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        dropout, hidden, dim = number(options, "dropout"), whole(options, "hidden"), whole(options, "dim")
-        self.margin, self.xi = number(options, "margin"), number(options, "entropy_threshold")
-        self.per_sample = choose(options, "weighting", ("per_sample", "broadcast")) == "per_sample"
-        self.cross_modal_weight = number(options, "cross_modal_weight")
-        self.inverse = choose(options, "class_probabilities", ("inverse_distance", "softmax_dot")) == "inverse_distance"
-        self.cross_entropy = choose(options, "attention_loss", ("cross_entropy", "squared_error")) == "cross_entropy"
-        self.hard = choose(options, "selection", ("undecided_both", "hard")) == "hard"
-        self.selection_threshold = number(options, "selection_threshold")
-        layers = choose(options, "text_layers", (1, 2))
+        dropout, hidden, dim = options.dropout, options.hidden, options.dim
+        self.margin, self.xi = options.margin, options.entropy_threshold
+        self.per_sample = options.weighting == "per_sample"
 
         def last(inputs: int) -> list[nn.Module]:
-            return [Linear(inputs, dim), *([nn.ReLU()] if options["output_relu"] else [])]
+            return [Linear(inputs, dim), *([nn.ReLU()] if options.output_relu else [])]
 
         def projection(inputs: int, middle: int) -> nn.Sequential:
             return nn.Sequential(layer(inputs, middle, dropout), *last(middle))
 
         self.g_a, self.g_v = projection(dims.audio, hidden), projection(dims.visual, hidden)
-        self.g_t = projection(dims.text, dims.text) if layers == 2 else nn.Sequential(*last(dims.text))
+        self.g_t = projection(dims.text, dims.text) if options.text_layers == 2 else nn.Sequential(*last(dims.text))
         both = dims.audio + dims.visual
         self.attention = nn.Sequential(nn.BatchNorm1d(both), Linear(both, 1), nn.Sigmoid())
 
@@ -54,7 +46,7 @@ class CJME(Method):
         p, q = batch.positive, batch.negative
         x = {"a_p": self.g_a(p.audio), "v_p": self.g_v(p.visual), "t_p": self.g_t(p.text)}
         x["a_q"], x["v_q"] = self.g_a(q.audio), self.g_v(q.visual)
-        if self.options["class_pass_statistics"]:
+        if self.options.class_pass_statistics:
             # The negatives' text embedding enters no loss: as released, it moves the text network's statistics.
             with torch.no_grad():
                 self.g_t(q.text)
@@ -68,7 +60,7 @@ class CJME(Method):
 
     def _classes(self, classes: Tensor) -> Tensor:
         """Embed the training classes for the supervision of alpha, (C, dim), without gradient."""
-        if self.options["class_pass_statistics"] or not self.training:
+        if self.options.class_pass_statistics or not self.training:
             return self.g_t(classes)
         # Evaluation mode: as at the test, and one batch of classes does not disturb the statistics of the clips' text.
         self.g_t.eval()
@@ -79,7 +71,7 @@ class CJME(Method):
 
     def _entropy(self, points: Tensor, classes: Tensor) -> Tensor:
         """Return the entropy (B,), in nats, of each point's distribution over the classes (section 3)."""
-        if self.inverse:
+        if self.options.class_probabilities == "inverse_distance":
             inverse = 1 / pairwise(points, classes).clamp_min(1e-12)
             p = inverse / inverse.sum(1, keepdim=True)
         else:
@@ -106,8 +98,8 @@ class CJME(Method):
         else:
             # A (B, 1) alpha against (B,) losses makes a B x B matrix, whose mean is the product of the means.
             triplets = (1 - alpha).mean() * l_ta.mean() + alpha.mean() * l_tv.mean()
-        cross_modal = self.cross_modal_weight * (x["a_p"] - x["v_p"]).square().sum(1).mean()  # eq. 3
-        if self.cross_entropy:
+        cross_modal = self.options.cross_modal_weight * (x["a_p"] - x["v_p"]).square().sum(1).mean()  # eq. 3
+        if self.options.attention_loss == "cross_entropy":
             # Written out, since the library's version refuses probabilities under autocast; alpha is a sigmoid's output.
             a, target = alpha.clamp(1e-7, 1 - 1e-7), x["supervision"]
             attention = -(target * a.log() + (1 - target) * (1 - a).log()).mean()
@@ -132,13 +124,14 @@ class CJME(Method):
 
     def select(self, by_audio: Tensor, by_visual: Tensor, alpha: Tensor) -> Tensor:
         """Return (N, C) distances of the selected modality; `alpha` is (N, 1)."""
-        if self.hard:
+        if self.options.selection == "hard":
             return torch.where(alpha >= 0.5, by_visual, by_audio)
         # Undecided: the average distance (the text of section 3; eq. 6 writes the sum). The average keeps the scale
         # of one distance, so that beta weighs the same for clips of either kind.
         both = (by_audio + by_visual) / 2
-        both = torch.where(alpha >= self.selection_threshold, by_visual, both)
-        return torch.where(1 - alpha >= self.selection_threshold, by_audio, both)
+        threshold = self.options.selection_threshold
+        both = torch.where(alpha >= threshold, by_visual, both)
+        return torch.where(1 - alpha >= threshold, by_audio, both)
 
 
 METHOD = CJME

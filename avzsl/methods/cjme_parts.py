@@ -7,17 +7,13 @@ attention at the test is made of entropies (here eq. 7 over the candidate classe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from avzsl.config.methods import Option
-from avzsl.contracts.errors import ConfigError
 from avzsl.methods.base import Batch, Dims
 from avzsl.methods.blocks import pairwise, triplet
 from avzsl.methods.cjme import CJME
-from avzsl.methods.options import choose
+from avzsl.methods.options.cjme_parts import Options
 
 
 class CJMEParts(CJME):
@@ -27,14 +23,12 @@ class CJMEParts(CJME):
     selects; without trained attention the one whose entropy is clearly lower, else both).
     """
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    options: Options
+
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        self.parts = {m: bool(options[f"loss_text_{m}"]) for m in ("audio", "visual")}
-        self.cross_modal = bool(options["loss_audio_visual"])
-        if not any(self.parts.values()):
-            raise ConfigError("method options loss_text_audio and loss_text_visual: one of them must be true")
-        self.attends = bool(options["attention"])
-        self.output = choose(options, "output", ("audio", "visual", "both", "dominant"))
+        self.parts = {"audio": options.loss_text_audio, "visual": options.loss_text_visual}
+        self.cross_modal, self.attends, self.output = options.loss_audio_visual, options.attention, options.output
 
     def terms(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the terms that are switched on, scalars."""
@@ -72,7 +66,7 @@ class CJMEParts(CJME):
         points = super().embed(audio, visual, classes)
         by = {m: pairwise(points[m], points["classes"]) for m in ("audio", "visual")}
         if self.output in by:
-            return {"both": by[str(self.output)]}
+            return {"both": by[self.output]}
         if self.output == "both":
             return {"both": by["audio"] + by["visual"]}
         if self.attends:

@@ -6,18 +6,15 @@ theta are points of the common space, rho reconstructions of the encoded class u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.contracts.errors import ConfigError
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import counting_steps, layer, pairwise
-from avzsl.methods.inputs import join, modalities, width
-from avzsl.methods.options import choose, number
+from avzsl.methods.inputs import join, width
+from avzsl.methods.options.clipclap import Options
 
 WIDTH, SPACE = 512, 64
 STATISTICS_STEPS = counting_steps(0.1, passes=2)
@@ -26,11 +23,11 @@ STATISTICS_STEPS = counting_steps(0.1, passes=2)
 class ClipClap(Method):
     """Encoders of clip and class, projections of both to one space and decoders back to the encoded class."""
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        r_enc, r_dec, r_w = (number(options, f"{part}_dropout") for part in ("encoder", "decoder", "word"))
-        self.which = modalities(options)
-        self.columns = _columns(dims, str(choose(options, "text", ("all", "visual", "audio"))))
+        r_enc, r_dec, r_w = options.encoder_dropout, options.decoder_dropout, options.word_dropout
+        self.which = options.modalities
+        self.columns = _columns(dims, options.text)
         text = len(range(dims.text)[self.columns])
 
         def two_layers(inputs: int, outputs: int) -> nn.Sequential:
@@ -39,7 +36,7 @@ class ClipClap(Method):
         self.O_enc, self.W_enc = layer(width(dims, self.which), WIDTH, r_enc), layer(text, WIDTH, r_enc)
         self.O_proj, self.D_o = two_layers(WIDTH, SPACE), two_layers(SPACE, WIDTH)
         self.W_proj, self.D_w = layer(WIDTH, SPACE, r_w), layer(SPACE, WIDTH, r_w)
-        self._statistics = bool(options["statistics_passes"])
+        self._statistics = options.statistics_passes
 
     def _theta_o(self, audio: Tensor, visual: Tensor) -> Tensor:
         return self.O_proj(self.O_enc(join(audio, visual, self.which)))

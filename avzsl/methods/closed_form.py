@@ -17,11 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avzsl.config.methods import Option, TrainingConfig
-from avzsl.contracts.errors import ConfigError
+from avzsl.config.methods import TrainingConfig
 from avzsl.methods.base import Clips, Dims, Method, TrainingSet
-from avzsl.methods.inputs import join, modalities
-from avzsl.methods.options import choose
+from avzsl.methods.inputs import join
+from avzsl.methods.options import Scaled
 
 Array = NDArray[np.float64]
 
@@ -43,17 +42,16 @@ class Problem:
 class ClosedForm(Method):
     """Base of the methods that `solve`; a subclass names the options it searches and gives `distances`.
 
-    The option `scaling` is `standard` (mean 0 and variance 1 over the training clips, as ridge penalties presume),
-    `unit` (each modality of a clip divided by its norm) or `none`; the option `modalities` is both, audio or visual.
+    Its options are `avzsl.methods.options.Scaled` and those to search, and `Modalities` where one vector a clip is taken.
     """
 
     searched: tuple[str, ...] = ()
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Scaled) -> None:
         super().__init__(dims, options)
-        self.which = modalities(options) if "modalities" in options else "both"
-        self.scaling = choose(options, "scaling", ("standard", "unit", "none"))
-        self.grid = list(itertools.product(*(values(options, key) for key in self.searched)))
+        self.which = str(getattr(options, "modalities", "both"))
+        self.scaling = options.scaling
+        self.grid = list(itertools.product(*(listed(getattr(options, key)) for key in self.searched)))
         self.settings = len(self.grid)
         self._prepared: tuple[Problem, Any] | None = None
         for name, size in (("audio", dims.audio), ("visual", dims.visual)):
@@ -115,14 +113,9 @@ class ClosedForm(Method):
         return torch.nn.modules.module._IncompatibleKeys([], [])
 
 
-def values(options: Mapping[str, Option], key: str) -> list[float]:
-    """Return the values of an option to search, one or a list; raises ConfigError if one is no number above 0."""
-    given = options[key]
-    listed = given if isinstance(given, list) else [given]
-    numbers = [v for v in listed if isinstance(v, int | float) and not isinstance(v, bool) and v > 0]
-    if not listed or len(numbers) < len(listed):
-        raise ConfigError(f"method option {key}: must be a number above 0 or a list of such, got {given!r}")
-    return numbers
+def listed(values: float | tuple[float, ...]) -> tuple[float, ...]:
+    """Return the values of an option to search, of which one may stand alone."""
+    return values if isinstance(values, tuple) else (values,)
 
 
 def cosine_distances(points: Tensor, classes: Tensor) -> Tensor:

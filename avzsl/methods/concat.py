@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor, nn
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import Linear, layer, pairwise, triplet
 from avzsl.methods.inputs import join, width
-from avzsl.methods.options import number, whole
+from avzsl.methods.options.concat import Options
 
 
 class Concat(Method):
     """One projection of [audio, visual] and one of class embeddings into a space, a triplet loss between them."""
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        self.margin, dim, hidden = number(options, "margin"), whole(options, "dim"), whole(options, "hidden")
-        self.g = nn.Sequential(layer(width(dims, "both"), hidden, number(options, "dropout")), Linear(hidden, dim))
-        self.g_t = Linear(dims.text, dim)
+        self.margin, hidden = options.margin, options.hidden
+        self.g = nn.Sequential(layer(width(dims, "both"), hidden, options.dropout), Linear(hidden, options.dim))
+        self.g_t = Linear(dims.text, options.dim)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return [d(x_p, t_p) - d(x_q, t_p) + margin]_+, as CJME's eqs. 1 and 2 for one modality."""

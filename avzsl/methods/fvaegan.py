@@ -7,7 +7,6 @@ left out here: no result depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.methods import Option, TrainingConfig
+from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import AvzslError
 from avzsl.methods.base import Batch, Dims, Method, TrainingSet
 from avzsl.methods.blocks import Linear
 from avzsl.methods.inputs import join, width
-from avzsl.methods.options import choose, number, whole
+from avzsl.methods.options.fvaegan import Options
 
 HIDDEN = 512
 # Momenta of Adam for adversarial training, as released.
@@ -51,15 +50,15 @@ class Encoder(nn.Module):
 class FVAEGAN(Method):
     """A generator of features given a class embedding, trained as a decoder (VAE) and against a critic (WGAN)."""
 
+    options: Options
     low: Tensor
     span: Tensor
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
         features, text = width(dims, "both"), dims.text
-        self.minmax = choose(options, "scaling", ("minmax", "unit")) == "minmax"
-        self.every = whole(options, "critic_steps")
-        self.synthetic = whole(options, "synthetic")
+        self.minmax = options.scaling == "minmax"
+        self.every, self.synthetic = options.critic_steps, options.synthetic
         self.encoder = Encoder(features, text)
         self.generator = nn.Sequential(Linear(2 * text, HIDDEN), nn.ReLU(), Linear(HIDDEN, features), nn.Sigmoid())
         self.critic = nn.Sequential(Linear(features + text, HIDDEN), nn.LeakyReLU(0.2), Linear(HIDDEN, 1))
@@ -105,7 +104,7 @@ class FVAEGAN(Method):
             elif (clips.audio < 0).any() or (clips.visual < 0).any():
                 raise AvzslError("method fvaegan: scaling: unit needs features of at least 0; take scaling: minmax")
         self._classifier = None
-        if self.options["one_batch"]:
+        if self.options.one_batch:
             training = training.model_copy(update={"batches_per_epoch": 1})
         return super().epoch(data, optimisers, training)
 
@@ -137,7 +136,7 @@ class FVAEGAN(Method):
         mean, log_variance = encoded
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
         verdict = self._judge(decoded, w).mean() + self._judge(free, w).mean()
-        return reconstruction + divergence - number(self.options, "adversarial_weight") * len(x) * verdict
+        return reconstruction + divergence - self.options.adversarial_weight * len(x) * verdict
 
     def decode(self, z: Tensor, w: Tensor) -> Tensor:
         """Return features (B, k_a + k_v) for latents and class embeddings (B, k_w)."""
@@ -177,8 +176,8 @@ class FVAEGAN(Method):
         classifier = Linear(x.shape[1], len(classes)).to(x)
         _initialise(classifier)
         adam = torch.optim.Adam(classifier.parameters(), lr=1e-3, betas=BETAS, fused=True)
-        size = whole(self.options, "classifier_batch_size")
-        for _ in range(whole(self.options, "classifier_epochs")):
+        size = self.options.classifier_batch_size
+        for _ in range(self.options.classifier_epochs):
             for rows in torch.split(torch.randperm(len(x), device=x.device), size):
                 _descend(functional.cross_entropy(classifier(x[rows]), y[rows]), adam)
         return classifier.requires_grad_(False)

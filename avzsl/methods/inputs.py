@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Dims
-from avzsl.methods.options import choose
-
-MODALITIES = ("both", "audio", "visual")
-
-
-def modalities(options: Mapping[str, Option]) -> str:
-    """Return the option `modalities`; raises ConfigError if it is none of both, audio and visual."""
-    return str(choose(options, "modalities", MODALITIES))
 
 
 def width(dims: Dims, which: str) -> int:

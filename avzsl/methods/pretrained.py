@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avzsl.config.methods import Option, TrainingConfig
+from avzsl.config.methods import TrainingConfig
 from avzsl.methods.base import Dims, Method, TrainingSet
 from avzsl.methods.blocks import pairwise
+from avzsl.methods.options.pretrained import Options
 
 
 class Pretrained(Method):
@@ -26,7 +25,7 @@ class Pretrained(Method):
     visual: Tensor
     text: Tensor
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
         widest = max(dims.audio, dims.visual, dims.text)
         for name, width in (("audio", dims.audio), ("visual", dims.visual), ("text", dims.text)):

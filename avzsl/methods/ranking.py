@@ -7,35 +7,32 @@ model and differ in what they make of the ranking violations only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from avzsl.config.methods import Option
 from avzsl.methods.base import Batch, Dims, Method
 from avzsl.methods.blocks import Linear, pairwise
-from avzsl.methods.inputs import join, modalities, width
-from avzsl.methods.options import choose, number
+from avzsl.methods.inputs import join, width
+from avzsl.methods.options.ranking import Options
 
 
 class Ranking(Method):
     """Scores s = (M x) W^T of clips x against class embeddings W, with a ranking loss."""
 
-    def __init__(self, dims: Dims, options: Mapping[str, Option]) -> None:
+    options: Options
+
+    def __init__(self, dims: Dims, options: Options) -> None:
         super().__init__(dims, options)
-        self.which, self.unit = modalities(options), bool(options["unit_inputs"])
-        self.objective = choose(options, "objective", ("weighted", "maximum", "sum"))
-        self.margin = number(options, "margin")
-        self.dot = choose(options, "distance", ("dot", "euclidean")) == "dot"
-        self.dropout = nn.Dropout(number(options, "dropout"))
+        self.which, self.unit = options.modalities, options.unit_inputs
+        self.objective, self.margin = options.objective, options.margin
+        self.dropout = nn.Dropout(options.dropout)
         self.map = Linear(width(dims, self.which), dims.text, bias=False)
 
     def scores(self, batch: Batch) -> Tensor:
         """Return the scores (B, C) of the positive clips against all training classes."""
         x = self.dropout(join(batch.positive.audio, batch.positive.visual, self.which, self.unit))
         # Dropout on the class embeddings is the released code's; no paper has it.
-        classes = self.dropout(batch.classes) if self.options["class_dropout"] else batch.classes
+        classes = self.dropout(batch.classes) if self.options.class_dropout else batch.classes
         return self.map(x) @ classes.T
 
     def loss(self, batch: Batch) -> Tensor:
@@ -61,7 +58,7 @@ class Ranking(Method):
     def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return the negative scores, or Euclidean distances between M x and W as released."""
         points = self.embed(audio, visual, classes)["both"]
-        return {"both": -points @ classes.T if self.dot else pairwise(points, classes)}
+        return {"both": -points @ classes.T if self.options.distance == "dot" else pairwise(points, classes)}
 
 
 METHOD = Ranking

@@ -6,7 +6,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Prediction:
     distances: tuple[float, ...]  # of the whole clip to each label, calibrated, in the order of the labels
     seconds: tuple[tuple[float, float], ...]  # start and end of each moment that has a score
     by_second: tuple[tuple[float, ...], ...]  # (moments, labels) distances of single moments
+    # Taggers' labels that speak most for the nearest phrase, with their probabilities, by `heard` and `seen`.
+    evidence: dict[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,13 @@ class Predictions:
 
     labels: tuple[str, ...]
     seen: tuple[bool, ...]  # labels that are classes the run was trained on
-    run: str
+    run: str  # empty without one
     method: str
     beta: float  # added to the distances of seen labels; 0 where all labels are of one kind
     random_weights: bool
     clips: tuple[Prediction, ...]
+    # What distances are multiplied with before their softmax; cosines differ by less than trained distances do.
+    sharpness: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON-like values, labels ranked."""
@@ -68,6 +72,9 @@ class Predictions:
             "clips": [
                 {
                     "clip": clip.clip, "status": clip.status, "reason": clip.reason,
+                    "evidence": {
+                        how: [{"label": label, "probability": p} for label, p in found] for how, found in clip.evidence.items()
+                    },
                     "ranking": [{"label": self.labels[i], "distance": clip.distances[i]} for i in clip.order],
                     "seconds": [
                         {"start": start, "end": end, "distances": dict(zip(self.labels, row, strict=True))}
@@ -91,7 +98,7 @@ def predict(
     A clip that cannot be read has its status and reason and no ranking. Raises AvzslError when the run, its
     configuration or a phrase cannot be used, or the features differ from those the run was trained on.
     """
-    labels = _clean(labels)
+    labels = clean(labels)
     record = _read_run(run)
     features = project.features(record.features)
     with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
@@ -132,10 +139,13 @@ def predict(
     )  # fmt: skip
 
 
-def _clean(labels: Sequence[str]) -> list[str]:
+def clean(labels: Sequence[str], least: int = 2) -> list[str]:
+    """Return the labels without spaces around them and without repetitions; raises AvzslError if too few are left."""
     found = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
-    if len(found) < 2:
-        raise AvzslError("labels: give at least two different phrases, separated by commas")
+    if len(found) < least:
+        raise AvzslError(
+            f"labels: give at least {'two different phrases' if least > 1 else 'one phrase'}, separated by commas"
+        )
     return found
 
 
@@ -150,9 +160,8 @@ def _read_run(run: Path) -> RunRecord:
     return record
 
 
-def _extract(
-    clips: Sequence[Path], features: FeaturesConfig, folder: Path, project: Project, device: str, threads: int
-) -> tuple[dict[str, Stream], dict[str, Any], pd.DataFrame]:
+def media_table(clips: Sequence[Path]) -> pd.DataFrame:
+    """Return the MEDIA table of a user's own files."""
     rows = []
     for number, path in enumerate(clips):
         there = path.is_file()
@@ -164,7 +173,13 @@ def _extract(
                 "path": str(path.resolve()),
             }
         )  # fmt: skip
-    media = pd.DataFrame(rows).reindex(columns=list(MEDIA.columns))
+    return pd.DataFrame(rows).reindex(columns=list(MEDIA.columns))
+
+
+def _extract(
+    clips: Sequence[Path], features: FeaturesConfig, folder: Path, project: Project, device: str, threads: int
+) -> tuple[dict[str, Stream], dict[str, Any], pd.DataFrame]:
+    media = media_table(clips)
     table = extract_shard(
         media, features, folder / "clips.safetensors", folder / "clips.parquet", device=device, threads=threads,
         cache=Places(Path(project.config.results), Path(project.config.data)).weights,

@@ -14,10 +14,10 @@ from avzsl.predict.recognition import Prediction, Predictions
 SHOWN = 5
 
 
-def nearness(distances: tuple[float, ...]) -> list[float]:
-    """Return softmax(-distance) in percent: how much nearer one label is than the others, no calibrated probability."""
+def nearness(distances: tuple[float, ...], sharpness: float = 1.0) -> list[float]:
+    """Return softmax(-sharpness x distance) in percent: how much nearer one label is than others, no calibrated probability."""
     nearest = min(distances)
-    weights = [math.exp(nearest - d) for d in distances]
+    weights = [math.exp(sharpness * (nearest - d)) for d in distances]
     return [100 * w / sum(weights) for w in weights]
 
 
@@ -38,14 +38,17 @@ def as_table(predictions: Predictions) -> Table:
                 end_section=True,
             )
             continue
-        share = nearness(clip.distances)
+        share = nearness(clip.distances, predictions.sharpness)
         for place, index in enumerate(clip.order[:SHOWN]):
             name = escape(predictions.labels[index]) + (" (seen)" if predictions.seen[index] else "")
             last = place == min(SHOWN, len(clip.order)) - 1
+            said = [part for part in (_evidence(clip), clip.reason) if part] if last else []
             table.add_row(
                 escape(clip.clip) if place == 0 else "", name, f"{clip.distances[index]:.3f}", f"{share[index]:.0f} %",
-                end_section=last, style="bold" if place == 0 else None,
+                end_section=last and not said, style="bold" if place == 0 else None,
             )  # fmt: skip
+            if said:
+                table.add_row("", escape("; ".join(said)), "", "", end_section=True, style="dim")
     if predictions.random_weights:
         table.caption = "RANDOM WEIGHTS: the features come from untrained networks; these answers mean little."
     return table
@@ -58,10 +61,25 @@ def as_page(predictions: Predictions) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     clips = [
-        (clip, nearness(clip.distances) if clip.status == "ok" else [], _by_second(clip)) for clip in predictions.clips
+        (
+            clip,
+            nearness(clip.distances, predictions.sharpness) if clip.status == "ok" else [],
+            _by_second(clip, predictions.sharpness),
+            _evidence(clip),
+        )
+        for clip in predictions.clips
     ]
     return environment.get_template("predictions.html.j2").render(p=predictions, clips=clips)
 
 
-def _by_second(clip: Prediction) -> list[tuple[float, float, list[float]]]:
-    return [(start, end, nearness(row)) for (start, end), row in zip(clip.seconds, clip.by_second, strict=True)]
+def _evidence(clip: Prediction) -> str:
+    """Return what carried the decision: `heard: Bark 0.90, Dog 0.80; seen: beagle 0.60`."""
+    return "; ".join(
+        f"{how}: {', '.join(f'{label} {p:.2f}' for label, p in found)}" for how, found in clip.evidence.items() if found
+    )
+
+
+def _by_second(clip: Prediction, sharpness: float) -> list[tuple[float, float, list[float]]]:
+    return [
+        (start, end, nearness(row, sharpness)) for (start, end), row in zip(clip.seconds, clip.by_second, strict=True)
+    ]

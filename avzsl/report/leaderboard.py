@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from avzsl.evaluation import METRICS, SHORT, Comparison, Interval, Sample, compare
+from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Interval, Sample
 from avzsl.evaluation.intervals import FEWEST_SOURCES, RESAMPLES
+from avzsl.report.results import BenchmarkFiles
 from avzsl.report.summary import TOO_FEW, Summary
 
 
@@ -53,6 +54,12 @@ class Row:
     def anchor(self) -> str:
         return f"{self.values['benchmark']}-{self.values['method']}"
 
+    @property
+    def over(self) -> str:
+        """What mean and standard deviation are over."""
+        folds = self.values["folds"]
+        return f"{self.values['seeds']} seeds" if pd.isna(folds) else f"{int(folds)} class splits"
+
 
 def leaderboard(summary: Summary) -> list[Row]:
     """Return the rows of the leaderboard in the configuration's order."""
@@ -64,14 +71,14 @@ def leaderboard(summary: Summary) -> list[Row]:
             cells = []
             for metric in METRICS:
                 others = tuple(
-                    compare(values["method"], own, other, summary.samples[str(benchmark), other], metric)
+                    summary.compare(str(benchmark), values["method"], other, metric)
                     for other in group["method"]
                     if other != values["method"]
                 )
                 cells.append(
                     Cell(
                         metric, _number(values[f"{metric}_mean"]), _number(values[f"{metric}_std"]),
-                        own.over_clips(metric), own.total(metric), _why_none(own, metric), values[f"{metric}_chance"],
+                        *_intervals(own, metric), values[f"{metric}_chance"],
                         _number(values[f"{metric}_published"]), index == best[metric], others,
                     )
                 )  # fmt: skip
@@ -81,6 +88,14 @@ def leaderboard(summary: Summary) -> list[Row]:
 
 def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
+
+
+def _intervals(own: Sample | Folds, metric: str) -> tuple[Interval | None, Interval | None, str]:
+    """Return the interval over clips, the total one, and why there is none."""
+    if isinstance(own, Folds):
+        found = own.over_folds(metric)
+        return found, found, "" if found else "the class splits give the same number: no interval"
+    return own.over_clips(metric), own.total(metric), _why_none(own, metric)
 
 
 def _why_none(own: Sample, metric: str) -> str:
@@ -124,4 +139,29 @@ def preset_pairs(summary: Summary) -> list[dict[str, Any]]:
             "values": [(row[f"{metric}_mean_corrected"], row[f"{metric}_mean_as_released"]) for metric in METRICS],
         }
         for row in both.to_dict("records")
+    ]
+
+
+def fold_tables(summary: Summary, benchmarks: list[BenchmarkFiles]) -> list[dict[str, Any]]:
+    """Return HM and ZSL of every class split, in percent, and the classes that it tests; one table a benchmark."""
+    groups: dict[str, list[BenchmarkFiles]] = {}
+    for benchmark in benchmarks:
+        if benchmark.config.group is not None:
+            groups.setdefault(benchmark.config.group, []).append(benchmark)
+    table = summary.runs.groupby(["benchmark", "method"])[["hm", "zsl"]].mean()
+    means = dict(zip(table.index, table.to_numpy(float).tolist(), strict=True))
+    return [
+        {
+            "name": name,
+            "methods": parts[0].config.methods,
+            "rows": [
+                (
+                    part.name,
+                    [value for m in part.config.methods for value in means[part.name, m]],
+                    ", ".join(part.classes.loc[part.classes["role"] == "test_unseen", "class_name"]),
+                )
+                for part in parts
+            ],
+        }
+        for name, parts in groups.items()
     ]

@@ -7,11 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from avzsl.benchmark.released_rows import released_rows
-from avzsl.config.load import SHIPPED, Benchmark, Project
+from avzsl.benchmark.released_rows import catalogue_rows
+from avzsl.config import shipped
+from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.contracts.schemas import EXCLUDED
-from avzsl.evaluation import METRICS, Comparison, compare
+from avzsl.evaluation import METRICS, Comparison
 from avzsl.report.results import open_benchmarks
 from avzsl.report.summary import Summary
 
@@ -71,11 +72,10 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
     costs = []
     for files in open_benchmarks(project, Path(results)):
         pairs = row_pairs(project, files.config)
-        if not pairs:
+        if not pairs or files.config.group is not None:
             continue
         embeddings = read_embeddings(files.embeddings_path)
-        phrases = dict(zip(embeddings.class_names, embeddings.phrases, strict=True))
-        given = released_rows(phrases, embeddings.class_names)
+        given = catalogue_rows(embeddings)
         wrong = {name for name, other in given.items() if name != other}
         classes = files.classes[files.classes["role"] != EXCLUDED]
         unseen = set(classes.loc[classes["role"] == "test_unseen", "class_name"])
@@ -92,14 +92,13 @@ def row_order_costs(project: Project, summary: Summary, results: Path) -> list[R
 def _cost(summary: Summary, benchmark: str, aligned: str, released: str, metric: str) -> Cost:
     of_benchmark = summary.table[summary.table["benchmark"] == benchmark]
     means = dict(zip(of_benchmark["method"], of_benchmark[f"{metric}_mean"], strict=True))
-    own, other = (summary.samples[benchmark, method] for method in (aligned, released))
-    comparison = compare(aligned, own, released, other, metric)
+    comparison = summary.compare(benchmark, aligned, released, metric)
     return Cost(means[aligned], means[released], comparison)
 
 
 def explanation(out: Path) -> str | None:
     """Return the address of the explanation relative to the page `out`; None if the page lies outside this checkout."""
-    root = SHIPPED.parent
+    root = shipped.ROOT
     if not (root / DOC).is_file() or not out.resolve().is_relative_to(root):
         return None
     return Path(os.path.relpath(root / DOC, out.resolve().parent)).as_posix()

@@ -18,8 +18,8 @@ from rich.table import Table
 from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.schemas import RUNS
-from avzsl.evaluation import METRICS, SHORT, Sample, collect_hits, sample
+from avzsl.contracts.schemas import EXCLUDED, RUNS
+from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Sample, collect_hits, compare, compare_folds, sample
 from avzsl.published import Published, for_benchmark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.results.places import Places
@@ -36,7 +36,15 @@ class Summary:
 
     runs: pd.DataFrame  # RUNS
     table: pd.DataFrame  # one row a benchmark and method: the columns of benchmark.csv
-    samples: dict[tuple[str, str], Sample] = field(default_factory=dict, repr=False)  # by benchmark and method
+    samples: dict[tuple[str, str], Sample | Folds] = field(default_factory=dict, repr=False)  # by benchmark and method
+
+    def compare(self, benchmark: str, method: str, other: str, metric: str) -> Comparison:
+        """Compare two methods of one benchmark: on the same test clips, or over its class splits."""
+        a, b = self.samples[benchmark, method], self.samples[benchmark, other]
+        if isinstance(a, Folds) and isinstance(b, Folds):
+            return compare_folds(method, a, other, b, metric)
+        assert isinstance(a, Sample) and isinstance(b, Sample)
+        return compare(method, a, other, b, metric)
 
 
 def summarise(project: Project, results: Path, benchmark: str | None = None) -> Summary:
@@ -48,7 +56,8 @@ def summarise(project: Project, results: Path, benchmark: str | None = None) -> 
     """
     places = Places(results)
     if benchmark is not None:
-        own = _summarise(next(b for b in open_benchmarks(project, results) if b.name == benchmark))
+        opened = open_benchmarks(project, results)
+        own = _collect([b for b in opened if benchmark in (b.name, b.config.group)], whole=benchmark)
         _write_csv(places.benchmark_table(benchmark), own.table)
         return own
     summary = collect(project, results)
@@ -59,16 +68,54 @@ def summarise(project: Project, results: Path, benchmark: str | None = None) -> 
 
 def collect(project: Project, results: Path) -> Summary:
     """Summarise all configured benchmarks and write nothing."""
-    parts = [_summarise(benchmark) for benchmark in open_benchmarks(project, results)]
+    return _collect(open_benchmarks(project, results))
+
+
+def _collect(benchmarks: list[BenchmarkFiles], whole: str | None = None) -> Summary:
+    """Summarise benchmarks, class splits of one as one, unless it is the class split `whole` that is asked for."""
+    parts: dict[str, list[tuple[BenchmarkFiles, Summary]]] = {}
+    for benchmark in benchmarks:
+        group = benchmark.config.group if whole != benchmark.name else None
+        parts.setdefault(group or benchmark.name, []).append((benchmark, _summarise(benchmark)))
+    made = [part[0][1] if name == part[0][0].name else over_folds(name, part) for name, part in parts.items()]
     return Summary(
-        pd.concat([part.runs for part in parts], ignore_index=True),
-        pd.concat([part.table for part in parts], ignore_index=True),
-        {key: value for part in parts for key, value in part.samples.items()},
+        pd.concat([part.runs for part in made], ignore_index=True),
+        pd.concat([part.table for part in made], ignore_index=True),
+        {key: value for part in made for key, value in part.samples.items()},
     )
 
 
+def over_folds(name: str, folds: list[tuple[BenchmarkFiles, Summary]]) -> Summary:
+    """Make one row a method of the class splits of a benchmark: mean and standard deviation over them, in percent."""
+    first, rows, shares = folds[0][0], [], []
+    samples: dict[tuple[str, str], Sample | Folds] = {}
+    for files, _ in folds:
+        roles = files.classes.loc[files.classes["role"] != EXCLUDED, "role"]
+        shares.append(float((roles == "test_unseen").mean()))
+    for method in first.config.methods:
+        tables = [part.table[part.table["method"] == method].iloc[0] for _, part in folds]
+        row: dict[str, Any] = dict(tables[0])
+        row |= {"benchmark": name, "split": first.config.split.rpartition("-")[0], "folds": len(folds)}
+        scores = {metric: np.array([table[f"{metric}_mean"] for table in tables]) for metric in METRICS}
+        own = Folds(scores, float(np.mean(shares)))
+        samples[name, method] = own
+        for metric, values in scores.items():
+            found = own.over_folds(metric)
+            row |= {
+                f"{metric}_mean": float(values.mean()), f"{metric}_std": float(values.std(ddof=1)),
+                f"{metric}_low": np.nan, f"{metric}_high": np.nan,
+                f"{metric}_total_low": found.low if found else np.nan, f"{metric}_total_high": found.high if found else np.nan,
+                f"{metric}_chance": float(np.mean([table[f"{metric}_chance"] for table in tables])), f"{metric}_published": None,
+            }  # fmt: skip
+        row |= {"published_source": None, "seconds": float(sum(table["seconds"] for table in tables))}
+        rows.append(row)
+    runs = pd.concat([part.runs for _, part in folds], ignore_index=True)
+    return Summary(runs, pd.DataFrame(rows), samples)
+
+
 def _summarise(benchmark: BenchmarkFiles) -> Summary:
-    runs, rows, samples = [], [], {}
+    runs, rows = [], []
+    samples: dict[tuple[str, str], Sample | Folds] = {}
     listed = benchmark.catalog_clips
     sources = dict(zip(listed["clip_id"], listed["source_id"], strict=True))
     for method in benchmark.config.methods:
@@ -77,7 +124,8 @@ def _summarise(benchmark: BenchmarkFiles) -> Summary:
             hits = collect_hits([run.predictions for run in of_method], sources)
         except ValueError as error:
             raise DataError(of_method[0].folder.parent, f"{error}; delete the older of them and run again") from error
-        own = samples[benchmark.name, method] = sample(hits)
+        own = sample(hits)
+        samples[benchmark.name, method] = own
         runs += [_run_row(benchmark, run, own.scores, index) for index, run in enumerate(of_method)]
         rows.append(_table_row(benchmark, method, own, of_method))
     return Summary(pd.DataFrame(runs, columns=list(RUNS.columns)), pd.DataFrame(rows), samples)
@@ -116,7 +164,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
     published = _published(benchmark, method)
     row: dict[str, Any] = {
         "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
-        "preset": config.preset, "method": method, "seeds": len(config.seeds),
+        "preset": config.preset, "method": method, "seeds": len(config.seeds), "folds": None,
     }  # fmt: skip
     for metric in METRICS:
         values = own.scores[metric]
@@ -170,11 +218,32 @@ def total(row: Any, metric: str) -> str:
     return "" if low is None or pd.isna(low) else f"{low:.1f} to {high:.1f}"
 
 
+def folds_in_words(summary: Summary) -> list[str]:
+    """Say of each benchmark of several class splits whether its best method is the best over them, for HM and ZSL."""
+    said = []
+    for name, rows in summary.table[summary.table["folds"].notna()].groupby("benchmark", sort=False):
+        number = int(rows["folds"].iloc[0])
+        said.append(f"{escape(str(name))}: mean ± standard deviation and 95 % interval over {number} class splits")
+        for metric in ("hm", "zsl"):
+            best = str(rows.loc[rows[f"{metric}_mean"].idxmax(), "method"])
+            for other in rows["method"]:
+                if other != best:
+                    found = summary.compare(str(name), best, str(other), metric)
+                    between = f" ({found.interval.low:+.2f} to {found.interval.high:+.2f})" if found.interval else ""
+                    said.append(
+                        f"  {SHORT[metric]}: {escape(best)} − {escape(str(other))} {found.difference:+.2f}{between}: "
+                        f"{'holds' if found.better else 'does not hold'} over class splits"
+                    )
+    return said
+
+
 def too_few(summary: Summary) -> dict[str, list[str]]:
     """Return the columns (S, U ...) of each benchmark for which some method has too few test clips for an interval."""
     found: dict[str, list[str]] = {}
     for metric, short in SHORT.items():
-        lacking = [name for (name, _), own in summary.samples.items() if not own.enough(metric)]
+        lacking = [
+            name for (name, _), own in summary.samples.items() if isinstance(own, Sample) and not own.enough(metric)
+        ]
         for name in dict.fromkeys(lacking):
             found.setdefault(name, []).append(short)
     return found
@@ -214,7 +283,8 @@ def _rich_table(summary: Summary) -> Table:
         first = rows.iloc[0]
         chance = (f"{first[f'{metric}_chance']:.2f}" for metric in METRICS)
         table.add_row("", "chance", *chance, "", "", style="dim", end_section=True)
-    said = [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
+    said = folds_in_words(summary)
+    said += [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):
         names = escape(", ".join(random))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from avzsl.config.base import Preset
-from avzsl.config.load import first_line
+from avzsl.config.errors import first_line
 from avzsl.contracts.errors import CorruptError
 from avzsl.contracts.records import read_record, write_record
 
@@ -61,6 +61,15 @@ class BenchmarkRecord(Record):
         None, description="what made the features: name, windows, weights, random_weights, execution"
     )
     embeddings: dict[str, Any] | None = Field(None, description="what made the class embeddings: backend, table, sha256")
+    named: dict[str, dict[str, list[str]]] | None = Field(
+        None,
+        description="open features only: label set that their networks were trained with -> class -> labels that name it",
+    )
+
+    @property
+    def open(self) -> bool:
+        """Whether the features come from networks whose training labels may name unseen classes."""
+        return bool((self.extractor or {}).get("label_sets"))
 
     @property
     def random_weights(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from avzsl.benchmark import BenchmarkData, Subset
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import DataError
+from avzsl.embeddings.embed import embed_phrases
 from avzsl.methods import Batch, Clips, Steps
 from avzsl.training.crops import Cropper, Part
 from avzsl.training.sequences import on_device, take
@@ -32,6 +33,18 @@ class DeviceData:
         self.visual = torch.from_numpy(data.visual).to(place, kind if data.steps is None else None)
         self.vectors = torch.from_numpy(data.vectors).to(device, kind)
         self.sequences = on_device(data.steps, device, kind) if data.steps is not None else None
+        self._phrases: dict[tuple[str, ...], Tensor] = {}
+
+    def phrases(self, phrases: Sequence[str]) -> Tensor:
+        """Return the embeddings (n, k_w) of any phrases, made as the classes' were; a row of 0 where there is none.
+
+        Raises AvzslError if the vectors are not there any more or not those of the benchmark.
+        """
+        key = tuple(phrases)
+        if key not in self._phrases:
+            vectors = embed_phrases(key, self.data.record.embeddings or {})
+            self._phrases[key] = torch.from_numpy(vectors).to(self.vectors)
+        return self._phrases[key]
 
     def cropper(self, training: TrainingConfig, step_seconds: Sequence[float] | None, subset: Subset) -> Cropper | None:
         """Return the rules of length for the sequences of a subset, None where averages are trained on."""
@@ -111,6 +124,23 @@ class BalancedSet:
     def everything(self) -> Clips:
         """Return all training clips, ordered by class."""
         return self.clips(torch.arange(len(self.rows), device=self.rows.device))
+
+    @property
+    def extractor(self) -> Mapping[str, Any]:
+        """Return what made the features."""
+        return self.source.data.record.extractor or {}
+
+    @property
+    def named(self) -> Mapping[str, frozenset[str]] | None:
+        """Return label set -> labels that name a class of the benchmark; None where nobody has compared them."""
+        named = self.source.data.record.named
+        if named is None:
+            return None
+        return {name: frozenset(label for found in by.values() for label in found) for name, by in named.items()}
+
+    def phrases(self, phrases: Sequence[str]) -> Tensor:
+        """Return the embeddings of any phrases: see `DeviceData.phrases`."""
+        return self.source.phrases(phrases)
 
     def batches(self, count: int, size: int) -> Iterator[Batch[Any]]:
         """Yield `count` batches of `size` clips with a negative each; all indices are drawn at once, on the device."""

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from avzsl.config.load import Method, first_line
+from avzsl.config.errors import first_line
+from avzsl.config.load import Method
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.errors import ConfigError
@@ -86,7 +87,7 @@ def apply(
     try:
         return options, TrainingConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(first_line(f"method {method.name}, search", error)) from error
+        raise ConfigError(first_line(f"method {method.name}, search", error, TrainingConfig)) from error
 
 
 def search(

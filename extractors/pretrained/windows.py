@@ -18,13 +18,16 @@ SHORT_SIDE, CROP = 256, 224  # EfficientNet-Lite's evaluation: short side to 256
 def read_seconds(path: Path, info: ClipInfo) -> Iterator[Window]:
     """Yield a clip's uniform windows in order of time; at most three seconds of sound are held.
 
+    A clip that has sound or picture alone gives windows of that.
+
     Raises ClipError where there is none.
     """
     convert = CentreCrop(CROP, SHORT_SIDE)
     heard = _Patches()
     waiting: list[Second] = []
-    for second in read_uniform_seconds(path, info, sound.RATE, FRAMES, convert):
-        heard.add(second.samples)
+    for second in read_uniform_seconds(path, info, sound.RATE, FRAMES, convert, either=True):
+        if second.samples is not None:
+            heard.add(second.samples)
         # A patch that is centred at the end of a second reaches into the next one.
         if waiting:
             yield _window(waiting.pop(), heard)
@@ -34,7 +37,8 @@ def read_seconds(path: Path, info: ClipInfo) -> Iterator[Window]:
 
 
 def _window(second: Second, heard: _Patches) -> Window:
-    return Window(second.start, second.end, heard.within(second.start, second.end), second.frames)
+    audio = None if second.samples is None else heard.within(second.start, second.end)
+    return Window(second.start, second.end, audio, second.frames)
 
 
 class _Patches:

@@ -7,28 +7,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from avzsl.config.features import FeaturesConfig
+from pydantic import Field, model_validator
+
+from avzsl.config.features import ExtractorOptions, WeightsConfig
 from extractors.base import ClipInfo, Networks, Window
 
 
-def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+class Options(ExtractorOptions):
+    """Windows, weights, and how the two networks are run."""
+
+    windows: Literal["uniform", "as_released"] = Field(
+        "uniform", description="a window a second to the clip's end, or the released code's plan"
+    )
+    antialias: bool = Field(False, description="uniform windows: antialias when frames are made smaller")
+    weights: WeightsConfig = Field(description="which weights: random_seed, path or url")
+    execution: Literal["exact", "fused", "bfloat16", "half"] = Field(
+        "fused", description="how the networks are run; half needs a GPU (docs/fidelity-features.md)"
+    )
+    backend: Literal["torch", "openvino"] = Field(
+        "torch",
+        description="what runs the video trunk; openvino: CPU only, execution fused or bfloat16, an extra package",
+    )
+    tf32: bool = Field(
+        False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
+    )
+    batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return ("torchvision", self.backend)
+
+    @model_validator(mode="after")
+    def _backend_fits(self) -> Options:
+        if self.backend == "openvino" and self.execution not in ("fused", "bfloat16"):
+            raise ValueError(f"backend: openvino runs execution fused or bfloat16, not {self.execution}")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_named(self) -> Options:
+        """SeLaVi never runs with weights that nobody asked for."""
+        named = [self.weights.random_seed is not None, bool(self.weights.path), bool(self.weights.url)]
+        if not any(named):
+            raise ValueError("weights: name one of random_seed, path or url")
+        if named[0] and any(named[1:]):
+            raise ValueError("weights: give random_seed or path/url, not both")
+        return self
+
+
+def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     """Yield the windows of a file: `audio` (1, 257, frames) float32, `visual` (30, 112, 112, 3).
 
     `visual` is uint8 RGB for uniform windows with the antialiased resize, normalised float32 otherwise.
     Raises ClipError where there is nothing to yield.
     """
-    if features.windows == "as_released":
+    if options.windows == "as_released":
         from extractors.selavi.released import read_released
 
         return read_released(path, info)
     from extractors.selavi.uniform import read_uniform
 
-    return read_uniform(path, info, antialias=features.antialias)
+    return read_uniform(path, info, antialias=options.antialias)
 
 
-def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Networks:
+def load(options: Options, device: str, threads: int, cache: Path) -> Networks:
     """Load the two trunks; see `extractors.selavi.networks`."""
     from extractors.selavi.networks import load_networks
 
-    return load_networks(features, device, threads, cache)
+    return load_networks(options, device, threads, cache)

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import ConfigError
 from extractors.base import Features, Window, pictures, sounds
-from extractors.selavi import picture
+from extractors.selavi import Options, picture
 from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
 from extractors.selavi.weights import load_weights
@@ -22,34 +21,34 @@ from extractors.selavi.weights import load_weights
 logger = logging.getLogger(__name__)
 
 
-def load_networks(features: FeaturesConfig, device: str, threads: int, cache: Path) -> SelaviNetworks:
-    """Load the weights that `features` names onto `device` ("auto", "cpu" or "cuda").
+def load_networks(options: Options, device: str, threads: int, cache: Path) -> SelaviNetworks:
+    """Load the weights that `options` name onto `device` ("auto", "cpu" or "cuda").
 
     Raises ConfigError for a device that is not there and for half precision on a CPU.
     """
-    if features.backend == "openvino" and device == "cuda":
+    if options.backend == "openvino" and device == "cuda":
         raise ConfigError("features: backend: openvino runs on a CPU; use device: cpu, or backend: torch on a GPU")
-    where = choose_device("cpu" if features.backend == "openvino" else device)
-    if features.execution == "half" and where.type == "cpu":
+    where = choose_device("cpu" if options.backend == "openvino" else device)
+    if options.execution == "half" and where.type == "cpu":
         raise ConfigError("features: execution: half needs a GPU; bfloat16, fused and exact run on a CPU")
     torch.set_num_threads(threads)
     with torch.device("meta"):  # shapes only: initialising what is overwritten takes a second
         trunks = Trunks()
-    state, weights, random_weights = load_weights(features.weights, trunks.state_dict(), cache)
+    state, weights, random_weights = load_weights(options.weights, trunks.state_dict(), cache)
     trunks.load_state_dict(state, assign=True)
     identity = {
         "name": "selavi",
-        "windows": features.windows,
+        "windows": options.windows,
         "weights": weights,
         "random_weights": random_weights,
-        "execution": features.execution,
+        "execution": options.execution,
     }
-    if features.antialias and features.windows == "uniform":
+    if options.antialias and options.windows == "uniform":
         identity["antialias"] = True
-    if features.tf32 and where.type == "cuda":
+    if options.tf32 and where.type == "cuda":
         identity["tf32"] = True
-    networks = SelaviNetworks(trunks, identity, where, features.execution, features.batch_windows, tf32=features.tf32)
-    if features.backend == "openvino":
+    networks = SelaviNetworks(trunks, identity, where, options.execution, options.batch_windows, tf32=options.tf32)
+    if options.backend == "openvino":
         networks.use_openvino(threads)
     return networks
 

@@ -23,6 +23,7 @@ def read_uniform(path: Path, info: ClipInfo, *, antialias: bool = False) -> Iter
     Raises ClipError where there is no window.
     """
     for second in read_uniform_seconds(path, info, SAMPLE_RATE, FRAMES, _Converter(antialias=antialias)):
+        assert second.samples is not None  # without `either` both are there
         padded = np.zeros(SAMPLE_RATE, np.int16)
         padded[: second.samples.size] = second.samples
         yield Window(second.start, second.end, log_filterbank(padded), second.frames)

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from avzsl.config.base import Section
+from avzsl.config.base import Section, Several
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from splits.catalogs.base import Catalog
@@ -51,7 +51,7 @@ class Options(Section):
     classes: dict[str, str] = Field(
         default_factory=lambda: dict(LABELS), min_length=1, description="class name -> AudioSet label (mid)"
     )
-    subsets: tuple[Subset, ...] = Field(("unbalanced_train", "eval"), min_length=1)
+    subsets: Several[Subset] = Field(("unbalanced_train", "eval"), min_length=1)
     metadata: RemoteFile = Field(
         RemoteFile(), description="folder or archive (also a wheel) that holds the *_segments.csv; default: downloads"
     )

@@ -1,23 +1,18 @@
-"""What every catalogue shares: find the module, check its options, complete and write its tables.
+"""What every catalogue shares: find the module, complete and write its tables.
 
-Nothing heavy is imported before it is needed: Snakemake calls `check_options` in every job.
+Nothing heavy is imported before it is needed: whoever checks a configuration imports the catalogue modules.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from avzsl.config import plugins
 from avzsl.config.base import Section
 from avzsl.config.dataset import DatasetConfig
-from avzsl.config.load import first_line
 from avzsl.contracts.errors import AvzslError, ConfigError
 
 if TYPE_CHECKING:
@@ -36,18 +31,7 @@ class Catalog:
     clips: pd.DataFrame
     classes: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-
-
-def check_options(name: str, dataset: DatasetConfig) -> None:
-    """Check the `catalog:` and `splits:` sections of data set `name` without building anything.
-
-    Raises ConfigError, one line with file and key, for an unknown module, option, class list, filter or label set.
-    """
-    from splits.facts import check_split
-
-    _options(name, dataset)
-    for split, config in dataset.splits.items():
-        check_split(f"datasets/{name}.yaml: splits.{split}", config)
+    options: str = ""  # hash of the options that it was built with
 
 
 def build_catalog(name: str, dataset: DatasetConfig, cache: Path) -> Catalog:
@@ -59,7 +43,8 @@ def build_catalog(name: str, dataset: DatasetConfig, cache: Path) -> Catalog:
     Raises ConfigError for wrong options, and AvzslError if the metadata cannot be had or is broken:
     duplicate clip ids, clips of a class that the class list does not hold, phrases of unknown classes.
     """
-    module, options = _options(name, dataset)
+    options = _options(name, dataset)
+    module = plugins.load(plugins.CATALOG, dataset.catalog.module)
     return complete(module.build(name, options, dataset, Path(cache)), name, dataset)
 
 
@@ -67,7 +52,7 @@ def complete(catalog: Catalog, name: str, dataset: DatasetConfig) -> Catalog:
     """Fill in the columns that follow from the others, sort, and check what must hold (see `build_catalog`)."""
     import pandas as pd
 
-    from avzsl.contracts.hashing import shard_of
+    from avzsl.contracts.hashing import sha256_value, shard_of
     from avzsl.contracts.schemas import CLASSES, CLIPS
 
     clips, classes = catalog.clips.copy(), catalog.classes.copy()
@@ -100,6 +85,7 @@ def complete(catalog: Catalog, name: str, dataset: DatasetConfig) -> Catalog:
         pd.DataFrame(clips[list(CLIPS.columns)]).sort_values("clip_id", ignore_index=True),
         pd.DataFrame(classes[list(CLASSES.columns)]).sort_values("class_name", ignore_index=True),
         list(catalog.notes),
+        sha256_value(_options(name, dataset).model_dump(mode="json")),
     )
 
 
@@ -125,6 +111,8 @@ def write_catalog(catalog: Catalog, folder: Path, shards: int) -> None:
         "sources": int(catalog.clips["source_id"].nunique()),
         "shards": shards,
         "notes": catalog.notes,
+        "options": catalog.options,
+        "class_names": list(catalog.classes["class_name"]),
     }
     write_record(folder / "catalog.json", facts)
 
@@ -135,29 +123,10 @@ def readable_name(class_name: str) -> str:
     return " ".join(words.split()) or class_name
 
 
-def modules() -> list[str]:
-    """Return the names of the catalogue modules."""
-    import splits.catalogs
-
-    return sorted(m.name for m in pkgutil.iter_modules(splits.catalogs.__path__) if m.name != "base")
-
-
-def _options(name: str, dataset: DatasetConfig) -> tuple[ModuleType, Section]:
-    where = f"datasets/{name}.yaml"
-    if dataset.catalog.module not in modules():
-        raise ConfigError(
-            f"{where}: catalog.module: there is no catalogue module {dataset.catalog.module!r}; known: {', '.join(modules())}"
-        )
-    module = importlib.import_module(f"splits.catalogs.{dataset.catalog.module}")
-    # A misspelt key first: "the key root is missing" does not help who wrote "rot".
-    known = sorted(module.Options.model_fields)
-    for key in dataset.catalog.options:
-        if key not in known:
-            raise ConfigError(f"{where}: catalog.{key}: unknown key; known: {', '.join(known) or 'none'}")
-    try:
-        return module, module.Options.model_validate(dataset.catalog.options)
-    except ValidationError as error:
-        raise ConfigError(first_line(f"{where}: catalog", error).replace(": catalog: ", ": catalog.", 1)) from error
+def _options(name: str, dataset: DatasetConfig) -> Section:
+    """Return the typed options of the catalogue; ConfigError, one line with file and key, if one is wrong."""
+    catalog = dataset.catalog
+    return plugins.typed(plugins.CATALOG, catalog.module, catalog.options, f"datasets/{name}.yaml", "catalog.")
 
 
 def _check_unique(values: pd.Series, name: str, what: str) -> None:

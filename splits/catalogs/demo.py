@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from avzsl.config.base import Section
+from pydantic import Field
+
+from avzsl.config.base import Section, expand
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.demo import WorldConfig
 from avzsl.contracts.errors import CorruptError, DataError
 from avzsl.contracts.records import read_record
+from avzsl.demo.classes import demo_classes
 from splits.catalogs.base import Catalog
 
 
 class Options(Section):
     """Keys of `catalog:` for the demo world."""
 
-    root: str
-    world: WorldConfig = WorldConfig()
+    root: str = Field("data/demo/world", description="the folder that the world is rendered into")
+    world: WorldConfig = Field(WorldConfig(), description="how many classes and clips, and how large")
+
+
+def class_names(options: Options) -> list[str]:
+    """Return the classes of the world, rendered or not."""
+    return [kind.name for kind in demo_classes(options.world)]
 
 
 def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> Catalog:
@@ -27,7 +34,7 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     """
     import pandas as pd
 
-    path = Path(os.path.expandvars(options.root)).expanduser() / "index.json"
+    path = expand(options.root) / "index.json"
     if not path.is_file():
         raise DataError(path, "the demo world is not rendered here; `snakemake splits` renders it first")
     try:

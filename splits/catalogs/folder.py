@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from avzsl.config.base import Section
+from avzsl.config.base import LocalFolder, Section, Several, expand
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.errors import AvzslError, ConfigError
 from splits.catalogs.base import Catalog
@@ -19,13 +19,13 @@ from splits.catalogs.base import Catalog
 class Options(Section):
     """Keys of `catalog:` for a folder of videos."""
 
-    root: str = Field(description="the folder; ~ and environment variables are expanded")
+    root: LocalFolder = Field(description="the folder; ~ and environment variables are expanded")
     source: str | None = Field(
         None,
         description="regular expression searched in `class/file`; its first group (or whole match) names the recording "
         "that clips were cut from. Default: every file is a recording of its own",
     )
-    ignore: tuple[str, ...] = Field(
+    ignore: Several[str] = Field(
         (), description="patterns of file names that are no clips, such as *.txt; counted in the notes"
     )
 
@@ -40,6 +40,12 @@ class Options(Section):
         return value
 
 
+def class_names(options: Options) -> list[str]:
+    """Return the classes as the folder shows them, so that a wrong name is found before anything is built."""
+    entries = _entries(expand(options.root))
+    return [e.name for e in entries if _unwanted(e, options.ignore) is None and e.is_dir(follow_symlinks=False)]
+
+
 def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> Catalog:
     """List every file below the class folders; whether it is a video, the media stage finds out.
 
@@ -50,7 +56,7 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     """
     import pandas as pd
 
-    root = Path(os.path.expandvars(options.root)).expanduser()
+    root = expand(options.root)
     if not root.is_dir():
         raise ConfigError(f"datasets/{name}.yaml: catalog.root: there is no folder {root}")
     left_out: dict[str, list[str]] = {}

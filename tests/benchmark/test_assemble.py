@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from avzsl.benchmark import assemble, load
-from avzsl.benchmark.released_rows import released_rows
+from avzsl.benchmark.released_rows import catalogue_rows, class_lists, class_vectors, released_rows
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.contracts.arrays import read_arrays, write_arrays
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.class_embeddings import ClassEmbeddings
+from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, FEATURES, MEDIA, SPLIT, SPLIT_CLASSES
 from avzsl.contracts.tables import read_table, write_table
 
@@ -253,3 +254,54 @@ def test_vectors_by_name_or_in_the_released_order(tmp_path):
     np.testing.assert_allclose(aligned.vectors, np.stack([vectors[n] for n in names]).astype(np.float32))
     np.testing.assert_array_equal(released.vectors, np.roll(aligned.vectors, 1, axis=0))
     np.testing.assert_array_equal(released.audio, aligned.audio)
+
+
+@pytest.mark.parametrize(
+    "dataset,wrong,classes",
+    [("ucf", 79, 101), ("activitynet", 8, 200), ("vggsound", 205, 309), ("audioset-zsl", 0, 33)],
+)
+def test_the_class_lists_hold_every_class_of_the_data_sets(dataset, wrong, classes):
+    phrases = class_lists()[dataset]
+    assert len(phrases) == classes
+    assert sum(name != other for name, other in released_rows(phrases, phrases).items()) == wrong
+
+
+@pytest.mark.parametrize("dataset", ["ucf", "activitynet", "vggsound"])
+def test_the_class_lists_are_the_published_ones(shared, dataset):
+    folder = shared / "data" / "published_splits" / dataset
+    names = {line.strip() for line in (folder / "all_class.txt").read_text().splitlines() if line.strip()}
+    table = pd.read_csv(folder / f"{dataset}_w2v_class_names.csv")
+    manual = dict(zip(table["original"], table["manual"], strict=True))
+    assert class_lists()[dataset] == {name: manual.get(name, name) for name in names}
+
+
+def embedded(phrases):
+    return ClassEmbeddings(tuple(phrases), np.eye(len(phrases), dtype=np.float32), tuple(phrases.values()), {})
+
+
+def test_the_released_order_is_that_of_the_whole_data_set():
+    """The 51 classes with sound, in a folder that holds no other, get the rows that all 101 give them or none."""
+    whole = class_lists()["ucf"]
+    some = ["Archery", "CleanAndJerk", "Diving", "Drumming"]
+    part = {name: whole[name] for name in whole if name < "D" or name in some}
+    found = catalogue_rows(embedded(part))
+    assert found == {name: other for name, other in released_rows(whole, whole).items() if name in part}
+    assert found != released_rows(part, part)
+    with pytest.raises(ConfigError, match="needs the vector of"):
+        class_vectors(embedded(part), list(part), "as_released")
+    everything = class_vectors(embedded(whole), some, "as_released")
+    names = list(whole)
+    assert [names[i] for i in everything.argmax(1)] == [released_rows(whole, whole)[name] for name in some]
+
+
+def test_an_order_that_cannot_be_established_is_refused():
+    phrases = {"Archery": "Archery", "Diving": "Diving", "Walking the dog": "x"}
+    with pytest.raises(ConfigError, match="'Walking the dog' is not, so the released order cannot be established"):
+        class_vectors(embedded(phrases), ["Diving"], "as_released")
+    assert class_vectors(embedded(phrases), ["Diving"], "aligned").tolist() == [[0, 1, 0]]
+
+
+def test_names_may_be_spelt_in_other_ways():
+    phrases = {name.replace("Handstand", "HandStand"): phrase for name, phrase in class_lists()["ucf"].items()}
+    assert "HandStandPushups" in catalogue_rows(embedded(phrases))
+    assert len(catalogue_rows(embedded(phrases))) == 101

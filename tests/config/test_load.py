@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from avzsl.config.layers import method_names
 from avzsl.config.load import SHIPPED, job_project, load_project
 from avzsl.contracts.errors import ConfigError
 
@@ -28,7 +29,7 @@ def test_several_benchmarks_in_one_string() -> None:
 
 
 def test_every_shipped_file_is_right() -> None:
-    methods = sorted(path.stem for path in (SHIPPED / "methods").glob("*.yaml"))
+    methods = method_names(SHIPPED)
     datasets = sorted(path.stem for path in (SHIPPED / "datasets").glob("*.yaml"))
     for preset in ("corrected", "as_released"):
         project = load_project(values={"benchmarks": datasets, "methods": methods, "preset": preset})
@@ -58,10 +59,13 @@ def test_overrides_win_over_the_data_set_and_keep_their_kind(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        ({"options": {"margin": "wide"}}, "margin: must be float, got 'wide'"),
-        ({"options": {"loss_word": 1}}, "loss_word: must be bool, got 1"),
+        (
+            {"options": {"margin": "wide"}},
+            "benchmarks.b.overrides.options.margin: must be a number, without quotes, got 'wide'",
+        ),
+        ({"options": {"loss_word": 1}}, "loss_word: must be true or false, got 1"),
         ({"training": {"epoch": 1}}, "epoch: unknown key"),
-        ({"training": {"epochs": 0}}, "epochs: must be greater than 0"),
+        ({"training": {"epochs": 0}}, "epochs: must be more than 0, got 0"),
     ],
 )
 def test_a_wrong_override_names_method_and_key(tmp_path: Path, overrides: dict[str, object], says: str) -> None:

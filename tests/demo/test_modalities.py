@@ -8,7 +8,6 @@ import pytest
 
 from avzsl.config.demo import WorldConfig
 from avzsl.config.embeddings import EmbeddingsConfig
-from avzsl.config.features import FeaturesConfig
 from avzsl.demo import demo_classes, render_world
 from avzsl.embeddings import embed_classes
 
@@ -26,11 +25,11 @@ def ridge(features: np.ndarray, targets: np.ndarray, train: np.ndarray) -> np.nd
 @pytest.mark.slow
 def test_each_modality_alone_falls_clearly_short(tmp_path: Path) -> None:
     from extractors.base import ClipInfo
-    from extractors.selavi import load, read
+    from extractors.selavi import Options, load, read
 
     world = WorldConfig(pictures=4, sounds=4, clips=6)
     render_world(tmp_path, world)
-    settings = FeaturesConfig.model_validate({"weights": {"random_seed": 0}})
+    settings = Options.model_validate({"weights": {"random_seed": 0}})
     networks = load(settings, "cpu", 1, tmp_path)
     classes = demo_classes(world)
     audio, visual, labels = [], [], []

@@ -43,7 +43,10 @@ def test_phrases_match_whatever_their_case_and_spaces(tmp_path: Path) -> None:
     config = EmbeddingsConfig(backend="published", table=str(tmp_path / "w.npy"))
     made = embed_classes(table, config)
     np.testing.assert_allclose(made.vectors, [[0.6, 0.8], [1, 0]], atol=1e-6)
-    for phrase, message in (("yoyo", "may be any of 'Yo Yo', 'yo-yo'"), ("sumo", "no vector for the phrase 'sumo'")):
+    for phrase, message in (
+        ("yoyo", "may be any of 'Yo Yo', 'yo-yo'"),
+        ("sumo", r"no vector for the phrases of 1 of 1 classes: 'x' \('sumo'\): 'sumo'"),
+    ):
         with pytest.raises(AvzslError, match=message):
             embed_classes(pd.DataFrame({"class_name": ["x"], "phrase": [phrase]}), config)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.embeddings import embed_classes
+from avzsl.embeddings.backends.sentences import Options
 from avzsl.pretrained.minilm import MiniLM
 from avzsl.pretrained.wheels import MINILM
 
@@ -117,12 +118,12 @@ def test_a_missing_tensor_is_found_when_the_model_is_read(small: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"prompts": ("a photo",)}, {"prompts": ()}])
 def test_prompts_need_a_place(wrong: dict) -> None:
     with pytest.raises(ValidationError):
-        EmbeddingsConfig(backend="sentences", **wrong)
+        Options(**wrong)
 
 
 def test_other_backends_still_need_a_table() -> None:
-    with pytest.raises(ValidationError, match="needs one"):
-        EmbeddingsConfig(backend="table")
+    with pytest.raises(ConfigError, match=r"embeddings\.table: must be given"):
+        embed_classes(classes("dog"), EmbeddingsConfig(backend="table"))
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

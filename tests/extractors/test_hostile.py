@@ -149,7 +149,7 @@ def test_two_hours_take_the_memory_of_two_minutes(make_clip: Make) -> None:
     for seconds in (120, 7200):
         path = make_clip("long.mkv", seconds=seconds, **quiet)
         count, last = 0, None
-        with DecodePool(reading(title="memory"), 1) as pool:
+        with DecodePool(reading(memory=True), 1) as pool:
             for items in pool.clips([path]):
                 for item in items:
                     count, last = count + 1, item
@@ -180,7 +180,7 @@ def test_8k(make_clip: Make) -> None:
     # Each frame has 33 million pixels; a larger one is refused before it is decoded.
     big = make_clip("8k.mp4", seconds=0.6, fps=5, size=(7680, 4320), codec="mpeg4", options={})
     huge = make_clip("16k.mkv", seconds=0.4, fps=5, size=(8190, 8190), codec="mpeg4", options={})
-    [(count, end), (_, refused)] = ends([big, huge], reading(title="memory"), workers=1)
+    [(count, end), (_, refused)] = ends([big, huge], reading(memory=True), workers=1)
     assert (count, end.status) == (1, "ok")
     assert int(end.reason or 0) < 1500
     assert refused.status == "too_large"

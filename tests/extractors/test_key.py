@@ -25,7 +25,7 @@ def key(media: pd.DataFrame = MEDIA, device: str = "cpu", **changes: object) -> 
     "changes",
     [
         {"windows": "as_released"}, {"antialias": True}, {"weights": {"random_seed": 1}}, {"execution": "exact"},
-        {"execution": "bfloat16"}, {"extractor": "other"}, {"dtype": "float16"},
+        {"execution": "bfloat16"}, {"extractor": "pretrained"}, {"dtype": "float16"},
     ],
 )  # fmt: skip
 def test_every_setting_that_decides_features_counts(changes):

@@ -13,10 +13,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import ConfigError
 from extractors.base import ClipInfo, Window
 from extractors.packing import average
+from extractors.selavi import Options
 from extractors.selavi.networks import SelaviNetworks, choose_device, load_networks
 from extractors.selavi.released import read_released
 from extractors.selavi.trunks import Trunks
@@ -100,14 +100,14 @@ def test_openvino_agrees(trunks: Trunks, windows: list[Window], execution: str, 
 
 
 def test_openvino_is_for_a_cpu_and_installed_on_purpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    features = FeaturesConfig.model_validate({"weights": {"random_seed": 0}, "backend": "openvino"})
+    features = Options.model_validate({"weights": {"random_seed": 0}, "backend": "openvino"})
     with pytest.raises(ConfigError, match="runs on a CPU"):
         load_networks(features, "cuda", 1, tmp_path)
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError, match=r"pip install 'avzsl\[openvino\]'"):
         load_networks(features, "auto", 1, tmp_path)
     with pytest.raises(ValidationError, match="fused or bfloat16, not exact"):
-        FeaturesConfig.model_validate({"weights": {"random_seed": 0}, "backend": "openvino", "execution": "exact"})
+        Options.model_validate({"weights": {"random_seed": 0}, "backend": "openvino", "execution": "exact"})
 
 
 def test_stages_of_the_reference(shared: Path, trunks: Trunks, windows: list[Window]) -> None:
@@ -154,7 +154,7 @@ def test_uint8_frames_are_normalised(trunks: Trunks) -> None:
 
 
 def test_identity(tmp_path: Path) -> None:
-    features = FeaturesConfig.model_validate({"weights": {"random_seed": 7}, "antialias": True})
+    features = Options.model_validate({"weights": {"random_seed": 7}, "antialias": True})
     loaded = load_networks(features, "cpu", 1, tmp_path)
     assert loaded.identity == {
         "name": "selavi", "windows": "uniform", "weights": "random:7", "random_weights": True, "execution": "fused", "antialias": True,
@@ -162,7 +162,7 @@ def test_identity(tmp_path: Path) -> None:
 
 
 def test_half_needs_a_gpu(tmp_path: Path) -> None:
-    features = FeaturesConfig.model_validate({"weights": {"random_seed": 0}, "execution": "half"})
+    features = Options.model_validate({"weights": {"random_seed": 0}, "execution": "half"})
     with pytest.raises(ConfigError, match="half needs a GPU"):
         load_networks(features, "cpu", 1, tmp_path)
 

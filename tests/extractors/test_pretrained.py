@@ -12,14 +12,14 @@ from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from extractors import pretrained
-from extractors.base import ClipInfo, Window
+from extractors.base import ClipInfo, Window, options_of
 from extractors.pretrained import sound
 from extractors.pretrained.networks import Convolution, EfficientNetLite0, YamNet, load_weights
 from extractors.pretrained.windows import _Patches
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared/golden/features"
 CLIPS = Path(__file__).resolve().parents[3] / "shared/data/clips"
-RANDOM = FeaturesConfig(extractor="pretrained", weights=WeightsConfig(random_seed=0))
+RANDOM = pretrained.Options(weights=WeightsConfig(random_seed=0))
 needs_wheels = pytest.mark.skipif(
     not (YAMNET.installed and EFFICIENTNET.installed), reason="the extra [pretrained] is not installed"
 )
@@ -143,10 +143,10 @@ def test_random_weights_are_named_so_and_open_features_are_too() -> None:
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips are not here")
 def test_a_clip_has_a_window_a_second() -> None:
     info = ClipInfo()
-    windows = list(pretrained.read(CLIPS / "a_4p6s_2997.mp4", FeaturesConfig(extractor="pretrained"), info))
+    windows = list(pretrained.read(CLIPS / "a_4p6s_2997.mp4", pretrained.Options(), info))
     assert [w.start for w in windows] == [0, 1, 2, 3, 4]
     assert all(w.visual.shape == (2, 224, 224, 3) and w.visual.dtype == np.uint8 for w in windows)
-    networks = pretrained.load(FeaturesConfig(extractor="pretrained"), "cpu", 1, Path())
+    networks = pretrained.load(pretrained.Options(), "cpu", 1, Path())
     assert networks.identity["label_sets"] == ["audioset", "imagenet1k"]
     assert np.isfinite(networks.embed(windows)()[0]).all()
 
@@ -195,8 +195,8 @@ def test_files_of_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("change", [{"execution": "half"}, {"windows": "as_released"}])
 def test_options_of_another_extractor(change: dict) -> None:
-    with pytest.raises(ConfigError, match="pretrained"):
-        pretrained.load(RANDOM.model_copy(update=change), "cpu", 1, Path())
+    with pytest.raises(ConfigError, match=f"features: {next(iter(change))}: unknown key"):
+        options_of(FeaturesConfig.model_validate({"extractor": "pretrained", **change}))
 
 
 def test_reading_imports_neither_torch_nor_the_packages() -> None:

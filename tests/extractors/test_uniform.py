@@ -249,8 +249,8 @@ def test_playlists_reach_nothing_else(make_clip: Make, tmp_path: Path) -> None:
 def test_reading_never_imports_torch(make_clip: Make) -> None:
     code = (
         "import sys; from pathlib import Path; from extractors.base import ClipInfo; from extractors import selavi\n"
-        "from avzsl.config.features import FeaturesConfig\n"
-        "f = FeaturesConfig.model_validate({'weights': {'random_seed': 0}})\n"
+        "from extractors.selavi import Options\n"
+        "f = Options.model_validate({'weights': {'random_seed': 0}})\n"
         f"assert len(list(selavi.read(Path({str(make_clip())!r}), f, ClipInfo()))) == 1\n"
         "assert not {'torch', 'pandas'} & set(sys.modules)"
     )

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from avzsl.config.features import FeaturesConfig, WeightsConfig
+from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
+from extractors.selavi import Options
 from extractors.selavi.trunks import Trunks
 from extractors.selavi.weights import load_weights, random_state, read_checkpoint
 
@@ -140,6 +141,6 @@ def test_random_weights_are_seeded_by_name() -> None:
 def test_configurations_without_or_with_two_kinds_of_weights() -> None:
     for weights in ({}, {"random_seed": 0, "path": "x"}):
         with pytest.raises(ValueError, match="weights"):
-            FeaturesConfig.model_validate({"weights": weights})
+            Options.model_validate({"weights": weights})
     with pytest.raises(ConfigError):
         load_weights(WeightsConfig(), TEMPLATE, Path())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.evaluation import Calibration
+from avzsl.evaluation import Calibration, Folds, Hits, compare, compare_folds, sample
 from avzsl.evaluation.retrieval import retrieve
 from tests.goldens.digest import digest
 
@@ -26,9 +26,34 @@ def _case(seed: int, step: float | None) -> tuple[np.ndarray, np.ndarray, np.nda
     return distances.astype(np.float32), labels, seen
 
 
+def _hits(seed: int, shift: float) -> Hits:
+    """Return right and wrong of two training seeds; sources of a class hold 1 to 4 clips."""
+    rng = np.random.default_rng(seed)
+    source = np.repeat(np.arange(90), rng.integers(1, 5, 90))
+    classes = source % 6
+    right = (rng.random((len(source), 3)) < (0.3 + 0.08 * classes + shift)[:, None]).astype(float)
+    unseen = np.asarray([False, True, False, True, True, False])
+    zsl = right * unseen[classes][:, None]
+    return Hits(right, zsl, classes, tuple("abcdef"), unseen, source)
+
+
+def intervals() -> dict[str, Any]:
+    """Return intervals over clips, over seeds too, over folds, and comparisons."""
+    a, b = (sample(_hits(24, shift), 300) for shift in (0.15, 0.0))
+    folds = [Folds({"hm": np.random.default_rng(s).normal(30, 4, 7)}, 0.2) for s in (25, 26)]
+    found: dict[str, Any] = {"folds": asdict(compare_folds("a", folds[0], "b", folds[1], "hm"))}
+    for metric in ("seen", "unseen", "hm", "zsl"):
+        over = {
+            name: asdict(i) if i else None for name, i in (("clips", a.over_clips(metric)), ("total", a.total(metric)))
+        }
+        found[metric] = {**over, "few": list(a.few[metric]), "versus": asdict(compare("a", a, "b", b, metric))}
+    found["fold"] = asdict(folds[0].over_folds("hm") or 0)
+    return found
+
+
 def values() -> dict[str, Any]:
     """Return every number of the evaluation for two sets of distances, one of them full of ties."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"intervals": intervals()}
     for name, seed, step in (("plain", 21, None), ("ties", 22, 0.25)):
         distances, labels, seen = _case(seed, step)
         c = Calibration(distances, labels, seen)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from avzsl.config.load import SHIPPED, _load
+from avzsl.config.files import parse
+from avzsl.config.load import SHIPPED
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.methods import Batch, Clips, Dims, Method, build
 
@@ -65,7 +66,7 @@ def batches(shared: Path) -> list[Batch]:
 
 
 def start(shared: Path, name: str) -> tuple[Method, dict[str, np.ndarray]]:
-    config = _load(SHIPPED / "methods" / f"{name}.yaml", MethodConfig, 0)
+    config = parse(SHIPPED / "methods" / f"{name}.yaml", MethodConfig)
     options = {**config.options, **config.presets.get("as_released", Overrides()).options}
     options |= {key: 0.0 for key in ("dropout", "decoder_dropout") if key in options}
     method = build(config.module, Dims(512, 512, 300), options).double()

@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy import linalg
 
-from avzsl.config.load import SHIPPED, _load
+from avzsl.config.files import parse
+from avzsl.config.load import SHIPPED
 from avzsl.config.methods import MethodConfig, TrainingConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.methods import Clips, Dims, build
@@ -28,7 +29,7 @@ def data(seed: int = 0, classes: int = CLASSES) -> SimpleNamespace:
 
 
 def solved(name: str, sample: SimpleNamespace, **options: object):
-    config = _load(SHIPPED / "methods" / f"{name}.yaml", MethodConfig, 0)
+    config = parse(SHIPPED / "methods" / f"{name}.yaml", MethodConfig)
     method = build(config.module, Dims(AUDIO, VISUAL, TEXT), {**config.options, **options}).double()
     method.setting = 1
     method.epoch(sample, {}, TrainingConfig())
@@ -40,7 +41,7 @@ def solved(name: str, sample: SimpleNamespace, **options: object):
 @pytest.mark.parametrize("name", ["ridge", "prototype", "eszsl", "sae", "conse", "gcca"])
 def test_every_setting_gives_finite_distances_and_can_be_saved(name):
     sample = data()
-    config = _load(SHIPPED / "methods" / f"{name}.yaml", MethodConfig, 0)
+    config = parse(SHIPPED / "methods" / f"{name}.yaml", MethodConfig)
     method = build(config.module, Dims(AUDIO, VISUAL, TEXT), config.options).double()
     assert method.settings == np.prod([len(v) for v in config.options.values() if isinstance(v, list)])
     clips = sample.everything()
@@ -136,7 +137,7 @@ def test_prototypes_of_seen_classes_are_their_means_and_of_others_mixtures():
 
 
 def test_a_setting_that_is_no_number_is_refused():
-    config = _load(SHIPPED / "methods" / "ridge.yaml", MethodConfig, 0)
+    config = parse(SHIPPED / "methods" / "ridge.yaml", MethodConfig)
     for value in (0.0, [], ["a"], [1.0, -1.0], True):
         with pytest.raises(ConfigError, match="regularisation"):
             build("ridge", Dims(4, 4, 4), {**config.options, "regularisation": value})

@@ -187,17 +187,19 @@ def test_cjme_classes_leave_the_text_statistics_alone_unless_released():
 @pytest.mark.parametrize("name", ["avca", "cjme"])
 def test_a_wrong_option_is_one_sentence(name):
     key = {"avca": "norm", "cjme": "weighting"}[name]
-    with pytest.raises(ConfigError, match=rf"method option {key}: must be one of .*, got 'nonsense'"):
+    with pytest.raises(ConfigError, match=rf"options: {key}: must be .* or .*, got 'nonsense'"):
         make(name, **{key: "nonsense"})
-    with pytest.raises(ConfigError, match="must be a number"):
+    with pytest.raises(ConfigError, match=r"margin: must be at least 0, got -1\.0"):
         make(name, margin=-1.0)
 
 
 def test_a_module_that_does_not_exist_is_one_sentence():
-    with pytest.raises(ConfigError, match=r"there is no avzsl/methods/nonesuch\.py"):
+    with pytest.raises(ConfigError, match="there is no method module 'nonesuch'"):
         build("nonesuch", DIMS, {})
-    with pytest.raises(ConfigError, match="defines no METHOD"):
+    with pytest.raises(ConfigError, match="there is no method module 'blocks'"):
         build("blocks", DIMS, {})
+    with pytest.raises(ConfigError, match="defines no METHOD"):
+        build("avzsl.methods.options.apn", DIMS, {})
 
 
 @pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.9, 1.0])

@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             "features": "tiny",
             "embeddings": {"table": "demo"},
         },
-        "features/tiny.yaml": {"extractor": "tests.predict.tiny_extractor", "weights": {"random_seed": 0}},
+        "features/tiny.yaml": {"extractor": "tests.predict.tiny_extractor"},
     }.items():
         (config / name).parent.mkdir(parents=True, exist_ok=True)
         (config / name).write_text(yaml.safe_dump(content))

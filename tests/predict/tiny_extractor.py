@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.config.features import FeaturesConfig
+from avzsl.config.features import ExtractorOptions
 from extractors.base import ClipError, ClipInfo, Features, Window
 
 DIM = 6
+
+
+class Options(ExtractorOptions):
+    """Nothing to choose."""
 
 
 class _Networks:
@@ -25,7 +29,7 @@ class _Networks:
         return lambda: features
 
 
-def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     lines = path.read_text().split("\n")
     if lines == [""]:
         raise ClipError("too_short", "it holds no window")
@@ -34,5 +38,5 @@ def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Windo
         yield Window(second, second + 1, values, values[::-1].copy())
 
 
-def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> _Networks:
+def load(options: Options, device: str, threads: int, cache: Path) -> _Networks:
     return _Networks()

@@ -162,7 +162,7 @@ def _write_config(root: Path) -> Project:
             "methods": ["avca", "cjme"], "seeds": [0, 1, 2], "results": str(root / "results"), "data": str(root / "data"),
         },
         "datasets/toy.yaml": {
-            "title": "A toy & its <b>title</b>", "licence": "CC0-1.0", "catalog": {"module": "folder"},
+            "title": "A toy & its <b>title</b>", "licence": "CC0-1.0", "catalog": {"module": "folder", "root": str(root / "videos")},
             "features": "random", "embeddings": {"table": "demo"},
         },
         "features/random.yaml": {"title": "random", "weights": {"random_seed": 0}},

@@ -202,9 +202,9 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, module, key):
 
 
 def test_option_mistakes_are_one_line(tmp_path):
-    with pytest.raises(ConfigError, match=r"datasets/mine.yaml: catalog.listz: unknown key; known: lists"):
+    with pytest.raises(ConfigError, match=r"datasets/mine.yaml: catalog.listz: unknown key; did you mean lists?"):
         build("ucf101", tmp_path, listz="x")
-    with pytest.raises(ConfigError, match=r"datasets/mine.yaml: catalog.min_quality: must be less than or equal to 1"):
+    with pytest.raises(ConfigError, match=r"datasets/mine.yaml: catalog.min_quality: must be at most 1, got 7"):
         build("audioset", tmp_path, min_quality=7)
     with pytest.raises(ConfigError, match=r"datasets/mine.yaml: catalog.lists.pfad: unknown key"):
         build("ucf101", tmp_path, lists={"pfad": "x"})

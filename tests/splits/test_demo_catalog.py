@@ -33,7 +33,7 @@ def test_the_catalogue_is_the_rendered_world(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="other sizes"):
         build_catalog("demo", dataset(tmp_path, TINY.model_copy(update={"clips": 3})), tmp_path)
     (tmp_path / "index.json").write_text("{")
-    with pytest.raises(DataError, match="not the index"):
+    with pytest.raises(DataError, match="not readable JSON"):
         build_catalog("demo", dataset(tmp_path, TINY), tmp_path)
 
 

@@ -15,8 +15,8 @@ from avzsl.config.dataset import DatasetConfig
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import ConfigError
 from splits.build import Split, build_split
-from splits.catalogs import build_catalog, check_options
-from splits.facts import Order, listed_roles, load_facts
+from splits.catalogs import build_catalog
+from splits.facts import Order, check_split, listed_roles, load_facts
 from splits.population import cjme_sizes, input_order
 
 SHORT = {"tr": "train", "vS": "val_seen", "vU": "val_unseen", "tsS": "test_seen", "tsU": "test_unseen"}
@@ -203,7 +203,8 @@ def test_mistakes_are_found_before_anything_runs(keys, words):
 def test_the_shipped_data_sets_are_in_order(name):
     path = Path(__file__).resolve().parents[2] / "config/datasets" / f"{name}.yaml"
     dataset = DatasetConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    check_options(name, dataset)
+    for split, config in dataset.splits.items():
+        check_split(split, config)
     flavours = {split.flavour for split in dataset.splits.values()}
     assert flavours == {"published", "imported", "source_disjoint"}
 

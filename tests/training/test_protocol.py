@@ -138,7 +138,8 @@ def test_evaluation_is_in_evaluation_mode(world, tmp_path):
     data, _ = world
     log, _, method = go(world, tmp_path, [0.5, 0.4, 0.3, 0.2])
     method.train()
-    embeddings(method, DeviceData(data, torch.device("cpu"), "float32"), data.subset("val_seen"), data.candidates(1)[0])
+    source, members = DeviceData(data, torch.device("cpu"), "float32"), data.candidates(1)[0]
+    embeddings(method, source, data.subset("val_seen"), members, TRAINING)
     assert log["training"] and not any(log["training"])
 
 

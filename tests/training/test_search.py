@@ -11,7 +11,8 @@ import pytest
 
 from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
-from avzsl.config.load import SHIPPED, Benchmark, Method, _load
+from avzsl.config.files import parse
+from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import ConfigError
@@ -22,7 +23,7 @@ TRAINING = TrainingConfig(epochs=3, batches_per_epoch=4, batch_size=16, search_t
 
 
 def method(name: str = "devise", search: dict | None = None, **training: object) -> Method:
-    config = _load(SHIPPED / "methods" / f"{name}.yaml", MethodConfig, 0)
+    config = parse(SHIPPED / "methods" / f"{name}.yaml", MethodConfig)
     config = config.model_copy(update={"search": search or {}})
     return Method(name, config, dict(config.options), TRAINING.model_copy(update=training))
 

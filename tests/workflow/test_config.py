@@ -15,11 +15,14 @@ from tests.workflow.conftest import Run, write_config
     [
         ({"benchmarks": {"demo": {"dataset": "demo", "sedes": [1]}}}, "benchmarks.demo.sedes: unknown key"),
         ({"benchmarks": {"b": {"dataset": "nowhere"}}}, "there is no datasets/nowhere.yaml"),
-        ({"benchmarks": "demo", "preset": "best"}, "preset: must be 'as_released' or 'corrected', got 'best'"),
+        ({"benchmarks": "demo", "preset": "best"}, "config.yaml: preset: must be as_released or corrected, got 'best'"),
         ({"benchmarks": "demo", "methods": ["avcaa"]}, "there is no methods/avcaa.yaml"),
         ({"benchmarks": {"demo": {"dataset": "demo", "split": "x"}}}, "has no split 'x'"),
         ({"benchmarks": {"demo": {"dataset": "demo", "overrides": {"training": {"lr": -1}}}}}, "lr"),
-        ({"benchmarks": {"demo": {"dataset": "demo", "overrides": {"options": {"magic": 1}}}}}, "magic: no method"),
+        (
+            {"benchmarks": {"demo": {"dataset": "demo", "overrides": {"options": {"magic": 1}}}}},
+            "overrides.options.magic: no method",
+        ),
         ({}, "benchmarks"),
     ],
 )
@@ -39,9 +42,9 @@ def test_a_bad_ratio_of_a_data_set_names_file_and_key(tmp_path: Path, run: Run) 
         "embeddings": {"table": "demo"},
         "splits": {"default": {"test_seen": 1.5}},
     }
-    path = write_config(tmp_path, "datasets/mine.yaml", dataset)
+    write_config(tmp_path, "datasets/mine.yaml", dataset)
     result = run("-n", check=False)
-    assert f"{path}: splits.default.test_seen: must be less than 1, got 1.5" in result.stderr
+    assert "config/datasets/mine.yaml: splits.default.test_seen: must be less than 1, got 1.5" in result.stderr
 
 
 def test_an_unknown_key_of_a_catalogue_names_file_and_key(tmp_path: Path, run: Run) -> None:

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from avzsl.config import shipped
+from avzsl.config.base import expand
 from avzsl.config.load import load_project
 from avzsl.contracts.atomic import sweep
 from avzsl.runtime.devices import wants_gpu
@@ -12,7 +14,14 @@ from avzsl.contracts.errors import AvzslError
 from avzsl.runtime.jobs import hold_lock
 from avzsl.runtime.leftovers import settle
 from avzsl.runtime.step import give_up_without_daemon
-from splits.catalogs import check_options
+
+# Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
+try:
+    shipped.check_neighbours()
+except AvzslError as error:
+    sys.exit(f"avzsl: {error}")
+
+from avzsl.cli.check import check_project
 
 
 def checked_project():
@@ -37,8 +46,9 @@ def checked_project():
     config.update(given, configfile=str(source))
     try:
         project = load_project(source, given)
-        for name in {benchmark.dataset for benchmark in project.benchmarks.values()}:
-            check_options(name, project.dataset(name))
+        # Jobs read the project again, but what it needs is looked for once.
+        if workflow.is_main_process:
+            check_project(project)
     except AvzslError as error:
         sys.exit(f"avzsl: {error}")
     return project
@@ -50,6 +60,7 @@ RESULTS = project.config.results
 DATA = project.config.data
 LOGS = "logs"
 BENCHMARKS = list(project.benchmarks)
+GROUPS = sorted({b.group for b in project.benchmarks.values() if b.group})
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
 
@@ -103,18 +114,18 @@ def shards_of(dataset):
 
 
 def world_index(dataset):
-    return f"{project.dataset(dataset).catalog.options['root']}/index.json"
+    return f"{project.options_of_catalog(dataset).root}/index.json"
 
 
 def pack_parts(wildcards):
-    """Return what a pack is made of: the shards, or the catalogue where published features are imported."""
-    folder = f"{RESULTS}/{wildcards.dataset}"
-    if project.features(wildcards.features).released is not None:
-        return {"clips": f"{folder}/catalog/clips.parquet"}
-    shards = [
-        f"{folder}/features/{wildcards.features}/shards/{shard}"
-        for shard in shards_of(wildcards.dataset)
-    ]
+    """Return what a pack is made of: the shards, or the one of imported features."""
+    folder = f"{RESULTS}/{wildcards.dataset}/features/{wildcards.features}"
+    if project.features(wildcards.features).imported:
+        return {
+            "arrays": [f"{folder}/imported.safetensors"],
+            "manifests": [f"{folder}/imported.parquet"],
+        }
+    shards = [f"{folder}/shards/{shard}" for shard in shards_of(wildcards.dataset)]
     return {
         "arrays": [f"{shard}.safetensors" for shard in shards],
         "manifests": [f"{shard}.parquet" for shard in shards],
@@ -123,7 +134,7 @@ def pack_parts(wildcards):
 
 def media_of(benchmark):
     """Return the media manifests that say why a clip is lost; imported features come without media."""
-    if project.features(benchmark.features).released is not None:
+    if project.features(benchmark.features).imported:
         return []
     return [
         f"{RESULTS}/{benchmark.dataset}/media/{shard}.parquet"
@@ -176,6 +187,12 @@ def runs_of(name):
     ]
 
 
+def parts_of(name):
+    """Return the class splits of a benchmark that has several; any other is its own part."""
+    parts = [part.name for part in project.benchmarks.values() if part.group == name]
+    return parts or [name]
+
+
 def settings_of(names):
     """Return the part of the configuration that tables and page show."""
     return {name: str(project.benchmarks[name]) for name in names}
@@ -187,12 +204,28 @@ def listing(dataset):
     if catalog.module != "folder":
         return ""
     names = hashlib.sha256()
-    root = os.path.expandvars(os.path.expanduser(catalog.options["root"]))
+    root = expand(project.options_of_catalog(dataset).root)
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
             names.update(os.fsencode(f"{folder}/{name}\0"))
     return names.hexdigest()
+
+
+def imported_files(dataset, features):
+    """Hash of names, sizes and times of the files that a feature set imports: changed ones are imported again."""
+    config = project.features(features)
+    text = (config.arrays or config.released).replace("{dataset}", dataset)
+    root = os.path.expandvars(os.path.expanduser(text))
+    seen = hashlib.sha256()
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            state = os.lstat(f"{folder}/{name}")
+            seen.update(
+                os.fsencode(f"{folder}/{name}\0{state.st_size} {state.st_mtime_ns}\0")
+            )
+    return seen.hexdigest()
 
 
 def after_catalog(wildcards):

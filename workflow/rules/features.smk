@@ -28,6 +28,30 @@ rule extract:
         "../scripts/extract.py"
 
 
+# In the place of extraction, where the features exist already: one shard of all clips.
+rule import_features:
+    input:
+        clips=f"{RESULTS}/{{dataset}}/catalog/clips.parquet",
+    output:
+        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/imported.safetensors",
+        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/imported.parquet",
+    log:
+        f"{LOGS}/{{dataset}}/features/{{features}}/import.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(120),
+    params:
+        settings=lambda w: project.features(w.features).model_dump(
+            mode="json", exclude={"title"}
+        ),
+        files=lambda w: imported_files(w.dataset, w.features),
+    script:
+        "../scripts/import_features.py"
+
+
 rule pack:
     input:
         unpack(pack_parts),
@@ -42,8 +66,6 @@ rule pack:
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),
-    params:
-        released=lambda w: project.features(w.features).released,
     script:
         "../scripts/pack.py"
 

@@ -85,13 +85,13 @@ rule tables:
 
 
 # A target for each benchmark: `snakemake --cores all benchmark_demo`.
-for name in BENCHMARKS:
+for name in [*BENCHMARKS, *GROUPS]:
 
     rule:
         name:
             f"benchmark_{rule_name(name)}"
         input:
-            runs_of(name),
+            [run for part in parts_of(name) for run in runs_of(part)],
         output:
             f"{RESULTS}/benchmarks/{name}/results.csv",
         log:
@@ -104,6 +104,6 @@ for name in BENCHMARKS:
             runtime=minutes(30),
         params:
             benchmark=name,
-            settings=settings_of([name]),
+            settings=settings_of(parts_of(name)),
         script:
             "../scripts/results.py"

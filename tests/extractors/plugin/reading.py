@@ -6,16 +6,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
-from avzsl.config.features import FeaturesConfig
+from avzsl.config.features import WeightsConfig
 from extractors import selavi
 from extractors.base import ClipInfo, Features, Window
 
 
-def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
-    """Read as SeLaVi does; in a feature set titled "memory", note this process's peak memory in MiB."""
-    yield from selavi.read(path, features, info)
-    if features.title == "memory":
+class Options(selavi.Options):
+    weights: WeightsConfig = WeightsConfig(random_seed=0)
+    memory: bool = Field(False, description="note this process's peak memory in MiB")
+
+
+def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
+    """Read as SeLaVi does; with `memory`, note this process's peak memory in MiB."""
+    yield from selavi.read(path, options, info)
+    if options.memory:
         # Not getrusage: its peak begins with the memory of the process that started this one.
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         info.note = str(int(status.split("VmHWM:")[1].split()[0]) >> 10)
@@ -35,5 +41,5 @@ class Means:
         return lambda: (audio, visual)
 
 
-def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Means:
+def load(options: Options, device: str, threads: int, cache: Path) -> Means:
     return Means()

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from avzsl.config.features import FeaturesConfig
+from avzsl.config.features import ExtractorOptions
 from extractors.base import ClipError, ClipInfo, Features, Window, pictures, sounds
 
 
-def read(path: Path, features: FeaturesConfig, info: ClipInfo) -> Iterator[Window]:
+class Options(ExtractorOptions):
+    """Nothing to choose."""
+
+
+def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     """Obey the file: `windows N [SECONDS each]`, `apart A V`, `crash AFTER`, `hang`, `memory`, `error`, `noise`."""
     words = path.read_text(encoding="utf-8").split()
     info.fps = 25.0
@@ -79,5 +83,5 @@ class Sums:
         return wait
 
 
-def load(features: FeaturesConfig, device: str, threads: int, cache: Path) -> Sums:
+def load(options: Options, device: str, threads: int, cache: Path) -> Sums:
     return Sums()

@@ -1,0 +1,94 @@
+"""What a configuration needs of this machine, and of a catalogue that is built: looked at before anything runs.
+
+`avzsl.config.load` checks the files against their models; jobs, which read the configuration again, need no more. Here
+are the things that can be missing: weights, tables, folders, classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from avzsl.config import plugins
+from avzsl.config.base import expand, local_paths
+from avzsl.config.load import Project
+from avzsl.contracts.errors import AvzslError, ConfigError
+from avzsl.contracts.hashing import sha256_value
+from avzsl.contracts.records import read_record
+
+
+def check_machine(project: Project) -> None:
+    """Check everything that the benchmarks of a project name on this machine.
+
+    Raises ConfigError, one line with file and key: a missing weights file, an embeddings table that is not there, a wrong
+    `catalog.root`, a class in `force` or `phrases` that the catalogue does not have.
+    """
+    for dataset in dict.fromkeys(benchmark.dataset for benchmark in project.benchmarks.values()):
+        where = project.file("datasets", dataset)
+        config = project.dataset(dataset)
+        options = project.options_of_catalog(dataset)
+        _check_paths(options, where, "catalog.")
+        catalog = plugins.load(plugins.CATALOG, config.catalog.module)
+        for name, split in config.splits.items():
+            _check_paths(split, where, f"splits.{name}.")
+        _check_embeddings(project, dataset, where)
+        known = _class_names(project, dataset, catalog, options)
+        if known is not None:
+            _check_classes(config.phrases, known, f"{where}: phrases")
+            for name, split in config.splits.items():
+                _check_classes(split.force, known, f"{where}: splits.{name}.force")
+    for features in dict.fromkeys(benchmark.features for benchmark in project.benchmarks.values()):
+        where = project.file("features", features)
+        extractor = project.options_of_extractor(features)
+        if extractor is not None:
+            _check_paths(extractor, where, "")
+    for benchmark in project.benchmarks.values():
+        imported = project.features(benchmark.features)
+        for key, given in (("released", imported.released), ("arrays", imported.arrays)):
+            if given is not None and not (folder := expand(given.replace("{dataset}", benchmark.dataset))).is_dir():
+                where = project.file("features", benchmark.features)
+                raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
+
+
+def _check_paths(section: BaseModel, where: str, prefix: str) -> None:
+    for key, mark, path in local_paths(section):
+        there = {"file": path.is_file, "folder": path.is_dir, "file or folder": path.exists}[mark.what]
+        if not there():
+            raise ConfigError(f"{where}: {prefix}{key}: there is no {mark.what} {path}; correct the path")
+
+
+def _check_embeddings(project: Project, dataset: str, where: str) -> None:
+    options = project.options_of_embeddings(dataset)
+    _check_paths(options, where, "embeddings.")
+    backend = plugins.load(plugins.BACKEND, project.dataset(dataset).embeddings.backend)
+    hook = getattr(backend, "check", None)
+    if hook is not None:
+        try:
+            hook(options)
+        except AvzslError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+def _class_names(project: Project, dataset: str, catalog: Any, options: BaseModel) -> set[str] | None:
+    """Return the classes of a data set, None where nobody knows them yet."""
+    hook = getattr(catalog, "class_names", None)
+    if hook is not None:
+        return set(hook(options))
+    try:
+        content = read_record(Path(project.config.results) / dataset / "catalog" / "catalog.json")
+    except AvzslError:
+        return None
+    # A catalogue of other options is about to be made again; its classes say nothing.
+    names = (
+        content.get("class_names") if content.get("options") == sha256_value(options.model_dump(mode="json")) else None
+    )
+    return set(names) if isinstance(names, list) else None
+
+
+def _check_classes(given: Iterable[str], known: set[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{where}.{name}: the data set has no such class; {plugins.suggest(name, sorted(known))}")

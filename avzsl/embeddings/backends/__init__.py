@@ -1,0 +1,42 @@
+"""The embedding backends, one light module each: their options, and `vectors`, which opens the files.
+
+A backend module has `class Options(Section)` and `vectors(options, phrases) -> Vectors`; whatever is heavy it imports
+inside that function, since configurations are checked without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avzsl.config.base import expand
+from avzsl.contracts.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What a backend found.
+
+    `lookup` gives a phrase's vector (dim,), None where there is none, and the words (or the phrase) without a vector.
+    `source` is what people are told that the vectors are from, `sha256` the checksum of its content; `identity` says what
+    else decides.
+    """
+
+    lookup: Callable[[str], tuple[np.ndarray | None, list[str]]]
+    source: str
+    sha256: str
+    identity: dict[str, Any] = field(default_factory=dict)
+    unit: str = "word"  # what `lookup` looks up, for messages
+
+
+def existing(table: str, also: str = "") -> Path:
+    """Return the file that `embeddings.table` names; raises ConfigError if it is not there."""
+    path = expand(table)
+    if not path.is_file():
+        raise ConfigError(f"embeddings.table: there is no file {path}{also}")
+    return path

@@ -1,0 +1,46 @@
+"""One ready vector a phrase, as the AVCA repository publishes them; spelling may differ in case, spaces, punctuation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from avzsl.config.base import LocalFile, Section
+from avzsl.contracts.errors import AvzslError
+from avzsl.contracts.hashing import sha256_file
+from avzsl.embeddings.backends import Vectors, existing
+from avzsl.embeddings.words import words_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Options(Section):
+    """A file of published class embeddings."""
+
+    table: LocalFile = Field(description="an .npy file of the AVCA repository")
+
+
+def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
+    """Read the file."""
+    from avzsl.embeddings.published import read_published
+
+    path = existing(options.table)
+    exact = read_published(path)
+    loose: dict[str, set[str]] = {}
+    for key in exact:
+        loose.setdefault("".join(words_of(key, lowercase=True)), set()).add(key)
+
+    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
+        if phrase in exact:
+            return exact[phrase], []
+        keys = loose.get("".join(words_of(phrase, lowercase=True)), set())
+        if len(keys) > 1:
+            raise AvzslError(
+                f"{path}: {phrase!r} may be any of {', '.join(map(repr, sorted(keys)))}; spell it as one of them"
+            )
+        return (exact[next(iter(keys))], []) if keys else (None, [phrase])
+
+    return Vectors(lookup, options.table, sha256_file(path), {"lowercase": False}, "phrase")

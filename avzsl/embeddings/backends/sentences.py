@@ -1,0 +1,66 @@
+"""A phrase as a sentence encoder reads it; of several prompts the mean of their unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, field_validator
+
+from avzsl.config.base import Local, Section, Several, expand
+from avzsl.contracts.errors import ConfigError
+from avzsl.contracts.hashing import sha256_file, sha256_value
+from avzsl.embeddings.backends import Vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Options(Section):
+    """A sentence encoder and its prompts."""
+
+    table: Annotated[str, Local("file or folder")] = Field(
+        "",
+        description="nothing for MiniLM of the extra [pretrained], or a folder with its config.json, tokenizer.json and "
+        "model.safetensors",
+    )
+    prompts: Several[str] = Field(
+        ("{}",), min_length=1, description="what is embedded, {} stands for the phrase; of several the mean is taken"
+    )
+
+    @field_validator("prompts")
+    @classmethod
+    def _have_a_place(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        for prompt in prompts:
+            if prompt.count("{}") != 1:
+                raise ValueError(f"{prompt!r} must hold {{}} once, where the phrase stands")
+        return prompts
+
+
+def check(options: Options) -> None:
+    """Raise ConfigError if the encoder is not there."""
+    if not options.table:
+        from avzsl.pretrained.wheels import MINILM
+
+        MINILM.locate()
+
+
+def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
+    """Encode the phrases."""
+    import numpy as np
+
+    from avzsl.pretrained.minilm import FILES, MiniLM
+    from avzsl.pretrained.wheels import MINILM
+
+    path = expand(options.table) if options.table else MINILM.locate()
+    if not path.exists():
+        raise ConfigError(f"embeddings.table: there is no folder {path}")
+    model = MiniLM(path)
+    encoded = [model.encode([prompt.replace("{}", phrase) for phrase in phrases]) for prompt in options.prompts]
+    found = dict(zip(phrases, np.mean(encoded, axis=0), strict=True))
+
+    def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
+        return (found[phrase] if phrase.strip() else None), []
+
+    digest = sha256_value([sha256_file(path / name) for name in FILES]) if path.is_dir() else sha256_file(path)
+    return Vectors(lookup, options.table or MINILM.distribution, digest)

@@ -1,0 +1,29 @@
+"""Which layout the features have that a feature set names, and who reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from avzsl.config.base import expand
+from avzsl.config.features import FeaturesConfig
+from extractors.own import import_own
+from extractors.published import import_features
+from extractors.temporal import import_temporal, pickles
+
+
+def import_any(
+    dataset: str, name: str, features: FeaturesConfig, listed: list[str], arrays: Path, manifest: Path
+) -> None:
+    """Write the features that the feature set `name` says exist already as a shard of all clips `listed`.
+
+    `{dataset}`, ~ and environment variables in its paths are filled in. Raises DataError as the layouts' readers do.
+    """
+    text = features.arrays if features.arrays is not None else features.released
+    assert text is not None
+    folder = expand(text.replace("{dataset}", dataset))
+    if features.arrays is not None:
+        import_own(folder, name, features, listed, arrays, manifest)
+    elif pickles(folder):
+        import_temporal(folder, name, features, listed, arrays, manifest)
+    else:
+        import_features(folder, arrays, manifest, listed, features.extractor)

@@ -1,0 +1,60 @@
+"""Features on disk and a CSV: `avzsl new --features`, then the whole workflow, without a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avzsl.cli import main
+from avzsl.contracts.schemas import BENCHMARK_CLIPS
+from avzsl.contracts.tables import read_table
+from tests.workflow.conftest import Run, write_config
+
+WORDS = ("ball", "star", "ladder", "bell", "rain", "siren", "clock", "engine")
+
+
+def test_features_of_ones_own(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "my features"
+    clips = [(f"{word}/{number}", word) for word in WORDS for number in range(6)]
+    for position, (clip_id, word) in enumerate(clips):
+        for modality, dim in (("audio", 10), ("visual", 12)):
+            path = folder / modality / f"{clip_id}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            steps = 3 * np.eye(dim)[WORDS.index(word)] + rng.random((1 + position % 5, dim))
+            np.save(path, steps.astype(np.float32))
+    listed = [*clips, ("ball/lost", "ball")]
+    pd.DataFrame(listed, columns=["clip_id", "class_name"]).to_csv(folder / "clips.csv", index=False)
+
+    assert main(["new", "mine", "--features", str(folder), "--embeddings", "demo"]) == 0
+    said = capsys.readouterr().out
+    assert "49 clips: 48 ok, 1 no_media" in said
+    assert "'ball/lost': no_media: there is no audio/ball/lost.npy and no ball/lost.npz" in said
+    assert main(["new", "mine", "--features", str(folder)]) == 1  # nothing is overwritten
+    write_config(
+        tmp_path,
+        "config.yaml",
+        {
+            "benchmarks": {
+                "mine": {
+                    "dataset": "mine",
+                    "overrides": {"training": {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}},
+                }
+            },
+            "methods": ["prototype"],
+            "seeds": [0],
+        },
+    )
+    run()
+    assert not (tmp_path / "results/mine/media").exists(), "nothing is fetched"
+    table = read_table(tmp_path / "results/benchmarks/mine/clips.parquet", BENCHMARK_CLIPS).set_index("clip_id")
+    assert len(table) == 49
+    assert table["usable"].sum() == 48
+    assert table.loc["ball/lost", "stage"] == "features"
+    assert not (tmp_path / "results/mine/features/mine/steps.safetensors").exists(), "averages need no steps"

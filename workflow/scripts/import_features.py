@@ -1,0 +1,20 @@
+"""Import features that exist already, as one shard of all clips."""
+
+from pathlib import Path
+
+from avzsl.runtime.jobs import job
+
+with job(snakemake.log[0], f"import {snakemake.wildcards.dataset}"):
+    from avzsl.config.features import FeaturesConfig
+    from avzsl.contracts.schemas import CLIPS
+    from avzsl.contracts.tables import read_table
+    from extractors.importing import import_any
+
+    import_any(
+        snakemake.wildcards.dataset,
+        snakemake.wildcards.features,
+        FeaturesConfig.model_validate(snakemake.params.settings),
+        list(read_table(snakemake.input.clips, CLIPS)["clip_id"]),
+        Path(snakemake.output.arrays),
+        Path(snakemake.output.manifest),
+    )
