@@ -5,6 +5,7 @@ works, and this project's. CPU seconds of one process, equal float32 arithmetic,
     python benchmarks/training.py --evaluation                # VGGSound's test set, every beta
     python benchmarks/training.py --memory                    # peak memory with VGGSound-sized features
     python benchmarks/training.py --precision                 # bfloat16 and compilation: time and HM over 5 seeds
+    python benchmarks/training.py --sequences --shrink 10     # TCaF's step on VGGSound-sized sequences, in memory and mapped
 """
 
 from __future__ import annotations
@@ -312,7 +313,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=sorted(SHAPES), default="ucf")
     parser.add_argument("--shrink", type=float, default=10.0, help="divide the 500 batches of an epoch by this")
     parser.add_argument("--threads", type=int, default=2)
-    for flag in ("evaluation", "memory", "precision"):
+    for flag in ("evaluation", "memory", "precision", "sequences"):
         parser.add_argument(f"--{flag}", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -321,6 +322,10 @@ def main() -> None:
         evaluation()
     elif options.memory:
         memory()
+    elif options.sequences:
+        import sequences  # beside this file
+
+        sequences.measure(options.shrink, options.threads)
     elif options.precision:
         precision(options.shrink, options.threads)
     else:

@@ -12,6 +12,12 @@ class WorldConfig(Section):
 
     pictures: int = Field(6, ge=4, le=12, description="pairs of motion and object; even")
     sounds: int = Field(6, ge=2, le=6, description="sounds; even. Classes: pictures x sounds")
+    ordered: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="pairs of classes that differ only in which of two sounds comes first; four seconds each",
+    )
     clips: int = Field(8, gt=0, le=1000, description="clips a class")
     min_seconds: float = Field(1.1, ge=0.1, le=60, description="shortest clip")
     max_seconds: float = Field(1.3, ge=0.1, le=60, description="longest clip")

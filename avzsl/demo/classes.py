@@ -19,11 +19,17 @@ from avzsl.config.demo import WorldConfig
 MOTIONS = ("bouncing", "sliding", "growing", "flashing", "spinning", "shaking")
 OBJECTS = ("ball", "ladder", "star", "wheel", "chessboard", "flower")
 SOUNDS = ("bell", "siren", "rain", "engine", "insect", "clock")
+# Two sounds that make two classes, one for each order; nothing but the order tells these apart.
+ORDERED = (("rain", "bell"), ("engine", "clock"), ("siren", "insect"))
+THEN = " then "
 
 
 @dataclass(frozen=True)
 class DemoClass:
-    """One class and its role in the split that the demo is made for."""
+    """One class and its role in the split that the demo is made for.
+
+    `sound` is one sound, or two with `then` between them, which each last half of the clip.
+    """
 
     motion: str
     object: str
@@ -32,14 +38,14 @@ class DemoClass:
 
     @property
     def name(self) -> str:
-        return f"{self.motion} {self.object} {self.sound}"
+        return self.sound if THEN in self.sound else f"{self.motion} {self.object} {self.sound}"
 
 
 def demo_classes(world: WorldConfig) -> list[DemoClass]:
     """Return every class of the world, sorted by name.
 
     The first half of the pictures pairs motion k with object k, the second half motion k with object k + 1,
-    so that a motion and an object occur with more than one partner.
+    so that a motion and an object occur with more than one partner. Classes of an order share the first picture.
     """
     half, other = world.pictures // 2, world.sounds // 2
     pictures = [(MOTIONS[k], OBJECTS[k]) for k in range(half)]
@@ -51,4 +57,7 @@ def demo_classes(world: WorldConfig) -> list[DemoClass]:
             first_picture, first_sound = p < half, s < other
             role = "train" if first_picture != first_sound else ("test_unseen" if first_picture else "val_unseen")
             classes.append(DemoClass(motion, thing, sound, role))
+    for first, second in ORDERED[: world.ordered]:
+        for sounds_in_order in ((first, second), (second, first)):
+            classes.append(DemoClass(*pictures[0], THEN.join(sounds_in_order), "train"))
     return sorted(classes, key=lambda c: c.name)

@@ -12,7 +12,7 @@ import numpy as np
 from avzsl.config.demo import WorldConfig
 from avzsl.contracts.hashing import sha256_text
 from avzsl.contracts.records import write_record
-from avzsl.demo.classes import DemoClass, demo_classes
+from avzsl.demo.classes import THEN, DemoClass, demo_classes
 from avzsl.demo.mp4 import write_mp4
 from avzsl.demo.picture import draw_frames
 from avzsl.demo.sound import play
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # The list of what was rendered, written last: where it is, the world is whole.
 INDEX = "index.json"
+# Clips of two sounds one after the other.
+ORDERED_SECONDS = 4.0
 
 
 def render_world(folder: Path, world: WorldConfig, threads: int | None = None) -> None:
@@ -58,7 +60,15 @@ def render_clip(path: Path, cls: DemoClass, number: int, world: WorldConfig) -> 
     """Render clip `number` of a class to an mp4 file at `path`."""
     rng = np.random.default_rng(int(sha256_text(f"{world.seed}/{cls.name}/{number}")[:16], 16))
     seconds = rng.uniform(world.min_seconds, max(world.min_seconds, world.max_seconds))
+    sounds = cls.sound.split(THEN)
+    if len(sounds) > 1:
+        seconds = ORDERED_SECONDS
     frames = max(1, round(seconds * world.fps))
     samples = round(frames / world.fps * world.sample_rate)
     picture = draw_frames(cls.motion, cls.object, frames, world.fps, world.width, world.height, rng)
-    write_mp4(path, picture, world.fps, play(cls.sound, samples, world.sample_rate, rng), world.sample_rate)
+    # The switch is where one second ends and the next begins: no window hears both sounds.
+    lengths = np.diff([samples * part // len(sounds) for part in range(len(sounds) + 1)])
+    wave = np.concatenate(
+        [play(sound, int(n), world.sample_rate, rng) for sound, n in zip(sounds, lengths, strict=True)]
+    )
+    write_mp4(path, picture, world.fps, wave, world.sample_rate)

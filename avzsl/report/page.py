@@ -8,8 +8,9 @@ import hashlib
 import importlib.resources
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import jinja2
@@ -18,6 +19,8 @@ from markupsafe import Markup
 from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
+from avzsl.contracts.errors import AvzslError
+from avzsl.report.audits import sort_checks
 from avzsl.report.classes import class_accuracy, confusion_figure, swallowers
 from avzsl.report.clipbook import ClipBook
 from avzsl.report.croissant import croissant
@@ -33,6 +36,7 @@ from avzsl.report.training import trade_off_figures, training_figures
 from avzsl.report.views import LEARNT, embedding_views
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Sections of every benchmark: the first part of their ids, and their title in the navigation.
 NAV = (
@@ -87,25 +91,46 @@ def build(project: Project, results: Path, out: Path) -> None:
 
 def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: Path) -> dict[str, Any]:
     methods = benchmark.config.methods
-    confusion = [figure for method in methods if (figure := confusion_figure(benchmark, method)) is not None]
+    left_out: list[str] = []
+
+    def view(title: str, make: Callable[[], T], nothing: T) -> T:
+        """Make one view; what goes wrong with it costs this view and says so, never the page."""
+        try:
+            return make()
+        except AvzslError:
+            raise
+        except Exception as error:
+            logger.warning("%s: the view %r is left out", benchmark.name, title, exc_info=True)
+            left_out.append(f"{title} could not be made ({type(error).__name__}: {error}); the log says where.")
+            return nothing
+
+    def each(title: str, make: Callable[[str], T | None]) -> list[tuple[str, T]]:
+        made = [(method, view(f"{title} of {method}", lambda m=method: make(m), None)) for method in methods]  # type: ignore[misc]
+        return [(method, found) for method, found in made if found is not None]
+
+    no_maps: dict[str, list[Figure]] = {"input": [], "learnt": []}
+    maps = view("Maps of the embeddings", lambda: embedding_views(benchmark, book), no_maps)
+    no_rows: list[dict[str, Any]] = []
+    confusion = each("Confusion", lambda method: confusion_figure(benchmark, method))
+    categories = view("Categories", lambda: category_figure(benchmark), None)
     figures: dict[str, list[Figure]] = {
-        "training": training_figures(benchmark),
-        "trade_off": trade_off_figures(benchmark),
-        "confusion": confusion,
-        "categories": [figure for figure in (category_figure(benchmark),) if figure is not None],
-        **embedding_views(benchmark, book),
-    }
-    galleries = [(method, found) for method in methods if (found := gallery(benchmark, method, book)) is not None]
+        "training": view("Training curves", lambda: training_figures(benchmark), []),
+        "trade_off": view("Seen over unseen", lambda: trade_off_figures(benchmark), []),
+        "confusion": [figure for _, figure in confusion],
+        "categories": [] if categories is None else [categories],
+        "input": maps["input"], "learnt": maps["learnt"],
+    }  # fmt: skip
+    galleries = each("Retrieval", lambda method: gallery(benchmark, method, book))
     dataset = project.dataset(benchmark.config.dataset)
     return {
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
         "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
-        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "audit_file": benchmark.audit_path.as_posix(),
+        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks(benchmark.audit, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
-        "accuracy": class_accuracy(benchmark), "swallowers": {m: swallowers(benchmark, m) for m in methods},
+        "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
-        "leaning": leaning_table(benchmark), "croissant": croissant(benchmark, dataset, out.parent),
+        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "croissant": croissant(benchmark, dataset, out.parent),
     }  # fmt: skip
 
 

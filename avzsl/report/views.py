@@ -16,6 +16,7 @@ from avzsl.report.results import BenchmarkFiles
 
 UNSEEN_CLASSES, SEEN_CLASSES = 5, 3
 CLIPS_PER_CLASS = 50
+FEWEST = 4  # points of a map
 
 
 LEARNT = "Learnt by "  # and the method: the title of its map
@@ -29,16 +30,24 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
     each. A map keeps neighbourhoods; distances between clusters mean nothing.
     """
     chosen = _choose(benchmark)
-    if len(chosen) < 4:
+    if len(chosen) < FEWEST:
         return {"input": [], "learnt": []}
     packed, _ = read_arrays(benchmark.pack)
     rows = chosen["row"].to_numpy()
     note = f"{len(chosen)} clips of {chosen['class_name'].nunique()} test classes (of {_tested(benchmark)}); filled: unseen classes, open: seen ones."
-    inputs = [
-        _figure(benchmark, f"{side}-input", f"Input, {word}", f"t-SNE of the averaged {side} features. {note}",
-                _classes(chosen, _tsne(packed[side][rows]), book, benchmark))
-        for side, word in (("audio", "sound"), ("visual", "picture"))
-    ]  # fmt: skip
+    inputs = []
+    for side, word in (("audio", "sound"), ("visual", "picture")):
+        key, title = f"{side}-input", f"Input, {word}"
+        points = _tsne(packed[side][rows])
+        if points is None:
+            inputs.append(
+                _nothing(
+                    benchmark, key, title, f"the {side} features of {len(rows)} clips are nearly all the same point"
+                )
+            )
+            continue
+        caption = f"t-SNE of the averaged {side} features. {note}"
+        inputs.append(_figure(benchmark, key, title, caption, _classes(chosen, points, book, benchmark)))
     learnt = []
     for method in benchmark.config.methods:
         arrays, header = benchmark.runs(method)[0].scores
@@ -55,6 +64,10 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
         column_of = {name: index for index, name in enumerate(header["class_names"])}
         texts = arrays["classes"][[column_of[name] for name in names]]
         points = _tsne(np.concatenate([*(arrays[name][which] for name in spaces), texts]))
+        if points is None:
+            said = f"{method} embeds all of {len(which)} clips nearly at the same point"
+            learnt.append(_nothing(benchmark, f"learnt-{method}", f"{LEARNT}{method}", said))
+            continue
         n = len(which)
         traces = []
         for place, name in enumerate(spaces):
@@ -90,8 +103,12 @@ def _choose(benchmark: BenchmarkFiles) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else clips
 
 
-def _tsne(points: np.ndarray) -> np.ndarray:
-    """Return (n, 2) coordinates. A fixed seed and PCA start make the map repeatable."""
+def _tsne(points: np.ndarray) -> np.ndarray | None:
+    """Return (n, 2) coordinates, None if fewer than `FEWEST` points differ. A fixed seed and PCA start make the map repeatable."""
+    if len(np.unique(points, axis=0)) < FEWEST:
+        return None
+    # The start needs two components; a column of zeros adds none that means anything.
+    points = np.pad(points, ((0, 0), (0, max(0, 2 - points.shape[1]))))
     perplexity = min(30.0, max(2.0, (len(points) - 1) / 4))
     tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=0)
     # One thread: for a thousand points threads cost more than they win, above all where cores are busy.
@@ -134,6 +151,11 @@ def _texts(names: list[str], points: np.ndarray) -> dict[str, Any]:
         },
         "text": labels(names), "hovertemplate": "class text: %{text}<extra></extra>",
     }  # fmt: skip
+
+
+def _nothing(benchmark: BenchmarkFiles, key: str, title: str, why: str) -> Figure:
+    """Return a figure that says why there is no map."""
+    return Figure(f"view-{benchmark.name}-{key}", title, f"No map: {why}.", [], {}, height=0)
 
 
 def _figure(benchmark: BenchmarkFiles, key: str, title: str, caption: str, traces: list[dict[str, Any]]) -> Figure:

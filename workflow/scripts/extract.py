@@ -1,15 +1,16 @@
-"""Extract the per-window features of one shard."""
+"""Extract the steps of features of one shard."""
 
 from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
 with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
-    from avzsl.acquisition import Places, release_shard, restore_shard
+    from avzsl.acquisition import release_shard, restore_shard
     from avzsl.config.features import FeaturesConfig
     from avzsl.config.load import job_project
     from avzsl.contracts.schemas import MEDIA
     from avzsl.contracts.tables import read_table
+    from avzsl.results.places import Places
     from avzsl.runtime.cache import cached
     from avzsl.runtime.devices import wants_gpu
     from extractors import extract_shard

@@ -31,12 +31,10 @@
 
   // ---- figures: drawn when they come near the window ---------------------------------------------------------
   const drawn = new Set();
-  function draw(node) {
-    const figure = data.figures[node.dataset.figure];
+  function spec(figure, narrow) {
     const named = colours();
     const axisStyle = { gridcolor: named.grid, zerolinecolor: named.grid, linecolor: named.grid, automargin: true };
     const layout = resolve(figure.layout, named, "");
-    const narrow = node.clientWidth < 480;
     const merged = Object.assign(
       {
         height: figure.height, margin: { l: 56, r: 12, t: 30, b: narrow ? 110 : 84 }, paper_bgcolor: "rgba(0,0,0,0)",
@@ -51,7 +49,12 @@
     }
     merged.xaxis = merged.xaxis || axisStyle;
     merged.yaxis = merged.yaxis || axisStyle;
-    const done = Plotly.react(node, resolve(figure.data, named, ""), merged, {
+    return { data: resolve(figure.data, named, ""), layout: merged };
+  }
+  function draw(node) {
+    const narrow = node.clientWidth < 480;
+    const made = spec(data.figures[node.dataset.figure], narrow);
+    const done = Plotly.react(node, made.data, made.layout, {
       responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
       displayModeBar: narrow ? false : "hover",
     });
@@ -64,6 +67,50 @@
     drawn.add(node);
     return done;
   }
+  // ---- a figure as a file: SVG in the colours of paper, its numbers as CSV -------------------------------------
+  function save(name, content) {
+    const link = document.createElement("a");
+    link.href = content;
+    link.download = name;
+    link.click();
+  }
+  function numbers(figure) {
+    const rows = [["series", "x", "y", "value", "text"]];
+    for (const trace of figure.data) {
+      const name = trace.name || "";
+      if (trace.z) {
+        trace.z.forEach((line, i) => line.forEach((value, j) => rows.push([name, trace.x[j], trace.y[i], value, ""])));
+      } else {
+        const many = Math.max((trace.x || []).length, (trace.y || []).length);
+        for (let i = 0; i < many; i++) {
+          const text = Array.isArray(trace.text) ? trace.text[i] : "";
+          rows.push([name, (trace.x || [])[i], (trace.y || [])[i], "", text]);
+        }
+      }
+    }
+    const plain = (text) => new DOMParser().parseFromString(String(text), "text/html").body.textContent;
+    // A cell that a spreadsheet would take for a formula gets a quote before it.
+    const safe = (text) => (/^[=+@\t]|^-(?![\d.])/.test(text) ? "'" + text : text);
+    const cell = (value) => {
+      if (value === null || value === undefined) return "";
+      const text = typeof value === "number" ? String(value) : safe(plain(value));
+      return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+    };
+    return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
+  }
+  all("button[data-save]").forEach((button) => button.addEventListener("click", async () => {
+    const name = button.dataset.of;
+    const figure = data.figures[name];
+    if (button.dataset.save === "csv") {
+      save(name + ".csv", "data:text/csv;charset=utf-8," + encodeURIComponent(numbers(figure)));
+      return;
+    }
+    const before = printing;
+    printing = true;
+    const made = spec(figure, false);
+    printing = before;
+    save(name + ".svg", await Plotly.toImage(made, { format: "svg", width: 800, height: Math.max(figure.height, 400) }));
+  }));
   const plots = all(".plot");
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {

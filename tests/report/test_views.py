@@ -1,0 +1,56 @@
+"""What cannot be drawn is said, and costs no more than itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avzsl.contracts.arrays import read_arrays, write_arrays
+from avzsl.report import build
+from avzsl.report.views import _tsne
+from tests.report.world import World, make_world
+
+
+@pytest.mark.parametrize("shape", [(20, 1), (20, 2), (5, 3), (4, 512)])
+def test_few_dimensions_and_few_points_are_drawn(shape: tuple[int, int]) -> None:
+    points = _tsne(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    assert points is not None
+    assert points.shape == (shape[0], 2)
+    assert np.isfinite(points).all()
+
+
+@pytest.mark.parametrize("points", [np.ones((20, 5)), np.eye(2), np.repeat(np.eye(3), 9, axis=0), np.zeros((12, 1))])
+def test_points_that_do_not_differ_have_no_map(points: np.ndarray) -> None:
+    assert _tsne(points.astype(np.float32)) is None
+
+
+def test_an_audio_of_one_dimension_that_never_changes_costs_its_map_alone(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    path = world.results / "toy/features/random/packed.safetensors"
+    arrays, header = read_arrays(path)
+    header.pop("checksum", None)
+    write_arrays(path, {**arrays, "audio": np.ones((len(arrays["audio"]), 1), np.float32)}, header)
+    build(world.project, world.results, tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "No map: the audio features of" in page
+    assert 'data-figure="view-toy-visual-input"' in page
+    assert 'data-figure="view-toy-audio-input"' not in page
+
+
+@pytest.mark.parametrize(
+    "name", ["embedding_views", "gallery", "training_figures", "confusion_figure", "leaning_table"]
+)
+def test_a_view_that_fails_costs_that_view(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("<b>nothing fits</b>")
+
+    monkeypatch.setattr(f"avzsl.report.page.{name}", broken)
+    build(world.project, world.results, tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "could not be made (ValueError: &lt;b&gt;nothing fits&lt;/b&gt;)" in page
+    assert 'id="leaderboard"' in page
+    assert "is left out" in caplog.text
