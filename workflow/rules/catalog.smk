@@ -66,6 +66,8 @@ for dataset in DATASETS:
             f"catalogued_{rule_name(dataset)}"
         input:
             f"{RESULTS}/{dataset}/catalog/clips.parquet",
+            # Whoever has a word without a vector learns it before any media are fetched.
+            f"{RESULTS}/{dataset}/embeddings.safetensors",
         output:
             touch(f"{RESULTS}/{dataset}/catalog/done"),
         localrule: True
