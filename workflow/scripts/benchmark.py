@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"benchmark {snakemake.wildcards.benchmark}"):
+with job(snakemake, f"benchmark {snakemake.wildcards.benchmark}"):
     from avzsl.benchmark import assemble
 
     assemble(
