@@ -29,11 +29,12 @@ from avzsl.report.figures import Figure
 from avzsl.report.funnel import STAGES, category_figure, class_table, funnel, reasons, split_picture, subset_table
 from avzsl.report.gallery import gallery, leaning_table
 from avzsl.report.leaderboard import COLUMNS, fold_tables, how_tested, leaderboard, preset_pairs
+from avzsl.report.open_features import open_features
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.row_order import DOC, explanation, row_order_costs
-from avzsl.report.summary import collect
+from avzsl.report.summary import collect, not_zero_shot
 from avzsl.report.training import trade_off_figures, training_figures
-from avzsl.report.views import LEARNT, embedding_views
+from avzsl.report.views import LEARNT, embedding_views, legend
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -79,7 +80,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     )  # fmt: skip
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
-        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
+        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), not_zero_shot=not_zero_shot(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
         row_order=row_order_costs(project, summary, Path(results)), row_order_doc=DOC, row_order_link=explanation(Path(out)),
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
@@ -124,13 +125,13 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     dataset = project.dataset(benchmark.config.dataset)
     return {
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
-        "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
+        "licence": dataset.licence, "random_weights": benchmark.random_weights, "open": open_features(benchmark), "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
-        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks(benchmark.audit, dataset), "audit_file": benchmark.audit_path.as_posix(),
+        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
         "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
-        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "croissant": croissant(benchmark, dataset, out.parent),
+        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "map_legend": legend(benchmark) if figures["input"] else [], "croissant": croissant(benchmark, dataset, out.parent),
     }  # fmt: skip
 
 

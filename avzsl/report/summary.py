@@ -21,6 +21,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import EXCLUDED, RUNS
 from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Sample, collect_hits, compare, compare_folds, sample
 from avzsl.published import Published, for_benchmark
+from avzsl.report.open_features import mark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.results.places import Places
 
@@ -185,6 +186,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
         "clips_tested": len(predictions),
         "classes_seen": int(tested.get("test_seen", 0)),
         "classes_unseen": unseen,
+        "classes_validated_and_tested": validated_and_tested(benchmark),
         "weights": _weights(benchmark.extractor),
         "random_weights": benchmark.random_weights,
         "seconds": float(np.sum([run.record.seconds for run in runs])),
@@ -194,6 +196,9 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
 
 def _weights(extractor: dict[str, Any]) -> str:
     weights = extractor.get("weights")
+    open_to = mark(extractor)
+    if open_to:
+        return f"{open_to} {weights}"
     if isinstance(weights, dict):
         return ", ".join(f"{key} {value}" for key, value in sorted(weights.items()) if value is not None)
     return str(weights or "unknown")
@@ -235,6 +240,25 @@ def folds_in_words(summary: Summary) -> list[str]:
                         f"{'holds' if found.better else 'does not hold'} over class splits"
                     )
     return said
+
+
+def validated_and_tested(benchmark: BenchmarkFiles) -> int:
+    """Return how many classes have clips both in validation as unseen and in the test as unseen."""
+    clips = benchmark.clips[benchmark.clips["usable"]]
+    parts = [set(clips.loc[clips["subset"] == name, "class_name"]) for name in ("val_unseen", "test_unseen")]
+    return len(parts[0] & parts[1])
+
+
+def not_zero_shot(summary: Summary) -> dict[str, str]:
+    """Say of each benchmark that validates on classes it tests, as AudioSetZSL's published split does, that it does."""
+    first = summary.table.drop_duplicates("benchmark").set_index("benchmark")
+    return {
+        str(
+            name
+        ): f"{row['classes_validated_and_tested']} of the {row['classes_unseen']} classes tested as unseen are those "
+        "that it validates on, and stage 2 trains on clips of them: not zero-shot"
+        for name, row in first[first["classes_validated_and_tested"] > 0].iterrows()
+    }
 
 
 def too_few(summary: Summary) -> dict[str, list[str]]:
@@ -284,6 +308,7 @@ def _rich_table(summary: Summary) -> Table:
         chance = (f"{first[f'{metric}_chance']:.2f}" for metric in METRICS)
         table.add_row("", "chance", *chance, "", "", style="dim", end_section=True)
     said = folds_in_words(summary)
+    said += [f"{escape(name)}: {words}" for name, words in not_zero_shot(summary).items()]
     said += [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):
@@ -291,5 +316,12 @@ def _rich_table(summary: Summary) -> Table:
         said += [
             f"RANDOM WEIGHTS: the features of {names} come from untrained networks. They show that the pipeline works, nothing else."
         ]
+    opened = summary.table["weights"].astype(str)
+    for kind in sorted({str(weights).split(")")[0] + ")" for weights in opened if str(weights).startswith("open (")}):
+        those = summary.table.loc[opened.str.startswith(kind), "benchmark"].unique()
+        said.append(
+            f"OPEN FEATURES, no zero-shot figures in the strict sense: {escape(', '.join(those))}, whose networks know the "
+            f"labels of {escape(kind[6:-1])}; the page says which classes these name."
+        )
     table.caption, table.caption_justify = "\n".join(said) or None, "left"
     return table

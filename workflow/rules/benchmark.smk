@@ -16,5 +16,9 @@ rule benchmark:
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30),
+    params:
+        settings=lambda w: split_of(w.benchmark).model_dump(
+            mode="json", include={"copies", "gates"}
+        ),
     script:
         "../scripts/benchmark.py"

@@ -196,6 +196,11 @@ def runs_of(name):
     ]
 
 
+def split_of(name):
+    benchmark = project.benchmarks[name]
+    return project.dataset(benchmark.dataset).splits[benchmark.split]
+
+
 def parts_of(name):
     """Return the class splits of a benchmark that has several; any other is its own part."""
     parts = [part.name for part in project.benchmarks.values() if part.group == name]
