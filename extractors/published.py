@@ -20,6 +20,7 @@ from avzsl.contracts.atomic import replacing
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import read_table
+from avzsl.runtime.seals import uses
 from extractors.base import ClipError
 from extractors.imported import Given, write_imported
 
@@ -129,6 +130,7 @@ def _files(root: Path) -> Iterator[tuple[str, str, list[str], np.ndarray, np.nda
 
 
 def _read(path: Path) -> tuple[list[str], np.ndarray]:
+    uses(path)
     try:
         with h5py.File(path, "r") as file:
             data = np.asarray(_dataset(path, file, "data")[()], np.float32)

@@ -17,6 +17,7 @@ from avzsl.config.errors import first_line
 from avzsl.config.read import parse_yaml, read_yaml
 from avzsl.config.splits import Role, SplitConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.runtime.seals import uses
 
 if TYPE_CHECKING:
     from splits.roles import Roles
@@ -80,6 +81,7 @@ def load_facts(name: str) -> Facts:
     path = Path(name).expanduser()
     if not path.is_file():
         raise ConfigError(f"classes: {name!r} is neither a known benchmark ({', '.join(_known())}) nor a YAML file")
+    uses(path)
     return _facts(read_yaml(path), str(path))
 
 

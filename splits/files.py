@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from avzsl.config.base import Local, Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.runtime.download import download
+from avzsl.runtime.seals import uses
 
 # No metadata file is near this size; an archive member that claims more is refused.
 MAX_BYTES = 1 << 30
@@ -44,6 +45,7 @@ class RemoteFile(Section):
             path = Path(self.path).expanduser()
             if not path.exists():
                 raise ConfigError(f"{key}: {path} does not exist")
+            uses(path)
             return path
         urls = self.urls or default_urls
         if cache is None:

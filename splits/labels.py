@@ -12,6 +12,7 @@ from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_text
 from avzsl.pretrained.label_sets import LABEL_SETS as PRETRAINED
 from avzsl.pretrained.label_sets import labels_of
+from avzsl.runtime.seals import uses
 from splits.files import RemoteFile
 
 
@@ -97,6 +98,7 @@ def _kinetics400() -> tuple[Path, list[str]]:
 
 
 def _read(path: Path) -> list[str]:
+    uses(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.runtime.seals import uses
 from splits.check import ROWS, Check
 from splits.files import Files, lines
 
@@ -97,5 +98,6 @@ def official_mixing(table: pd.DataFrame) -> list[Check]:
 def _youtube_ids(path: Path, name: str) -> set[str]:
     if not path.is_file():
         raise ConfigError(f"pretraining.{name}: {path} is neither official:SUBSET nor a file")
+    uses(path)
     text = Files(path).text(path.name)
     return {line.split(",", 1)[0].strip() for _, line in lines(text) if not line.startswith("#")}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from avzsl.contracts.errors import ConfigError
+from avzsl.runtime.seals import uses
 
 
 def phrase_vectors(path: str, phrases: list[str]) -> np.ndarray:
@@ -29,6 +30,7 @@ def phrase_vectors(path: str, phrases: list[str]) -> np.ndarray:
 
 
 def _read(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+    uses(path)
     table: dict[str, np.ndarray] = {}
     dim: int | None = None
     try:

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "avzsl/tables": FLOOR | {"avzsl.results", "avzsl.published", "avzsl.tables"},
     "avzsl/inspect": FLOOR | {"avzsl.results", "avzsl.evaluation", "avzsl.inspect"},
     "avzsl/report": FLOOR | {"avzsl.results", "avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
+    "avzsl/starters": FLOOR | {"splits", "avzsl.media", "avzsl.starters"},
     "avzsl/predict": FLOOR | {"avzsl.results", "extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from avzsl.acquisition.sources.build import source_configs
-from avzsl.config.dataset import DatasetConfig
+from avzsl.config.dataset import DatasetConfig, source_configs
 from avzsl.config.sources import FolderSource, HttpSource, YoutubeSource
 
 # A second of a 360-line cut at the default quality, and seconds of a whole file of unknown length: guesses that

@@ -47,6 +47,7 @@ def fetch_shard(
     state: Path,
     cache: Path | None = None,
     reopen: frozenset[str] = frozenset(),
+    replaced: frozenset[str] = frozenset(),
 ) -> pd.DataFrame:
     """Get every clip of a shard that can be had, and write the shard's MEDIA table to `manifest`.
 
@@ -56,6 +57,8 @@ def fetch_shard(
     allows, and one at a time from local sources. Failures whose status is in `reopen` are asked again even if they are permanent. Interrupted at any point, the next call goes on from the journal beside the
     manifest: good files are looked at again by size and time, permanent failures are not asked again, failures that
     may pass are. Returns the table, one row a clip in the order of `clips`.
+
+    `replaced`: files that are known to be others than they were, whatever their size and time say.
 
     Raises StoppedError when nothing succeeds any more, AcquisitionError when a source is not there, the disk
     is full, another process works on the shard or more than `media.max_failed_share` of the clips failed (the
@@ -78,6 +81,10 @@ def fetch_shard(
         sweep(media_dir)
         journal_file = journal_path(manifest)
         records = _known(wanted, manifest, journal_file, [source.name for source in sources])
+        for clip in wanted if replaced else ():
+            record = records.get(clip.clip_id)
+            if record is not None and _among(clip, record, replaced):
+                del records[clip.clip_id]
         for record in records.values():
             record.findings = {name: f for name, f in record.findings.items() if f.status not in reopen}
         sandboxes = SandboxPool(dataset.media.time_limit_s)
@@ -124,6 +131,12 @@ def _known(wanted: list[Clip], manifest: Path, journal_file: Path, names: list[s
             row["clip_id"]: from_manifest(row, by_id[row["clip_id"]], names) for row in rows if row["clip_id"] in by_id
         }
     return records
+
+
+def _among(clip: Clip, record: Record, replaced: frozenset[str]) -> bool:
+    """Return whether a clip's file, the one it has or the one that could not be used, is among those replaced."""
+    ends = f"/{clip.path}" if clip.path else "\0"
+    return str(record.facts.get("path")) in replaced or any(f"/{path}".endswith(ends) for path in replaced)
 
 
 def _run(wanted: list[Clip], records: dict[str, Record], fetcher: Fetcher, workers: int, ticker: Ticker) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from avzsl.benchmark.copies import copy_checks, find_copies
+from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
-from avzsl.contracts.errors import DataError
+from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import (
     BENCHMARK_CLASSES,
@@ -33,7 +35,13 @@ SLICE = 8192
 
 
 def assemble(
-    split_folder: Path, pack: tuple[Path, Path], media: Sequence[Path], embeddings: Path, out: Path, name: str = ""
+    split_folder: Path,
+    pack: tuple[Path, Path],
+    media: Sequence[Path],
+    embeddings: Path,
+    out: Path,
+    name: str = "",
+    config: SplitConfig | None = None,
 ) -> None:
     """Write clips.parquet, classes.parquet and benchmark.json of one benchmark to the folder `out`.
 
@@ -42,8 +50,12 @@ def assemble(
     Every clip of the split keeps its row, with the stage where it was lost. A class without an embedding, or without
     one usable clip, is excluded with its reason, and its clips with it.
 
+    Copies across subsets are counted with their rows, and left out where `config`, the split's configuration, keeps
+    copies on one side.
+
     Raises DataError, one sentence that names the file, if the split does not fit the features, features hold NaN or
-    infinity, arrays and manifest disagree, or a subset or role is left empty.
+    infinity, arrays and manifest disagree, or a subset or role is left empty; AvzslError
+    if a gate of `config` on copies does not let through what was found.
     """
     split = read_table(split_folder / "split.parquet", SPLIT)
     roles = read_table(split_folder / "classes.parquet", SPLIT_CLASSES)
@@ -56,6 +68,7 @@ def assemble(
 
     clips = _join(split, manifest, media)
     _check_finite(arrays_path, arrays, clips)
+    checks = _copies(clips, arrays, manifest, media, config or SplitConfig())
     classes = _classes(roles, clips, vectors)
     lost = dict(zip(classes["class_name"], classes["reason"], strict=True))
     excluded = set(classes.loc[classes["role"] == EXCLUDED, "class_name"])
@@ -82,6 +95,7 @@ def assemble(
             embeddings=sha256_file(embeddings),
         ),
         clips=counts,
+        checks=checks,
         lost=lost_at[~clips["usable"]].value_counts().sort_index().to_dict(),
         classes={
             **{role: int((classes["role"] == role).sum()) for role in (*CLASS_ROLES, EXCLUDED)},
@@ -171,6 +185,39 @@ def _join(split: pd.DataFrame, manifest: pd.DataFrame, media: Sequence[Path]) ->
     clips["usable"] = clips["stage"].isna()
     clips.loc[clips["usable"], "reason"] = None
     return clips[list(BENCHMARK_CLIPS.columns)]
+
+
+def _copies(
+    clips: pd.DataFrame,
+    arrays: dict[str, np.ndarray],
+    manifest: pd.DataFrame,
+    media: Sequence[Path],
+    config: SplitConfig,
+) -> list[dict[str, Any]]:
+    """Return the checks on copies; with `copies: one_side` held-out copies become unusable first."""
+    usable = clips.loc[clips["usable"], ["clip_id", "subset", "row"]].reset_index(drop=True)
+    tables = [read_table(path, MEDIA)[["clip_id", "sha256"]] for path in media]
+    hashes = pd.concat(tables).set_index("clip_id")["sha256"] if tables else pd.Series(dtype=object)
+    lengths = manifest.set_index("clip_id")
+    usable["sha256"] = usable["clip_id"].map(hashes)
+    usable["length"] = usable["clip_id"].map(lengths["duration_s"].fillna(lengths["visual_steps"])).astype(float)
+    copies = find_copies(usable, arrays)
+    if config.copies == "one_side" and len(copies):
+        first = copies.drop_duplicates("clip_id").set_index("clip_id")
+        out = clips["clip_id"].isin(first.index)
+        clips.loc[out, "usable"], clips.loc[out, "stage"], clips.loc[out, "status"] = False, "split", EXCLUDED
+        words = first["how"] + " as " + first["other"].astype(str)
+        clips.loc[out, "reason"] = clips.loc[out, "clip_id"].map(words)
+        usable = usable[~usable["clip_id"].isin(first.index)]
+        copies = copies.iloc[:0]
+    checks = copy_checks(usable, copies, config.gates)
+    for check in checks:
+        if not check["passed"]:
+            raise AvzslError(
+                f"gates.{check['name']}: {check['count']} of {check['total']} {check['title']}, for example "
+                f"{'; '.join(check['examples'][:3])}; the gate allows {check['limit']:g}; `copies: one_side` leaves them out"
+            )
+    return checks
 
 
 def _check_finite(path: Path, arrays: dict[str, np.ndarray], clips: pd.DataFrame) -> None:

@@ -81,7 +81,7 @@ def _try(project: Project, name: str, count: int) -> str:
 def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
     from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source
     from avzsl.acquisition.estimate import estimate
-    from avzsl.acquisition.sources.build import source_configs
+    from avzsl.config.dataset import source_configs
     from avzsl.config.sources import ArchiveSource, FolderSource
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table

@@ -40,12 +40,15 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "new",
         help="write the configuration of a data set of yours",
-        description="Write config/datasets/NAME.yaml and config/features/NAME.yaml for features that you have on disk, and check "
-        "them: FOLDER holds clips.csv (clip_id, class_name) and the arrays of docs/own-features.md, averaged or per step. "
+        description="Write the configuration of a data set of yours, never over one that is there. With VIDEOS, a folder with a "
+        "sub-folder for each class: config/datasets/NAME.yaml, and what was found, which names need a look, what will be used "
+        "and how long it will take. With --features, config/datasets/NAME.yaml and config/features/NAME.yaml for features that "
+        "you have on disk, which are checked: FOLDER holds clips.csv (clip_id, class_name) and the arrays of docs/own-features.md, averaged or per step. "
         "Then `snakemake --cores all --config benchmarks=NAME` trains and evaluates on them; no video is needed.",
     )
     parser.add_argument("name", help="letters, digits, - and _")
-    parser.add_argument("--features", required=True, type=Path, metavar="FOLDER", help="clips.csv and arrays")
+    parser.add_argument("videos", nargs="?", type=Path, metavar="VIDEOS", help="folder of videos, a sub-folder a class")
+    parser.add_argument("--features", type=Path, metavar="FOLDER", help="clips.csv and arrays, in place of videos")
     parser.add_argument(
         "--embeddings", default="glove-6b-50d", metavar="TABLE", help="word vectors; default: %(default)s"
     )
@@ -64,6 +67,10 @@ def run(options: argparse.Namespace) -> int:
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", options.name):
         raise ConfigError(f"new: {options.name!r} is no name of a data set; use letters, digits, - and _")
+    if (options.features is None) == (options.videos is None):
+        raise ConfigError("new: give a folder of videos, or a folder of features with --features")
+    if options.videos is not None:
+        return _videos(options.name, options.videos, Path(options.config).parent)
     folder, config = options.features, Path(options.config).parent
     files = {kind: config / kind / f"{options.name}.yaml" for kind in ("datasets", "features")}
     for path in files.values():
@@ -92,6 +99,29 @@ def run(options: argparse.Namespace) -> int:
         "".join(f"wrote {path}\n" for path in files.values())
         + f"now: snakemake --cores all --config benchmarks={options.name}\n"
     )
+    return 0
+
+
+def _videos(name: str, videos: Path, config: Path) -> int:
+    """Write the data set of a folder of videos and say what was found."""
+    import os
+
+    from avzsl.contracts.atomic import write_text
+    from avzsl.contracts.errors import ConfigError
+    from avzsl.starters.videos import look, render, report
+
+    path = config / "datasets" / f"{name}.yaml"
+    if path.exists():
+        raise ConfigError(f"{path}: is there already; choose another name or remove it")
+    root = videos.expanduser().absolute()
+    found = look(name, root)
+    write_text(path, render(name, root, found))
+    lines = [
+        *report(found, os.cpu_count() or 1),
+        f"wrote {path}",
+        f"now: snakemake --cores all --config benchmarks={name}",
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 

@@ -7,8 +7,9 @@ from pydantic import Field, field_validator
 from avzsl.config.base import Name, Part, PartName, Section, Several
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.config.methods import Overrides
-from avzsl.config.sources import MediaConfig, Source
+from avzsl.config.sources import FolderSource, MediaConfig, Source
 from avzsl.config.splits import SplitConfig
+from avzsl.contracts.errors import ConfigError
 
 
 class CatalogConfig(Part):
@@ -55,3 +56,18 @@ class DatasetConfig(Section):
     def folds_of(self, split: str) -> list[str]:
         """Return the names of the class splits that a split with `folds` stands for; none if it is not one."""
         return [name for name, part in self.splits.items() if part.fold and name == f"{split}-{part.fold}"]
+
+
+def source_configs(dataset_name: str, dataset: DatasetConfig) -> list[Source]:
+    """Return the configured sources; a folder catalogue is its own source when it names none.
+
+    Raises ConfigError if there is no source.
+    """
+    if dataset.sources:
+        return list(dataset.sources)
+    root = dataset.catalog.options.get("root")
+    if dataset.catalog.module == "folder" and isinstance(root, str):
+        return [FolderSource(kind="folder", root=root)]
+    raise ConfigError(
+        f"datasets/{dataset_name}.yaml: sources: none is given, so no clip can be fetched; see docs/getting-the-videos.md"
+    )

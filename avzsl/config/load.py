@@ -17,7 +17,7 @@ from avzsl.config.project import BenchmarkConfig, ProjectConfig
 from avzsl.config.read import read_yaml
 from avzsl.contracts.errors import ConfigError
 
-__all__ = ["SHIPPED", "Benchmark", "Method", "Project", "job_project", "load_project"]
+__all__ = ["SHIPPED", "Benchmark", "Method", "Project", "load_project"]
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,6 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
     project = Project(config, folders, benchmarks, path)
     project.check()
     return project
-
-
-def job_project(config: dict[str, Any]) -> Project:
-    """Return the project inside a job of the workflow, from the configuration that Snakemake hands over."""
-    values = dict(config)
-    return load_project(values.pop("configfile"), values)
 
 
 def _fill(name: str, body: BenchmarkConfig, config: ProjectConfig, folders: Folders, path: Path) -> list[Benchmark]:

@@ -19,6 +19,14 @@ class TrainingConfig(Section):
 
     epochs: int = Field(50, gt=0, description="epochs of a stage")
     batches_per_epoch: int = Field(500, gt=0, description="batches that are drawn in an epoch")
+    clip_passes: int | None = Field(
+        None,
+        gt=0,
+        description="length of an epoch by the data: so many draws of each training clip, but no more than batches_per_epoch",
+    )
+    stop_epochs: int | None = Field(
+        None, gt=0, description="stage 1 ends after so many epochs without a better validation HM; null: never"
+    )
     batch_size: int = Field(256, gt=1, description="clips in a batch")
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
     weight_decay: float = Field(0.0, ge=0, description="weight decay of Adam")
@@ -66,6 +74,13 @@ class TrainingConfig(Section):
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="least time between two checkpoints of a run; 0: after every epoch"
     )
+
+    def for_clips(self, clips: int) -> TrainingConfig:
+        """Return a copy whose batches per epoch are those of `clip_passes` over so many training clips."""
+        if self.clip_passes is None:
+            return self
+        wanted = -(-self.clip_passes * clips // self.batch_size)
+        return self.model_copy(update={"batches_per_epoch": max(1, min(wanted, self.batches_per_epoch))})
 
     def under(self, preset: Preset) -> TrainingConfig:
         """Return a copy in which every option left to the preset has its value."""

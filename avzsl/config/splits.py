@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from avzsl.config.base import Local, Section, Several
 
 Role = Literal["train", "val_unseen", "test_unseen", "excluded"]
+# Audit checks that need media and features: the benchmark makes them.
+BENCHMARK_CHECKS = ("val_seen_copies", "test_seen_copies", "val_unseen_copies", "test_unseen_copies")
 Rule = Literal["exact", "word", "alias", "embedding"]
 
 
@@ -88,6 +90,10 @@ class SplitConfig(Section):
         None, description="named filters of the benchmark's population; default: all for published, none elsewhere"
     )
     lists: ListsConfig | None = Field(None, description="published lists, for `imported` and for historic populations")
+    copies: Literal["report", "one_side"] = Field(
+        "report",
+        description="held-out clips that copy a clip that is trained on: counted, or left out so that copies stay on one side",
+    )
     # What is checked.
     pretraining: dict[str, str] = Field(
         default_factory=dict,

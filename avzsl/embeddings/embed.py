@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from avzsl.config import plugins
+from avzsl.config.base import expand, local_paths
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.class_embeddings import ClassEmbeddings
 from avzsl.contracts.errors import AvzslError
 from avzsl.embeddings.backends import Vectors
+from avzsl.runtime.seals import uses
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,13 @@ def embed_classes(classes: pd.DataFrame, config: EmbeddingsConfig) -> ClassEmbed
     """
     names, phrases = [str(n) for n in classes["class_name"]], [str(p) for p in classes["phrase"]]
     options = plugins.typed(plugins.BACKEND, config.backend, config.options, "embeddings", "embeddings.")
+    # A table by name ('demo') comes with a package.
+    named = [path for _, _, path in local_paths(options)]
+    if table := getattr(options, "table", ""):
+        named.append(expand(table))
+    for path in named:
+        if path.exists():
+            uses(path)
     found: Vectors = plugins.load(plugins.BACKEND, config.backend).vectors(options, phrases)
     where = found.source
     rows: list[np.ndarray] = []

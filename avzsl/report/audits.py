@@ -61,7 +61,9 @@ def findings_table(
             note = f" ({check['note']})" if check["count"] is None and check["note"] else ""
             table.add_row(escape(name), count, str(check["total"]), escape(f"{mark}{check['title']}{note}"))
             name = ""
-        last = f"{len(own.clean)} checks passed; every row: {path.with_suffix('.md')}"
+        last = (
+            f"{len(own.clean)} check{'' if len(own.clean) == 1 else 's'} passed; every row: {path.with_suffix('.md')}"
+        )
         table.add_row(escape(name), "", "", escape(last), style="dim", end_section=True)
     stream = io.StringIO()
     console = Console(file=stream, width=width or 140, color_system=None)

@@ -33,7 +33,7 @@ from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.row_order import DOC, explanation, row_order_costs
 from avzsl.report.summary import collect
 from avzsl.report.training import trade_off_figures, training_figures
-from avzsl.report.views import LEARNT, embedding_views
+from avzsl.report.views import LEARNT, embedding_views, legend
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -126,11 +126,11 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
         "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
-        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks(benchmark.audit, dataset), "audit_file": benchmark.audit_path.as_posix(),
+        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
         "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
-        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "croissant": croissant(benchmark, dataset, out.parent),
+        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "map_legend": legend(benchmark) if figures["input"] else [], "croissant": croissant(benchmark, dataset, out.parent),
     }  # fmt: skip
 
 

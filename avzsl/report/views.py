@@ -83,6 +83,13 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
     return {"input": inputs, "learnt": learnt}
 
 
+def legend(benchmark: BenchmarkFiles) -> list[tuple[str, int, bool]]:
+    """Return the classes that maps draw: name, number of its colour, and whether it is an unseen one (filled marks)."""
+    chosen = _choose(benchmark).drop_duplicates("class_name")
+    pairs = zip(chosen["class_name"], chosen["subset"], strict=True)
+    return [(str(name), index % COLOURS, subset == "test_unseen") for index, (name, subset) in enumerate(pairs)]
+
+
 def _tested(benchmark: BenchmarkFiles) -> int:
     clips = benchmark.clips
     return int(clips.loc[clips["usable"] & clips["subset"].str.startswith("test"), "class_name"].nunique())
@@ -159,7 +166,13 @@ def _nothing(benchmark: BenchmarkFiles, key: str, title: str, why: str) -> Figur
 
 
 def _figure(benchmark: BenchmarkFiles, key: str, title: str, caption: str, traces: list[dict[str, Any]]) -> Figure:
-    # The coordinates of a map have no meaning of their own: no ticks, equal scales.
+    # The coordinates of a map have no meaning of their own: no ticks, and each axis fills its frame.
     bare = {"showticklabels": False, "zeroline": False, "ticks": ""}
-    layout = {"xaxis": dict(bare), "yaxis": bare | {"scaleanchor": "x"}}
-    return Figure(f"view-{benchmark.name}-{key}", title, caption, traces, layout, height=520)
+    # One legend above all maps; a map that is saved alone has its own (report.js).
+    layout = {
+        "xaxis": dict(bare),
+        "yaxis": dict(bare),
+        "showlegend": False,
+        "margin": {"l": 8, "r": 8, "t": 30, "b": 8},
+    }
+    return Figure(f"view-{benchmark.name}-{key}", title, caption, traces, layout, height=420)

@@ -122,6 +122,13 @@ class Places:
     def shard_manifest(self, dataset: str, features: str, shard: str) -> Path:
         return self.features(dataset, features) / "shards" / f"{shard}.parquet"
 
+    def imported_arrays(self, dataset: str, features: str) -> Path:
+        """Features that existed already, as one shard of all clips."""
+        return self.features(dataset, features) / "imported.safetensors"
+
+    def imported_manifest(self, dataset: str, features: str) -> Path:
+        return self.features(dataset, features) / "imported.parquet"
+
     def pack(self, dataset: str, features: str) -> Path:
         """The averages of all clips."""
         return self.features(dataset, features) / "packed.safetensors"

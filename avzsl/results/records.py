@@ -56,6 +56,9 @@ class BenchmarkRecord(Record):
         default_factory=dict, description="classes of each role; excluded_reasons: why a class was excluded"
     )
     chance: Scores = Field(default_factory=Scores, description="scores of a guess that is uniform over the candidates")
+    checks: list[dict[str, Any]] = Field(
+        default_factory=list, description="copies across subsets, in the form of an audit's checks"
+    )
     dims: dict[str, int] = Field(default_factory=dict, description="width of the features: audio, visual, text")
     extractor: dict[str, Any] | None = Field(
         None, description="what made the features: name, windows, weights, random_weights, execution"

@@ -11,35 +11,58 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from avzsl.contracts.errors import AvzslError, CorruptError
 from avzsl.runtime.leftovers import at_work
+from avzsl.runtime.seals import STATE, asked_of, changed_use, noting, seal, unseal
 from avzsl.runtime.step import give_up_without_daemon
 
 logger = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def job(log: str | Path | None, label: str = "") -> Iterator[None]:
-    """Log to standard error and to the file `log`; end with one line, not a traceback, on an AvzslError.
+# Corrupt files that jobs of this run have met, one a line.
+CORRUPT = STATE / "corrupt"
 
-    `label` stands before every line on standard error, where jobs that run side by side mix.
-    A SLURM job whose step loses its daemon ends here (avzsl.runtime.step).
-    Exits with status 1 on an AvzslError. A corrupt file of ours is renamed to NAME.corrupt, so that the next run
-    makes it again. Any other exception is a bug: it is logged and passed on.
+
+@dataclass(frozen=True)
+class Work:
+    """A job at work. `changed`: files that it read or left the last time and whose content is another now."""
+
+    changed: frozenset[str]
+
+
+@contextlib.contextmanager
+def job(snakemake: Any | None, label: str = "") -> Iterator[Work]:
+    """Do a job of the workflow: `snakemake` is what Snakemake hands to a script, None outside of it.
+
+    Logs to standard error and to the job's log; ends with one line, not a traceback, on an AvzslError. `label` stands
+    before every line on standard error, where jobs that run side by side mix.
+    What a job leaves that ends well is sealed (avzsl.runtime.seals). A SLURM job whose step loses its daemon ends here
+    (avzsl.runtime.step).
+    Exits with status 1 on an AvzslError. A corrupt file of ours is renamed to NAME.corrupt, and made again when the
+    other jobs have ended (avzsl.runtime.runs). Any other exception is a bug: it is logged and passed on.
     """
+    log = snakemake.log[0] if snakemake is not None and snakemake.log else None
     setup_logging(log, label)
     give_up_without_daemon()
+    outputs = [] if snakemake is None else [str(path) for path in snakemake.output]
     try:
-        with at_work():
-            yield
+        with at_work(label, log), noting():
+            work = Work(changed_use(outputs))
+            unseal(outputs)
+            yield work
+            if snakemake is not None:
+                seal(outputs, asked_of(snakemake.rule, dict(snakemake.params.items()), snakemake.input))
     except CorruptError as error:
         logger.error("%s", error)
         with contextlib.suppress(OSError):
             error.path.replace(f"{error.path}.corrupt")
-            logger.error("it now is %s.corrupt; run again", error.path)
+            logger.error("it now is %s.corrupt, and is made again", error.path)
+            with CORRUPT.open("a", encoding="utf-8") as stream:
+                stream.write(f"{error.path}\n")
         sys.exit(1)
     except AvzslError as error:
         logger.error("%s", error)

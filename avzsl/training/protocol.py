@@ -7,6 +7,7 @@ Later epochs of stage 2 would never be used, so they are not run: the released c
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from avzsl.training import checkpoint
 from avzsl.training.evaluate import validate
 from avzsl.training.live import Watch
 from avzsl.training.sampling import BalancedSet, DeviceData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -147,6 +150,15 @@ def _stage(
         ticker.advance()
         if watch is not None:
             watch(row)
+        if stage == 1 and epoch == 1 and watch is not None and method.settings is None and epochs > 1:
+            logger.info(
+                "an epoch takes %.1f s: at most %.1f minutes for two stages of up to %d epochs",
+                row["seconds"], 2 * epochs * row["seconds"] / 60, epochs,
+            )  # fmt: skip
+        # Never for settings of a closed form: they are no steps of one path.
+        patience = training.stop_epochs if stage == 1 and method.settings is None else None
+        if patience is not None and epoch - progress.epoch >= patience:
+            break
         if epoch < epochs and time.monotonic() - written >= training.checkpoint_seconds:
             checkpoint.save(
                 job.checkpoint,

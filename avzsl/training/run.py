@@ -16,7 +16,7 @@ import torch
 
 import avzsl
 from avzsl.benchmark import BenchmarkData, Subset, load
-from avzsl.benchmark.data import TEST
+from avzsl.benchmark.data import TEST, TRAIN_SUBSETS
 from avzsl.config.load import Benchmark, Method
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.config.project import Tracking
@@ -71,6 +71,7 @@ def run(
     if sequences and steps is None:
         raise ConfigError(f"method {method.name}: is trained on sequences, but no file of steps was given")
     data = load(folder, pack, vectors, str(training.class_rows), steps if sequences else None)
+    training = training.for_clips(len(data.subset(*TRAIN_SUBSETS[1])))
     config: dict[str, Any] = {
         "method": method.name,
         "options": method.options,

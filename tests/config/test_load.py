@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from avzsl.config.layers import method_names
-from avzsl.config.load import SHIPPED, job_project, load_project
+from avzsl.config.load import SHIPPED, load_project
 from avzsl.contracts.errors import ConfigError
 
 
@@ -84,9 +84,3 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
         load_project(tmp_path / "nowhere.yaml")
-
-
-def test_a_job_reads_the_project_that_was_checked(tmp_path: Path) -> None:
-    path = project_of(tmp_path, seeds=[7])
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert job_project({**values, "configfile": str(path)}).benchmarks["demo"].seeds == (7,)

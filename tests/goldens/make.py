@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-AREAS = ("evaluation", "methods", "selavi", "splits")
+AREAS = ("evaluation", "methods", "networks", "selavi", "splits", "training")
 HERE = Path(__file__).parent
 
 

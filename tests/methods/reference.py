@@ -14,6 +14,7 @@ import yaml
 
 from avzsl.config.load import SHIPPED
 from avzsl.config.methods import MethodConfig, Overrides
+from avzsl.config.plugins import METHOD, options_model
 from avzsl.methods import Dims, Method, build
 
 TOLERANCE = {"rtol": 1e-8, "atol": 1e-8}
@@ -32,9 +33,15 @@ def renamed(name: str, rules: Sequence[tuple[str, Any]]) -> str:
 
 def as_released(name: str, dims: Dims, **changes: object) -> Method:
     """Return a method under `as_released`, in float64 and without dropout."""
+    return make(name, dims, "as_released", **changes)
+
+
+def make(name: str, dims: Dims, preset: str, **changes: object) -> Method:
+    """Return a method under a preset, in float64 and without dropout."""
     config = MethodConfig.model_validate(yaml.safe_load((SHIPPED / "methods" / f"{name}.yaml").read_text()))
-    options = {**config.options, **config.presets.get("as_released", Overrides()).options, **changes}
-    probabilities = {key for key in options if key.endswith("dropout")} - {"attention_dropout"}
+    options = {**config.options, **config.presets.get(preset, Overrides()).options, **changes}
+    known = options_model(METHOD, config.module).model_fields
+    probabilities = {key for key in known if key.endswith("dropout")} - {"attention_dropout"}
     return build(config.module, dims, options | dict.fromkeys(probabilities, 0.0)).double()  # type: ignore[arg-type]
 
 

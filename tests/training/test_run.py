@@ -270,3 +270,21 @@ def test_the_released_beta_is_the_mean_of_the_outputs_and_never_zero(toy):
         assert scores.beta == pytest.approx(best["both"])
         assert beta == pytest.approx(mean)
         assert validate(what, source, TrainingConfig(beta="reported"))[1] == pytest.approx(best["both"])
+
+
+@pytest.mark.parametrize("clips,passes,expected", [(126, 10, 20), (5, 1, 1), (10**6, 10, 500), (126, None, 500)])
+def test_batches_per_epoch_follow_the_data(clips: int, passes: int | None, expected: int) -> None:
+    training = TrainingConfig(batch_size=64, clip_passes=passes)
+    assert training.for_clips(clips).batches_per_epoch == expected
+
+
+def test_stage_1_ends_when_validation_gets_no_better(toy, tmp_path):
+    # Without learning no epoch is better than the first.
+    row = go(
+        toy, tmp_path / "a", method("cjme", epochs=12, batches_per_epoch=1, lr=1e-12, stop_epochs=2, clip_passes=1)
+    )
+    history = read_table(tmp_path / "a" / "history.parquet", HISTORY)
+    first = history[history["stage"] == 1]
+    best = int(first.loc[first["selected"], "epoch"].iloc[0])
+    assert len(first) == best + 2 < 12
+    assert row["config"]["training"]["batches_per_epoch"] == 1

@@ -69,8 +69,8 @@ CONFIG, DATASET, FEATURES = "config.yaml", "datasets/small.yaml", "features/stub
 NOTHING: Counter[str] = Counter()
 TABLE = {
     "nothing": (CONFIG, lambda c: None, NOTHING),
-    "the title of a feature set": (FEATURES, lambda f: f.update(title="Another title"), NOTHING),
-    "the title of a data set": (DATASET, lambda d: d.update(title="Another title"), NOTHING),
+    "the title of a feature set": (FEATURES, lambda f: f.update(title="Another title"), Counter(report=1)),
+    "the title of a data set": (DATASET, lambda d: d.update(title="Another title"), Counter(report=1)),
     "the window mode": (FEATURES, lambda f: f.update(windows="as_released"), Counter(extract=SHARDS) + AFTER_FEATURES),
     "a method more": (CONFIG, lambda c: c.update(methods=["avca", "cjme"]), Counter(run=1) + LAST),
     "a seed more": (CONFIG, lambda c: c.update(seeds=[0, 1]), Counter(run=1) + LAST),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ def test_a_killed_snakemakes_job_is_waited_for(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snakemake", "-s", snakefile(), "--cores", "1", "features"]
     subprocess.run(command, cwd=undisturbed, env=small_environment(), check=True, capture_output=True, timeout=500)
 
-    (project / "slow").write_text("12", encoding="utf-8")
+    (project / "slow").write_text("20", encoding="utf-8")
     with subprocess.Popen(
         command, cwd=project, env=small_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -38,6 +39,9 @@ def test_a_killed_snakemakes_job_is_waited_for(tmp_path: Path) -> None:
     )
     assert again.returncode == 0, again.stderr[-3000:]
     assert "waiting for jobs that an earlier run left at work" in again.stdout + again.stderr
-    # Nobody noted that the job ended well, so it is made again; on a cluster the job itself notes it.
-    assert "rule media:" not in again.stdout + again.stderr, "finished steps are not"
+    said = again.stdout + again.stderr
+    assert re.search(r"left at work in this folder: 1: features small/0000 \(process \d+ on .+\) since \d{4}-", said)
+    assert "still at work: features small/0000" in said, "how far it is, while it is waited for"
+    assert "rule extract:" not in said, "nor is what the killed run was at"
+    assert "rule media:" not in said, "what it has finished is not done again"
     assert differences(undisturbed, project) == []

@@ -5,16 +5,20 @@ rule benchmark:
     input:
         unpack(benchmark_parts),
     output:
-        clips=f"{RESULTS}/benchmarks/{{benchmark}}/clips.parquet",
-        classes=f"{RESULTS}/benchmarks/{{benchmark}}/classes.parquet",
-        summary=f"{RESULTS}/benchmarks/{{benchmark}}/benchmark.json",
+        clips=PLACES.benchmark_clips("{benchmark}"),
+        classes=PLACES.benchmark_classes("{benchmark}"),
+        summary=PLACES.benchmark_record("{benchmark}"),
     log:
-        f"{LOGS}/benchmarks/{{benchmark}}/benchmark.log",
+        LOGS / "benchmarks" / "{benchmark}" / "benchmark.log",
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30),
+    params:
+        settings=lambda w: split_of(w.benchmark).model_dump(
+            mode="json", include={"copies", "gates"}
+        ),
     script:
         "../scripts/benchmark.py"

@@ -14,7 +14,7 @@ for dataset in DATASETS:
             output:
                 world_index(dataset),
             log:
-                f"{LOGS}/{dataset}/world.log",
+                LOGS / dataset / "world.log",
             conda:
                 "../../environment.yml"
             threads: 2
@@ -22,7 +22,7 @@ for dataset in DATASETS:
                 mem_mb=memory(2000),
                 runtime=minutes(30),
             params:
-                catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
+                world=project.options_of_catalog(dataset).world.model_dump(mode="json"),
             script:
                 "../scripts/world.py"
 
@@ -34,15 +34,12 @@ for dataset in DATASETS:
             if project.dataset(dataset).catalog.module == "demo"
             else [],
         output:
-            clips=f"{RESULTS}/{dataset}/catalog/clips.parquet",
-            classes=f"{RESULTS}/{dataset}/catalog/classes.parquet",
-            notes=f"{RESULTS}/{dataset}/catalog/catalog.json",
-            shards=[
-                f"{RESULTS}/{dataset}/catalog/shards/{shard}.parquet"
-                for shard in shards_of(dataset)
-            ],
+            clips=PLACES.catalog_clips(dataset),
+            classes=PLACES.catalog_classes(dataset),
+            notes=PLACES.catalog_notes(dataset),
+            shards=[PLACES.clips(dataset, shard) for shard in shards_of(dataset)],
         log:
-            f"{LOGS}/{dataset}/catalog.log",
+            LOGS / dataset / "catalog.log",
         conda:
             "../../environment.yml"
         threads: 1
@@ -52,10 +49,11 @@ for dataset in DATASETS:
             network=1,
         params:
             dataset=dataset,
-            listing=listing(dataset),
-            catalog=project.dataset(dataset).catalog.model_dump(mode="json"),
-            phrases=project.dataset(dataset).phrases,
-            cache=f"{DATA}/{dataset}/metadata",
+            settings=dataset_part(
+                project.dataset(dataset), "catalog", "phrases", "shards"
+            ),
+            listing=lambda w, name=dataset: listing(name),
+            cache=how(str(PLACES.metadata(dataset))),
         script:
             "../scripts/catalog.py"
 
@@ -65,19 +63,19 @@ for dataset in DATASETS:
         name:
             f"catalogued_{rule_name(dataset)}"
         input:
-            f"{RESULTS}/{dataset}/catalog/clips.parquet",
+            PLACES.catalog_clips(dataset),
         output:
-            touch(f"{RESULTS}/{dataset}/catalog/done"),
+            touch(PLACES.catalogued(dataset)),
         localrule: True
 
 
 rule embeddings:
     input:
-        classes=f"{RESULTS}/{{dataset}}/catalog/classes.parquet",
+        classes=PLACES.catalog_classes("{dataset}"),
     output:
-        f"{RESULTS}/{{dataset}}/embeddings.safetensors",
+        PLACES.embeddings("{dataset}"),
     log:
-        f"{LOGS}/{{dataset}}/embeddings.log",
+        LOGS / "{dataset}" / "embeddings.log",
     conda:
         "../../environment.yml"
     threads: 1

@@ -1,18 +1,26 @@
-# Configuration and paths. This file is read again in every job: nothing heavy is imported here.
+# Configuration and paths. This file is read again in every job: nothing heavy is imported here, and nothing is changed.
 
 import hashlib
 import os
 import sys
 from pathlib import Path
 
+from avzsl.config.dataset import source_configs
 from avzsl.config import shipped
 from avzsl.config.base import expand
 from avzsl.config.load import load_project
-from avzsl.contracts.atomic import sweep
-from avzsl.runtime.devices import wants_gpu
 from avzsl.contracts.errors import AvzslError
-from avzsl.runtime.jobs import hold_lock
-from avzsl.runtime.leftovers import settle
+from avzsl.results.places import LOGS, Places, shard_name
+from avzsl.results.project import (
+    dataset_part,
+    outline_of,
+    record_of,
+    run_settings,
+    secrets_of,
+    write_project,
+)
+from avzsl.runtime.devices import wants_gpu
+from avzsl.runtime.runs import begin, end, plan
 from avzsl.runtime.step import give_up_without_daemon
 
 # Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
@@ -40,10 +48,6 @@ def checked_project():
         )
     # With a --configfile of the user's, data sets and methods are looked for beside it first.
     source = files[-1] if files else "config/config.yaml"
-    given.pop("configfile", None)
-    # Scripts read the same project again from what Snakemake hands them (avzsl.config.load.job_project).
-    config.clear()
-    config.update(given, configfile=str(source))
     try:
         project = load_project(source, given)
         # Jobs read the project again, but what it needs is looked for once.
@@ -56,37 +60,27 @@ def checked_project():
 
 project = checked_project()
 
-RESULTS = project.config.results
-DATA = project.config.data
-LOGS = "logs"
+PLACES = Places(Path(project.config.results), Path(project.config.data))
 BENCHMARKS = list(project.benchmarks)
 GROUPS = sorted({b.group for b in project.benchmarks.values() if b.group})
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
 
-
-def only_asks():
-    """Whether this call makes nothing. Snakemake knows its executor (workflow.dryrun) only after reading this file."""
-    questions = {"--summary", "-S", "--detailed-summary", "-D", "--report", "--dag"}
-    questions |= {"--rulegraph", "--filegraph", "--d3dag", "--lint", "--list-rules"}
-    given = {argument.split("=")[0] for argument in sys.argv[1:]}
-    return workflow.output_settings.dryrun or bool(questions & given)
-
-
-# One run at a time writes to a results folder; asking is allowed at any time. Unlike Snakemake's own lock the kernel
-# drops this one when the process dies in whatever way, so that no lock ever waits for a human (profiles: nolock).
-if workflow.is_main_process and not only_asks():
-    try:
-        run_lock = hold_lock(
-            Path(RESULTS) / ".lock", "another run is writing to this results folder"
-        )
-        settle()
-        sweep(RESULTS)
-    except AvzslError as error:
-        sys.exit(f"avzsl: {error}")
+try:
+    plan(workflow, PLACES.lock)
+except AvzslError as error:
+    sys.exit(f"avzsl: {error}")
 
 # On SLURM a job is a Snakemake that waits for another, which runs the script; the script looks after itself.
 if not workflow.is_main_process:
     give_up_without_daemon()
+
+
+def how(value):
+    """A param for how a job works, not for what comes out: a change of it runs nothing again.
+
+    Snakemake compares no param whose function asks for `threads`.
+    """
+    return lambda wildcards, threads: value(wildcards) if callable(value) else value
 
 
 def gpus(wildcards):
@@ -110,25 +104,43 @@ def rule_name(name):
 
 
 def shards_of(dataset):
-    return [f"{shard:04d}" for shard in range(project.dataset(dataset).shards)]
+    return [shard_name(shard) for shard in range(project.dataset(dataset).shards)]
 
 
 def world_index(dataset):
     return f"{project.options_of_catalog(dataset).root}/index.json"
 
 
+def media_settings(wildcards):
+    """Where a data set's media come from and how they are fetched and kept."""
+    dataset = project.dataset(wildcards.dataset)
+    sources = tuple(source_configs(wildcards.dataset, dataset))
+    return dataset_part(
+        dataset.model_copy(update={"sources": sources}), "sources", "media"
+    )
+
+
+def lean(wildcards):
+    """What brings media back that were deleted once their features were stored; None where they are kept."""
+    if project.dataset(wildcards.dataset).media.keep != "features":
+        return None
+    return media_settings(wildcards)
+
+
 def pack_parts(wildcards):
     """Return what a pack is made of: the shards, or the one of imported features."""
-    folder = f"{RESULTS}/{wildcards.dataset}/features/{wildcards.features}"
-    if project.features(wildcards.features).imported:
+    dataset, features = wildcards.dataset, wildcards.features
+    if project.features(features).imported:
         return {
-            "arrays": [f"{folder}/imported.safetensors"],
-            "manifests": [f"{folder}/imported.parquet"],
+            "arrays": [PLACES.imported_arrays(dataset, features)],
+            "manifests": [PLACES.imported_manifest(dataset, features)],
         }
-    shards = [f"{folder}/shards/{shard}" for shard in shards_of(wildcards.dataset)]
+    shards = shards_of(dataset)
     return {
-        "arrays": [f"{shard}.safetensors" for shard in shards],
-        "manifests": [f"{shard}.parquet" for shard in shards],
+        "arrays": [PLACES.shard_arrays(dataset, features, shard) for shard in shards],
+        "manifests": [
+            PLACES.shard_manifest(dataset, features, shard) for shard in shards
+        ],
     }
 
 
@@ -137,22 +149,21 @@ def media_of(benchmark):
     if project.features(benchmark.features).imported:
         return []
     return [
-        f"{RESULTS}/{benchmark.dataset}/media/{shard}.parquet"
+        PLACES.manifest(benchmark.dataset, shard)
         for shard in shards_of(benchmark.dataset)
     ]
 
 
 def benchmark_parts(wildcards):
     benchmark = project.benchmarks[wildcards.benchmark]
-    folder = f"{RESULTS}/{benchmark.dataset}"
-    pack = f"{folder}/features/{benchmark.features}/packed"
+    dataset = benchmark.dataset
     return {
         "media": media_of(benchmark),
-        "split": f"{folder}/splits/{benchmark.split}/split.parquet",
-        "split_classes": f"{folder}/splits/{benchmark.split}/classes.parquet",
-        "arrays": f"{pack}.safetensors",
-        "manifest": f"{pack}.parquet",
-        "embeddings": f"{folder}/embeddings.safetensors",
+        "split": PLACES.split_clips(dataset, benchmark.split),
+        "split_classes": PLACES.split_classes(dataset, benchmark.split),
+        "arrays": PLACES.pack(dataset, benchmark.features),
+        "manifest": PLACES.pack_manifest(dataset, benchmark.features),
+        "embeddings": PLACES.embeddings(dataset),
     }
 
 
@@ -161,30 +172,33 @@ def run_parts(wildcards):
     benchmark = project.benchmarks[wildcards.benchmark]
     parts = benchmark_parts(wildcards)
     if project.method(wildcards.method, benchmark).config.inputs == "sequences":
-        folder = f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}"
-        parts["steps"] = f"{folder}/steps.safetensors"
+        parts["steps"] = PLACES.steps(benchmark.dataset, benchmark.features)
     return parts
 
 
-def method_settings(wildcards):
-    """Return what a run depends on, so that a changed option runs that method again and no other."""
+def settings_of_run(wildcards):
+    return run_settings(
+        project, project.benchmarks[wildcards.benchmark], wildcards.method
+    )
+
+
+def checkpoint_seconds(wildcards):
     benchmark = project.benchmarks[wildcards.benchmark]
-    method = project.method(wildcards.method, benchmark)
-    return {
-        "preset": benchmark.preset,
-        "module": method.config.module,
-        "options": method.options,
-        "training": method.training.model_dump(mode="json"),
-    }
+    return project.method(wildcards.method, benchmark).training.checkpoint_seconds
 
 
 def runs_of(name):
     benchmark = project.benchmarks[name]
     return [
-        f"{RESULTS}/benchmarks/{name}/runs/{method}/seed-{seed}/run.json"
+        PLACES.run(name, method, seed)
         for method in benchmark.methods
         for seed in benchmark.seeds
     ]
+
+
+def split_of(name):
+    benchmark = project.benchmarks[name]
+    return project.dataset(benchmark.dataset).splits[benchmark.split]
 
 
 def parts_of(name):
@@ -193,9 +207,48 @@ def parts_of(name):
     return parts or [name]
 
 
-def settings_of(names):
-    """Return the part of the configuration that tables and page show."""
-    return {name: str(project.benchmarks[name]) for name in names}
+def results_parts(name):
+    """Return every file that the results table of a benchmark is made from."""
+    runs = runs_of(name)
+    return [
+        *(run.record for run in runs),
+        *(run.predictions for run in runs),
+        PLACES.benchmark_record(name),
+        PLACES.benchmark_clips(name),
+    ]
+
+
+def report_parts(name):
+    """Return every file that the page's part on a benchmark is made from; the clips' own files are only shown."""
+    benchmark = project.benchmarks[name]
+    dataset = benchmark.dataset
+    return [
+        *results_parts(name),
+        PLACES.benchmark_classes(name),
+        *(file for run in runs_of(name) for file in (run.history, run.scores)),
+        PLACES.pack(dataset, benchmark.features),
+        PLACES.embeddings(dataset),
+        PLACES.catalog_clips(dataset),
+        PLACES.catalog_classes(dataset),
+        PLACES.split_classes(dataset, benchmark.split),
+        PLACES.audit(dataset, benchmark.split),
+        *media_of(benchmark),
+    ]
+
+
+def tables_parts(name):
+    """Return every file that the papers' tables of a benchmark are made from."""
+    return [
+        *(run.record for run in runs_of(name)),
+        PLACES.benchmark_record(name),
+        PLACES.benchmark_clips(name),
+        PLACES.benchmark_classes(name),
+    ]
+
+
+def unique(files):
+    """Return every file once, in order: benchmarks share data sets."""
+    return list(dict.fromkeys(files))
 
 
 def listing(dataset):
@@ -208,7 +261,7 @@ def listing(dataset):
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
-            names.update(os.fsencode(f"{folder}/{name}\0"))
+            names.update(os.fsencode(f"{os.path.relpath(folder, root)}/{name}\0"))
     return names.hexdigest()
 
 

@@ -3,15 +3,15 @@
 
 rule extract:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+        manifest=PLACES.manifest("{dataset}", "{shard}"),
         catalog=after_catalog,
     output:
-        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.safetensors",
-        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/shards/{{shard}}.parquet",
+        arrays=PLACES.shard_arrays("{dataset}", "{features}", "{shard}"),
+        manifest=PLACES.shard_manifest("{dataset}", "{features}", "{shard}"),
     log:
-        f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.log",
+        LOGS / "{dataset}" / "features" / "{features}" / "{shard}.log",
     benchmark:
-        f"{LOGS}/{{dataset}}/features/{{features}}/{{shard}}.benchmark.tsv"
+        LOGS / "{dataset}" / "features" / "{features}" / "{shard}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: 4
@@ -23,7 +23,12 @@ rule extract:
         settings=lambda w: project.features(w.features).model_dump(
             mode="json", exclude={"title"}
         ),
-        cache=f"{DATA}/weights",
+        lean=how(lean),
+        secrets=how(lambda w: secrets_of(project, w.dataset)),
+        results=how(str(PLACES.results)),
+        data=how(str(PLACES.data)),
+        shared=how(project.shared_cache),
+        device=how(project.config.device),
     script:
         "../scripts/extract.py"
 
@@ -31,12 +36,12 @@ rule extract:
 # In the place of extraction, where the features exist already: one shard of all clips.
 rule import_features:
     input:
-        clips=f"{RESULTS}/{{dataset}}/catalog/clips.parquet",
+        clips=PLACES.catalog_clips("{dataset}"),
     output:
-        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/imported.safetensors",
-        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/imported.parquet",
+        arrays=PLACES.imported_arrays("{dataset}", "{features}"),
+        manifest=PLACES.imported_manifest("{dataset}", "{features}"),
     log:
-        f"{LOGS}/{{dataset}}/features/{{features}}/import.log",
+        LOGS / "{dataset}" / "features" / "{features}" / "import.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -56,10 +61,10 @@ rule pack:
     input:
         unpack(pack_parts),
     output:
-        arrays=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.safetensors",
-        manifest=f"{RESULTS}/{{dataset}}/features/{{features}}/packed.parquet",
+        arrays=PLACES.pack("{dataset}", "{features}"),
+        manifest=PLACES.pack_manifest("{dataset}", "{features}"),
     log:
-        f"{LOGS}/{{dataset}}/features/{{features}}/pack.log",
+        LOGS / "{dataset}" / "features" / "{features}" / "pack.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -76,9 +81,9 @@ rule steps:
         arrays=lambda w: pack_parts(w)["arrays"],
         pack=rules.pack.output.arrays,
     output:
-        f"{RESULTS}/{{dataset}}/features/{{features}}/steps.safetensors",
+        PLACES.steps("{dataset}", "{features}"),
     log:
-        f"{LOGS}/{{dataset}}/features/{{features}}/steps.log",
+        LOGS / "{dataset}" / "features" / "{features}" / "steps.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -92,6 +97,6 @@ rule steps:
 rule features:
     input:
         [
-            f"{RESULTS}/{benchmark.dataset}/features/{benchmark.features}/packed.safetensors"
+            PLACES.pack(benchmark.dataset, benchmark.features)
             for benchmark in project.benchmarks.values()
         ],

@@ -3,14 +3,14 @@
 
 rule media:
     input:
-        clips=f"{RESULTS}/{{dataset}}/catalog/shards/{{shard}}.parquet",
+        clips=PLACES.clips("{dataset}", "{shard}"),
         catalog=after_catalog,
     output:
-        manifest=f"{RESULTS}/{{dataset}}/media/{{shard}}.parquet",
+        manifest=PLACES.manifest("{dataset}", "{shard}"),
     log:
-        f"{LOGS}/{{dataset}}/media/{{shard}}.log",
+        LOGS / "{dataset}" / "media" / "{shard}.log",
     benchmark:
-        f"{LOGS}/{{dataset}}/media/{{shard}}.benchmark.tsv"
+        LOGS / "{dataset}" / "media" / "{shard}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -19,12 +19,11 @@ rule media:
         runtime=minutes(720),
         network=1,
     params:
-        sources=lambda w: [
-            s.model_dump(mode="json") for s in project.dataset(w.dataset).sources
-        ],
-        media=lambda w: project.dataset(w.dataset).media.model_dump(mode="json"),
-        folder=f"{DATA}/{{dataset}}/media/{{shard}}",
-        state=f"{DATA}/state",
+        settings=media_settings,
+        folder=str(PLACES.media("{dataset}", "{shard}")),
+        secrets=how(lambda w: secrets_of(project, w.dataset)),
+        state=how(str(PLACES.state)),
+        shared=how(project.shared_cache),
     script:
         "../scripts/media.py"
 
@@ -33,7 +32,7 @@ rule media:
 rule all_media:
     input:
         [
-            f"{RESULTS}/{dataset}/media/{shard}.parquet"
+            PLACES.manifest(dataset, shard)
             for dataset in DATASETS
             for shard in shards_of(dataset)
         ],

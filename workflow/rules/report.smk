@@ -3,28 +3,28 @@
 
 rule results:
     input:
-        [run for name in BENCHMARKS for run in runs_of(name)],
+        unique(file for name in BENCHMARKS for file in results_parts(name)),
     output:
         benchmark=report(
-            f"{RESULTS}/benchmark.csv",
+            PLACES.table,
             category="Results",
             labels={"what": "one row a benchmark and method", "as": "CSV"},
             caption="../report/results.rst",
         ),
         runs=report(
-            f"{RESULTS}/runs.csv",
+            PLACES.runs_table,
             category="Results",
             labels={"what": "one row a run", "as": "CSV"},
             caption="../report/runs.rst",
         ),
         table=report(
-            f"{RESULTS}/benchmark.txt",
+            PLACES.table_text,
             category="Results",
             labels={"what": "one row a benchmark and method", "as": "text"},
             caption="../report/table.rst",
         ),
     log:
-        f"{LOGS}/results.log",
+        LOGS / "results.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -32,27 +32,24 @@ rule results:
         mem_mb=memory(4000),
         runtime=minutes(30),
     params:
-        settings=settings_of(BENCHMARKS),
+        project=outline_of(project, BENCHMARKS),
+        results=how(str(PLACES.results)),
     script:
         "../scripts/results.py"
 
 
 rule report:
     input:
-        rules.results.output,
-        [
-            f"{RESULTS}/{project.benchmarks[name].dataset}/splits/{project.benchmarks[name].split}/audit.json"
-            for name in BENCHMARKS
-        ],
+        unique(file for name in BENCHMARKS for file in report_parts(name)),
     output:
         report(
-            f"{RESULTS}/report/index.html",
+            PLACES.page,
             category="Results",
             labels={"what": "all results and figures", "as": "page"},
             caption="../report/page.rst",
         ),
     log:
-        f"{LOGS}/report.log",
+        LOGS / "report.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -60,18 +57,19 @@ rule report:
         mem_mb=memory(4000),
         runtime=minutes(30),
     params:
-        settings=settings_of(BENCHMARKS),
+        project=record_of(project),
+        results=how(str(PLACES.results)),
     script:
         "../scripts/report.py"
 
 
 rule tables:
     input:
-        rules.results.output,
+        unique(file for name in BENCHMARKS for file in tables_parts(name)),
     output:
-        directory(f"{RESULTS}/tables"),
+        directory(PLACES.tables),
     log:
-        f"{LOGS}/tables.log",
+        LOGS / "tables.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -79,7 +77,8 @@ rule tables:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=settings_of(BENCHMARKS),
+        project=outline_of(project, BENCHMARKS),
+        results=how(str(PLACES.results)),
     script:
         "../scripts/tables.py"
 
@@ -91,11 +90,11 @@ for name in [*BENCHMARKS, *GROUPS]:
         name:
             f"benchmark_{rule_name(name)}"
         input:
-            [run for part in parts_of(name) for run in runs_of(part)],
+            [file for part in parts_of(name) for file in results_parts(part)],
         output:
-            f"{RESULTS}/benchmarks/{name}/results.csv",
+            PLACES.benchmark_table(name),
         log:
-            f"{LOGS}/benchmarks/{name}/results.log",
+            LOGS / "benchmarks" / name / "results.log",
         conda:
             "../../environment.yml"
         threads: 1
@@ -104,6 +103,7 @@ for name in [*BENCHMARKS, *GROUPS]:
             runtime=minutes(30),
         params:
             benchmark=name,
-            settings=settings_of(parts_of(name)),
+            project=outline_of(project, parts_of(name)),
+            results=how(str(PLACES.results)),
         script:
             "../scripts/results.py"

@@ -1,6 +1,9 @@
 # A method trained and evaluated with one seed on one benchmark.
 
 
+RUN = PLACES.run("{benchmark}", "{method}", "{seed}")
+
+
 rule run:
     input:
         unpack(run_parts),
@@ -8,15 +11,15 @@ rule run:
         classes=rules.benchmark.output.classes,
         summary=rules.benchmark.output.summary,
     output:
-        run=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/run.json",
-        history=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/history.parquet",
-        predictions=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/predictions.parquet",
-        scores=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/scores.safetensors",
-        model=f"{RESULTS}/benchmarks/{{benchmark}}/runs/{{method}}/seed-{{seed}}/model.safetensors",
+        run=RUN.record,
+        history=RUN.history,
+        predictions=RUN.predictions,
+        scores=RUN.scores,
+        model=RUN.model,
     log:
-        f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.log",
+        LOGS / "benchmarks" / "{benchmark}" / "{method}-seed-{seed}.log",
     benchmark:
-        f"{LOGS}/benchmarks/{{benchmark}}/{{method}}-seed-{{seed}}.benchmark.tsv"
+        LOGS / "benchmarks" / "{benchmark}" / "{method}-seed-{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -25,6 +28,9 @@ rule run:
         runtime=minutes(240),
         gpu=gpus,
     params:
-        settings=method_settings,
+        settings=settings_of_run,
+        checkpoint_seconds=how(checkpoint_seconds),
+        device=how(project.config.device),
+        tracking=how(project.config.tracking),
     script:
         "../scripts/run.py"

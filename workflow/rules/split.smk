@@ -3,20 +3,20 @@
 
 rule split:
     input:
-        clips=f"{RESULTS}/{{dataset}}/catalog/clips.parquet",
-        classes=f"{RESULTS}/{{dataset}}/catalog/classes.parquet",
+        clips=PLACES.catalog_clips("{dataset}"),
+        classes=PLACES.catalog_classes("{dataset}"),
     output:
-        clips=f"{RESULTS}/{{dataset}}/splits/{{split}}/split.parquet",
-        classes=f"{RESULTS}/{{dataset}}/splits/{{split}}/classes.parquet",
-        audit=f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.json",
+        clips=PLACES.split_clips("{dataset}", "{split}"),
+        classes=PLACES.split_classes("{dataset}", "{split}"),
+        audit=PLACES.audit("{dataset}", "{split}"),
         page=report(
-            f"{RESULTS}/{{dataset}}/splits/{{split}}/audit.md",
+            PLACES.audit_page("{dataset}", "{split}"),
             category="Splits",
             labels={"what": "audit of {dataset}, {split}", "as": "Markdown"},
             caption="../report/audit.rst",
         ),
     log:
-        f"{LOGS}/{{dataset}}/splits/{{split}}.log",
+        LOGS / "{dataset}" / "splits" / "{split}.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -27,7 +27,7 @@ rule split:
         settings=lambda w: project.dataset(w.dataset)
         .splits[w.split]
         .model_dump(mode="json"),
-        cache=f"{DATA}/{{dataset}}/metadata",
+        cache=how(lambda w: str(PLACES.metadata(w.dataset))),
     script:
         "../scripts/split.py"
 
@@ -35,7 +35,7 @@ rule split:
 rule splits:
     input:
         [
-            f"{RESULTS}/{dataset}/splits/{split}/split.parquet"
+            PLACES.split_clips(dataset, split)
             for dataset in DATASETS
             for split in project.dataset(dataset).splits
         ],

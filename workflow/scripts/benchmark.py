@@ -4,8 +4,9 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"benchmark {snakemake.wildcards.benchmark}"):
+with job(snakemake, f"benchmark {snakemake.wildcards.benchmark}"):
     from avzsl.benchmark import assemble
+    from avzsl.config.splits import SplitConfig
 
     assemble(
         Path(snakemake.input.split).parent,
@@ -14,4 +15,5 @@ with job(snakemake.log[0], f"benchmark {snakemake.wildcards.benchmark}"):
         Path(snakemake.input.embeddings),
         Path(snakemake.output.clips).parent,
         name=snakemake.wildcards.benchmark,
+        config=SplitConfig.model_validate(snakemake.params.settings),
     )

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"catalog {snakemake.params.dataset}"):
-    from avzsl.config.load import job_project
+with job(snakemake, f"catalog {snakemake.params.dataset}"):
+    from avzsl.results.project import dataset_of
     from splits.catalogs import build_catalog, write_catalog
 
-    dataset = job_project(snakemake.config).dataset(snakemake.params.dataset)
+    dataset = dataset_of(snakemake.params.settings)
     catalog = build_catalog(snakemake.params.dataset, dataset, Path(snakemake.params.cache))
     write_catalog(catalog, Path(snakemake.output.clips).parent, dataset.shards)

@@ -2,7 +2,7 @@
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"embeddings {snakemake.wildcards.dataset}"):
+with job(snakemake, f"embeddings {snakemake.wildcards.dataset}"):
     from avzsl.config.embeddings import EmbeddingsConfig
     from avzsl.contracts.schemas import CLASSES
     from avzsl.contracts.tables import read_table

@@ -4,39 +4,46 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
+with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
     from avzsl.acquisition import release_shard, restore_shard
+    from avzsl.config import plugins
+    from avzsl.config.base import local_paths
     from avzsl.config.features import FeaturesConfig
-    from avzsl.config.load import job_project
     from avzsl.contracts.schemas import MEDIA
     from avzsl.contracts.tables import read_table
-    from avzsl.results.places import Places
+    from avzsl.results import Places
+    from avzsl.results.project import dataset_of
     from avzsl.runtime.cache import cached
     from avzsl.runtime.devices import wants_gpu
+    from avzsl.runtime.seals import reseal, uses
     from extractors import extract_shard
     from extractors.key import shard_key
 
-    project = job_project(snakemake.config)
+    params = snakemake.params
     name, listed = snakemake.wildcards.dataset, Path(snakemake.input.manifest)
-    dataset = project.dataset(name)
-    places = Places(Path(project.config.results), Path(project.config.data))
-    lean = dataset.media.keep == "features"
-    media = restore_shard(places, name, dataset, listed) if lean else read_table(listed, MEDIA)
-    settings = FeaturesConfig.model_validate(snakemake.params.settings)
+    places = Places(Path(params.results), Path(params.data))
+    # Media that were deleted once their features were stored come back for the time of this job.
+    lean = None if params.lean is None else dataset_of(params.lean, params.secrets)
+    media = read_table(listed, MEDIA) if lean is None else restore_shard(places, name, lean, listed)
+    reseal(listed)
+    settings = FeaturesConfig.model_validate(params.settings)
+    options = plugins.typed(plugins.EXTRACTOR, settings.extractor, settings.options, "features")
+    for _, _, path in local_paths(options):
+        uses(path)
     arrays, manifest = Path(snakemake.output.arrays), Path(snakemake.output.manifest)
     cached(
-        project.shared_cache,
-        shard_key(media, settings, "cuda" if wants_gpu(project.config.device) else "cpu"),
+        params.shared,
+        shard_key(media, settings, "cuda" if wants_gpu(params.device) else "cpu"),
         {"arrays.safetensors": arrays, "manifest.parquet": manifest},
         lambda: extract_shard(
             media,
             settings,
             arrays,
             manifest,
-            device=project.config.device,
+            device=params.device,
             threads=snakemake.threads,
-            cache=Path(snakemake.params.cache),
+            cache=places.weights,
         ),
     )
-    if lean:
+    if lean is not None:
         release_shard(listed, manifest, places.media(name, listed.stem))

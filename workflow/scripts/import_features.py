@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"import {snakemake.wildcards.dataset}"):
+with job(snakemake, f"import {snakemake.wildcards.dataset}"):
     from avzsl.config.features import FeaturesConfig
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"pack {snakemake.wildcards.dataset}"):
+with job(snakemake, f"pack {snakemake.wildcards.dataset}"):
     from extractors import pack
 
     shards = [(Path(a), Path(m)) for a, m in zip(snakemake.input.arrays, snakemake.input.manifests, strict=True)]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], "report"):
-    from avzsl.config.load import job_project
+with job(snakemake, "report"):
     from avzsl.report import build
+    from avzsl.results.project import project_of
 
-    project = job_project(snakemake.config)
-    build(project, Path(project.config.results), Path(snakemake.output[0]))
+    project = project_of(snakemake.params.project, snakemake.params.results)
+    build(project, Path(snakemake.params.results), Path(snakemake.output[0]))

@@ -4,23 +4,24 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"{snakemake.wildcards.method} seed {snakemake.wildcards.seed}"):
-    from avzsl.config.load import job_project
+with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.seed}"):
+    from avzsl.results.project import run_of
     from avzsl.training import run
 
-    project = job_project(snakemake.config)
-    benchmark = project.benchmarks[snakemake.wildcards.benchmark]
+    names, params = snakemake.wildcards, snakemake.params
+    seed = int(names.seed)
+    benchmark, method = run_of(params.settings, names.benchmark, names.method, seed, params.checkpoint_seconds)
     steps = snakemake.input.get("steps")
     run(
         Path(snakemake.input.clips).parent,
         Path(snakemake.input.arrays),
         Path(snakemake.input.embeddings),
-        project.method(snakemake.wildcards.method, benchmark),
+        method,
         benchmark,
-        int(snakemake.wildcards.seed),
+        seed,
         Path(snakemake.output.run).parent,
-        device=project.config.device,
+        device=params.device,
         threads=snakemake.threads,
-        tracking=project.config.tracking,
+        tracking=params.tracking,
         steps=Path(steps) if steps else None,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"split {snakemake.wildcards.dataset}/{snakemake.wildcards.split}"):
+with job(snakemake, f"split {snakemake.wildcards.dataset}/{snakemake.wildcards.split}"):
     from avzsl.config.splits import SplitConfig
     from avzsl.contracts.schemas import CLASSES, CLIPS
     from avzsl.contracts.tables import read_table

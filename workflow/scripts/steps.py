@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], f"steps {snakemake.wildcards.dataset}"):
+with job(snakemake, f"steps {snakemake.wildcards.dataset}"):
     from extractors.packing import pack_steps
 
     pack_steps([Path(path) for path in snakemake.input.arrays], Path(snakemake.input.pack), Path(snakemake.output[0]))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], "tables"):
-    from avzsl.config.load import job_project
+with job(snakemake, "tables"):
+    from avzsl.results.project import project_of
     from avzsl.tables import write_tables
 
-    project = job_project(snakemake.config)
-    write_tables(project, Path(project.config.results), Path(snakemake.output[0]))
+    project = project_of(snakemake.params.project, snakemake.params.results)
+    write_tables(project, Path(snakemake.params.results), Path(snakemake.output[0]))

@@ -4,9 +4,12 @@ from pathlib import Path
 
 from avzsl.runtime.jobs import job
 
-with job(snakemake.log[0], "world"):
+with job(snakemake, "world"):
     from avzsl.config.demo import WorldConfig
     from avzsl.demo import render_world
+    from avzsl.runtime.seals import keeps
 
-    world = WorldConfig.model_validate(snakemake.params.catalog.get("world", {}))
-    render_world(Path(snakemake.output[0]).parent, world)
+    folder = Path(snakemake.output[0]).parent
+    render_world(folder, WorldConfig.model_validate(snakemake.params.world))
+    for clip in sorted(folder.glob("*/*.mp4")):
+        keeps(clip)

@@ -10,7 +10,7 @@ from avzsl.acquisition.sources.base import Source
 from avzsl.acquisition.sources.folder import Folder
 from avzsl.acquisition.sources.http import Http
 from avzsl.acquisition.sources.youtube import Youtube
-from avzsl.config.dataset import DatasetConfig
+from avzsl.config.dataset import DatasetConfig, source_configs
 from avzsl.config.sources import ArchiveSource, FolderSource, HttpSource
 from avzsl.config.sources import Source as SourceConfig
 from avzsl.contracts.errors import ConfigError
@@ -30,18 +30,6 @@ def build_sources(
         if names.count(name) > 1:
             raise ConfigError(f"datasets/{dataset_name}.yaml: sources: two are called {name!r}; give one a `name`")
     return sources
-
-
-def source_configs(dataset_name: str, dataset: DatasetConfig) -> list[SourceConfig]:
-    """Return the configured sources; a folder catalogue is its own source when it names none."""
-    if dataset.sources:
-        return list(dataset.sources)
-    root = dataset.catalog.options.get("root")
-    if dataset.catalog.module == "folder" and isinstance(root, str):
-        return [FolderSource(kind="folder", root=root)]
-    raise ConfigError(
-        f"datasets/{dataset_name}.yaml: sources: none is given, so no clip can be fetched; see docs/getting-the-videos.md"
-    )
 
 
 def _build(config: SourceConfig, state: Path, cache: Path, stop: threading.Event) -> Source:

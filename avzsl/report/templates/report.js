@@ -109,6 +109,10 @@
     printing = true;
     const made = spec(figure, false);
     printing = before;
+    if (made.layout.showlegend === false && figure.data.length > 1) {
+      made.layout.showlegend = true;
+      delete made.layout.margin;
+    }
     save(name + ".svg", await Plotly.toImage(made, { format: "svg", width: 800, height: Math.max(figure.height, 400) }));
   }));
   const plots = all(".plot");
