@@ -31,7 +31,7 @@ from avzsl.report.gallery import gallery, leaning_table
 from avzsl.report.leaderboard import COLUMNS, fold_tables, how_tested, leaderboard, preset_pairs
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.row_order import DOC, explanation, row_order_costs
-from avzsl.report.summary import collect
+from avzsl.report.summary import collect, not_zero_shot
 from avzsl.report.training import trade_off_figures, training_figures
 from avzsl.report.views import LEARNT, embedding_views, legend
 
@@ -79,7 +79,7 @@ def build(project: Project, results: Path, out: Path) -> None:
     )  # fmt: skip
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
-        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
+        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), not_zero_shot=not_zero_shot(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
         row_order=row_order_costs(project, summary, Path(results)), row_order_doc=DOC, row_order_link=explanation(Path(out)),
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],

@@ -185,6 +185,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
         "clips_tested": len(predictions),
         "classes_seen": int(tested.get("test_seen", 0)),
         "classes_unseen": unseen,
+        "classes_validated_and_tested": validated_and_tested(benchmark),
         "weights": _weights(benchmark.extractor),
         "random_weights": benchmark.random_weights,
         "seconds": float(np.sum([run.record.seconds for run in runs])),
@@ -237,6 +238,25 @@ def folds_in_words(summary: Summary) -> list[str]:
     return said
 
 
+def validated_and_tested(benchmark: BenchmarkFiles) -> int:
+    """Return how many classes have clips both in validation as unseen and in the test as unseen."""
+    clips = benchmark.clips[benchmark.clips["usable"]]
+    parts = [set(clips.loc[clips["subset"] == name, "class_name"]) for name in ("val_unseen", "test_unseen")]
+    return len(parts[0] & parts[1])
+
+
+def not_zero_shot(summary: Summary) -> dict[str, str]:
+    """Say of each benchmark that validates on classes it tests, as AudioSetZSL's published split does, that it does."""
+    first = summary.table.drop_duplicates("benchmark").set_index("benchmark")
+    return {
+        str(
+            name
+        ): f"{row['classes_validated_and_tested']} of the {row['classes_unseen']} classes tested as unseen are those "
+        "that it validates on, and stage 2 trains on clips of them: not zero-shot"
+        for name, row in first[first["classes_validated_and_tested"] > 0].iterrows()
+    }
+
+
 def too_few(summary: Summary) -> dict[str, list[str]]:
     """Return the columns (S, U ...) of each benchmark for which some method has too few test clips for an interval."""
     found: dict[str, list[str]] = {}
@@ -284,6 +304,7 @@ def _rich_table(summary: Summary) -> Table:
         chance = (f"{first[f'{metric}_chance']:.2f}" for metric in METRICS)
         table.add_row("", "chance", *chance, "", "", style="dim", end_section=True)
     said = folds_in_words(summary)
+    said += [f"{escape(name)}: {words}" for name, words in not_zero_shot(summary).items()]
     said += [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):

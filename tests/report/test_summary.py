@@ -9,7 +9,8 @@ import pytest
 
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.schemas import RUNS
+from avzsl.contracts.schemas import BENCHMARK_CLIPS, RUNS
+from avzsl.contracts.tables import read_table, write_table
 from avzsl.published import for_benchmark
 from avzsl.report import build, collect, summarise, terminal_table
 from tests.report.world import World, make_world
@@ -118,3 +119,20 @@ def test_collecting_writes_nothing(tmp_path) -> None:
     world = make_world(tmp_path)
     collect(world.project, world.results)
     assert not (world.results / "runs.csv").exists()
+
+
+def test_a_split_that_validates_on_the_classes_it_tests_says_so_wherever_its_numbers_stand(tmp_path) -> None:
+    world = make_world(tmp_path)
+    path = world.results / "benchmarks" / "toy" / "clips.parquet"
+    clips = read_table(path, BENCHMARK_CLIPS)
+    first = clips[(clips["subset"] == "test_unseen") & clips["usable"]].groupby("class_name").head(1).index[:2]
+    clips.loc[first, "subset"] = "val_unseen"
+    write_table(path, clips, BENCHMARK_CLIPS)
+    summary = summarise(world.project, world.results)
+    assert list(summary.table["classes_validated_and_tested"]) == [2, 2, 0, 0]
+    words = "toy: 2 of the 3 classes tested as unseen are those that it validates on"
+    assert words in " ".join(terminal_table(summary).split())
+    build(world.project, world.results, tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "2 of the 3 classes tested as unseen are those that it validates on" in page
+    assert page.count("validated on tested classes") == 2, "at both methods, of this benchmark alone"
