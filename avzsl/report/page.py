@@ -29,6 +29,7 @@ from avzsl.report.figures import Figure
 from avzsl.report.funnel import STAGES, category_figure, class_table, funnel, reasons, split_picture, subset_table
 from avzsl.report.gallery import gallery, leaning_table
 from avzsl.report.leaderboard import COLUMNS, fold_tables, how_tested, leaderboard, preset_pairs
+from avzsl.report.open_features import open_features
 from avzsl.report.results import BenchmarkFiles, open_benchmarks
 from avzsl.report.row_order import DOC, explanation, row_order_costs
 from avzsl.report.summary import collect, not_zero_shot
@@ -124,7 +125,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     dataset = project.dataset(benchmark.config.dataset)
     return {
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
-        "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
+        "licence": dataset.licence, "random_weights": benchmark.random_weights, "open": open_features(benchmark), "figures": figures,
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
         "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),

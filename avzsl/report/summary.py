@@ -21,6 +21,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import EXCLUDED, RUNS
 from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Sample, collect_hits, compare, compare_folds, sample
 from avzsl.published import Published, for_benchmark
+from avzsl.report.open_features import mark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.results.places import Places
 
@@ -195,6 +196,9 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
 
 def _weights(extractor: dict[str, Any]) -> str:
     weights = extractor.get("weights")
+    open_to = mark(extractor)
+    if open_to:
+        return f"{open_to} {weights}"
     if isinstance(weights, dict):
         return ", ".join(f"{key} {value}" for key, value in sorted(weights.items()) if value is not None)
     return str(weights or "unknown")
@@ -312,5 +316,12 @@ def _rich_table(summary: Summary) -> Table:
         said += [
             f"RANDOM WEIGHTS: the features of {names} come from untrained networks. They show that the pipeline works, nothing else."
         ]
+    opened = summary.table["weights"].astype(str)
+    for kind in sorted({str(weights).split(")")[0] + ")" for weights in opened if str(weights).startswith("open (")}):
+        those = summary.table.loc[opened.str.startswith(kind), "benchmark"].unique()
+        said.append(
+            f"OPEN FEATURES, no zero-shot figures in the strict sense: {escape(', '.join(those))}, whose networks know the "
+            f"labels of {escape(kind[6:-1])}; the page says which classes these name."
+        )
     table.caption, table.caption_justify = "\n".join(said) or None, "left"
     return table
