@@ -19,6 +19,7 @@ from avzsl.config import plugins
 from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.media.errors import MediaError
+from avzsl.media.findings import Findings
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,23 @@ class ClipInfo:
     video_codec: str | None = None
     audio_codec: str | None = None
     audio_samples: int | None = None
+    lost_frames: int | None = None
+    lost_sound_s: float | None = None
     absent: str | None = field(default=None)  # of the streams, where the other was read alone: its FEATURE_STATUS
     note: str | None = field(default=None)  # something odd about a clip that was read all the same
+    lost_share: float = 0.0  # of its frames or its sound, whichever is larger
+    damage: str | None = None  # a sentence about what was lost
+
+    def found(self, findings: Findings) -> None:
+        """Take over what was counted while decoding."""
+        self.frames = findings.frames
+        self.lost_frames, self.lost_sound_s = findings.lost_frames, round(findings.lost_sound_s, 3)
+        self.lost_share, self.damage = findings.lost_share, findings.damage()
 
     def columns(self) -> dict[str, Any]:
         values = asdict(self)
-        del values["note"], values["absent"]
+        for name in ("note", "absent", "lost_share", "damage"):  # for the reason
+            del values[name]
         return values
 
 

@@ -7,23 +7,23 @@ has at least one window, and no second of a clip is seen twice.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from avzsl.media.display import Reformat, upright
+from avzsl.media.clock import find_joins
+from avzsl.media.display import Reformat, orientation, upright
 from avzsl.media.errors import FAILURES
+from avzsl.media.findings import Findings, joined
 from avzsl.media.opening import open_container
-from avzsl.media.pictures import decode_video
+from avzsl.media.pictures import Picture, shown_pictures
 from avzsl.media.sound import decode_audio_on_time
-from avzsl.media.streams import pick_audio, pick_video, stated_length
+from avzsl.media.streams import container_length, pick_audio, pick_video, stated_length
 from extractors.base import ClipError, ClipInfo
 
 # A window of half a second is kept; a millisecond of grace for what timestamps round away.
@@ -57,13 +57,14 @@ def read_uniform_seconds(
     """
     with open_container(path) as pictures, open_container(path) as sounds:
         info.frames = info.audio_samples = 0
+        joins, findings = find_joins(pictures, path), Findings()
         streams: list[VideoStream | AudioStream] = []
         begins: list[float] = []
         faults: list[ClipError] = []
         video = audio = None
         try:
             video_stream = pick_video(pictures, info)
-            video = _Picture(pictures, video_stream, info, frames, convert)
+            video = _Picture(shown_pictures(pictures, video_stream, findings, joins=joins), frames, convert)
             begins.append(video.begin())
             streams.append(video_stream)
         except ClipError as error:
@@ -71,7 +72,7 @@ def read_uniform_seconds(
             video = None
         try:
             audio_stream = pick_audio(sounds, info)
-            audio = _Sound(sounds, audio_stream, info, rate)
+            audio = _Sound(decode_audio_on_time(sounds, audio_stream, rate, joins=joins, findings=findings), info, rate)
             begins.append(audio.begin())
             streams.append(audio_stream)
         except ClipError as error:
@@ -80,7 +81,7 @@ def read_uniform_seconds(
         if not streams:
             raise faults[0]
         if faults:
-            info.absent, info.note = faults[0].status, faults[0].reason
+            info.absent = faults[0].status
         zero = max(begins)
         length = 0.0
         for second in range(10**9):
@@ -90,13 +91,19 @@ def read_uniform_seconds(
             length = second + max(part, 0.0)
             if part < SHORTEST_S or (video is not None and shown is None):
                 break
+            info.found(findings)
             yield Second(float(second), length, samples, shown)
             if part < 1.0:
                 break
         info.duration_s = round(length, 6)
-        stated = stated_length(*streams)
-        if stated is not None and length < stated - 1.0:
-            info.note = f"only {length:.1f} of the stated {stated:.1f} s could be read"
+        info.found(findings)
+        notes = [fault.reason for fault in faults] + findings.notes()
+        if joins.several:
+            notes.append(f"{len(joins.shifts)} recordings joined, which follow each other")
+        stated = stated_length(*streams) or container_length(pictures)
+        if stated is not None and length < stated - 1.0 and not joins.several:
+            notes.insert(0, f"only {length:.1f} of the stated {stated:.1f} s could be read")
+        info.note = joined(notes)
         if length < SHORTEST_S:
             what = "sound and picture together last" if len(streams) > 1 else "it lasts"
             raise ClipError("too_short", f"{what} {length:.2f} s; a window needs half a second")
@@ -112,8 +119,8 @@ def _without(error: ClipError, faults: list[ClipError], either: bool) -> None:
 class _Sound:
     """The sound of a clip, second by second."""
 
-    def __init__(self, container: InputContainer, stream: AudioStream, info: ClipInfo, rate: int) -> None:
-        self._chunks = decode_audio_on_time(container, stream, rate)
+    def __init__(self, chunks: Iterator[tuple[float, np.ndarray]], info: ClipInfo, rate: int) -> None:
+        self._chunks = chunks
         self._rate = rate
         self._info = info
         self._held = np.zeros(0, np.int16)
@@ -159,28 +166,20 @@ class _Sound:
 class _Picture:
     """The picture of a clip, second by second: `frames` each, those on show in the middle of equal parts of it."""
 
-    def __init__(
-        self, container: InputContainer, stream: VideoStream, info: ClipInfo, frames: int, convert: Convert
-    ) -> None:
-        self._frames = decode_video(container, stream, strict=False)
-        self._time_base = float(stream.time_base) if stream.time_base else 0.0
-        self._step = 1.0 / info.fps if info.fps else 1.0 / 25
-        self._info = info
+    def __init__(self, pictures: Iterator[Picture], frames: int, convert: Convert) -> None:
+        self._pictures = pictures
         self._convert = convert
         self._count = frames
-        self._shown: VideoFrame | None = None  # the frame on show at self._time
-        self._time = 0.0
-        self._next: VideoFrame | None = None
-        self._next_time = 0.0
-        self._pixels: np.ndarray | None = None  # self._shown, converted when first needed
+        self._shown: Picture
+        self._pixels: np.ndarray | None = None  # of the picture on show, converted when first needed
 
     def begin(self) -> float:
-        """Return the time of the first frame; raises ClipError if there is none."""
-        self._advance()
-        self._advance()
-        if self._shown is None:
+        """Return the time of the first picture; raises ClipError if there is none."""
+        first = next(self._pictures, None)
+        if first is None:
             raise ClipError("corrupt", "its picture cannot be decoded")
-        return self._time
+        self._shown = first
+        return first.time
 
     def take(self, time: float) -> tuple[np.ndarray | None, float]:
         """Return the frames of [time, time + 1), and for how many seconds of it there is a picture.
@@ -190,43 +189,21 @@ class _Picture:
         chosen: list[np.ndarray] = []
         for slot in range(self._count):
             moment = time + (slot + 0.5) / self._count
-            while self._next is not None and self._next_time <= moment:
-                self._advance()
-            if self._next is None and moment > self._end():
+            while not self._shown.last and self._shown.until <= moment:
+                self._shown, self._pixels = next(self._pictures), None
+            if self._shown.last and moment > self._shown.until:
                 break
             chosen.append(self._converted())
-        seconds = self._end() - time if self._next is None else 1.0
+        seconds = self._shown.until - time if self._shown.last else 1.0
         if not chosen:
             return None, min(seconds, 0.0)
         chosen += [chosen[-1]] * (self._count - len(chosen))
         return np.stack(chosen), min(seconds, 1.0)
 
-    def _advance(self) -> None:
-        """Show the next frame and decode the one after it."""
-        if self._next is not None:
-            self._shown, self._time, self._pixels = self._next, self._next_time, None
-        frame = next(self._frames, None)
-        if frame is not None:
-            self._info.frames = (self._info.frames or 0) + 1
-            expected = self._next_time + self._step if self._next is not None else 0.0
-            time = frame.pts * self._time_base if frame.pts is not None else expected
-            # A timestamp that goes back cannot be obeyed: such a frame follows at once.
-            self._next_time = max(time, self._next_time) if self._next is not None else time
-        self._next = frame
-
-    def _end(self) -> float:
-        """Return when the frame on show ends, if it is the last."""
-        assert self._shown is not None
-        duration = getattr(self._shown, "duration", None)
-        # The container may claim any duration for its last frame; beyond a second it is no frame any more.
-        held = duration * self._time_base if duration else self._step
-        return self._time + (held if 0 < held <= 1.0 and math.isfinite(held) else min(self._step, 1.0))
-
     def _converted(self) -> np.ndarray:
         if self._pixels is None:
-            assert self._shown is not None
             try:
-                self._pixels = self._convert(self._shown)
+                self._pixels = self._convert(self._shown.frame)
             except FAILURES as error:
                 raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
         return self._pixels
@@ -245,7 +222,7 @@ class CentreCrop:
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         from PIL import Image  # here, as other extractors' processes should start without it
 
-        pixels = np.ascontiguousarray(upright(self._reformat(frame), frame.rotation))
+        pixels = np.ascontiguousarray(upright(self._reformat(frame), orientation(frame)))
         height, width = pixels.shape[:2]
         side = min(height, width) * self._share
         left, top = (width - side) / 2, (height - side) / 2

@@ -30,6 +30,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             for window in extractor.read(Path(request["path"]), options, info):
                 send_window(answers, window)
+            if info.lost_share > features.max_lost_share:
+                raise ClipError("corrupt", f"{info.damage}; max_lost_share allows {features.max_lost_share:g}")
             send(answers, {"kind": "done", "info": vars(info)})
         except ClipError as failure:
             send(answers, {"kind": "failed", "status": failure.status, "reason": failure.reason, "info": vars(info)})

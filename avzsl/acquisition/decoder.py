@@ -24,6 +24,10 @@ class Remote:
         self._requests, self._answers, self._index, self._size = requests, answers, index, size
         self._position = 0
 
+    def again(self) -> Remote:
+        """Return another reader of the same file, at its beginning."""
+        return Remote(self._requests, self._answers, self._index, self._size)
+
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._size - self._position)
         size = left if size < 0 else min(size, left)

@@ -56,6 +56,7 @@ class Sandbox:
         *,
         crf: int,
         tolerance_s: float,
+        max_lost_share: float = 1.0,
     ) -> dict[str, Any]:
         """Cut a segment as `cut.cut` does; `inputs` are files, or readers that stay in this process.
 
@@ -75,6 +76,7 @@ class Sandbox:
             end_s=end_s,
             crf=crf,
             tolerance_s=tolerance_s,
+            max_lost_share=max_lost_share,
         )
         status, error = answer.pop("status"), answer.pop("error", None)
         if status == "disk":

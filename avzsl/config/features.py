@@ -53,6 +53,9 @@ class FeaturesConfig(Part):
     dtype: Literal["float32", "float16"] = Field(
         "float32", description="how steps are stored; float16 halves the disk that sequences need"
     )
+    max_lost_share: float = Field(
+        0.2, ge=0, le=1, description="a clip that loses a larger share of its frames or its sound to damage is corrupt"
+    )
     time_limit_s: float = Field(600.0, gt=0, description="seconds that decoding a clip may take beyond its own length")
 
     @property

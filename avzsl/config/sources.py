@@ -135,5 +135,8 @@ class MediaConfig(Section):
         1.0, ge=0, le=1, description="fail a shard's job when a larger share of its clips fails"
     )
     tolerance_s: float = Field(0.5, gt=0, description="a segment that lacks more than this is shorter_than_segment")
+    max_lost_share: float = Field(
+        0.2, ge=0, le=1, description="a cut that loses a larger share of its frames or its sound to damage is corrupt"
+    )
     crf: int = Field(18, ge=0, le=51, description="quality of cut segments (x264's constant rate factor)")
     time_limit_s: float = Field(120.0, gt=0, description="a decoder that takes longer over one file is ended: corrupt")

@@ -151,6 +151,12 @@ MEDIA = TableSchema(
         Column("audio_codec", STRING, "FFmpeg's name"),
         Column("audio_rate", INT, "samples a second"),
         Column("channels", INT, "audio channels"),
+        Column("variable_fps", BOOL, "frames do not follow each other at one rate"),
+        Column("lost_frames", INT, "frames of a cut clip that did not decode, or only in part"),
+        Column("lost_sound_s", FLOAT, "seconds of sound of a cut clip that did not decode"),
+        Column(
+            "note", STRING, "what is odd about a clip that is used: damage, holes, silent, still, joined, for people"
+        ),
         Column("licence", STRING, "as the source states it"),
         Column("tools", STRING, "versions of what fetched, cut and probed"),
         Column("fetched_at", STRING, "UTC time of the last attempt, ISO 8601"),
@@ -165,7 +171,7 @@ FEATURES = TableSchema(
         Column("clip_id", STRING, "as in clips", True),
         Column("shard", INT, "as in clips", True),
         Column("status", STRING, "how it ended", True, FEATURE_STATUS),
-        Column("reason", STRING, "why there are no features, for people"),
+        Column("reason", STRING, "why there are no features, or what is odd about a clip that has them, for people"),
         Column("row", INT, "row in the arrays of the same shard or pack; -1: none", True),
         Column("audio_steps", INT, "steps of sound", True),
         Column("visual_steps", INT, "steps of picture", True),
@@ -176,6 +182,8 @@ FEATURES = TableSchema(
         Column("video_codec", STRING, "FFmpeg's name"),
         Column("audio_codec", STRING, "FFmpeg's name"),
         Column("audio_samples", INT, "mono samples decoded at the extractor's rate"),
+        Column("lost_frames", INT, "video frames that did not decode, or only in part"),
+        Column("lost_sound_s", FLOAT, "seconds of sound that did not decode"),
     ),
 )
 

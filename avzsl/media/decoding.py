@@ -1,4 +1,4 @@
-"""Demux and decode one stream of a file from first to last, once."""
+"""Demux and decode one stream of a file, once, in the order in which its frames are shown."""
 
 from __future__ import annotations
 
@@ -7,14 +7,54 @@ from typing import Any
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
+from avzsl.media.clock import Joins
 from avzsl.media.errors import FAILURES, MediaError, said
+from avzsl.media.findings import Findings
 
 
-def decode(container: InputContainer, stream: VideoStream | AudioStream, *, strict: bool) -> Iterator[Any]:
-    """Demux and decode; a demuxer that gives up ends the stream, as a truncated file does."""
+def decode(
+    container: InputContainer,
+    stream: VideoStream | AudioStream,
+    *,
+    strict: bool = False,
+    joins: Joins | None = None,
+    findings: Findings | None = None,
+    sought: bool = False,
+) -> Iterator[Any]:
+    """Yield the frames of a stream; a demuxer that gives up ends it, as a truncated file does.
+
+    A packet that cannot be decoded is counted in `findings` and left out; `strict`: it ends the clip with
+    MediaError("corrupt"). `sought`: the container was sent to another place than its beginning, so that a picture is
+    decoded from the first key frame on and nothing is shown from before it.
+    """
+    findings = findings or Findings()
+    key_time: float | None = None
+    for packet in _packets(container, stream, strict, joins):
+        if sought and isinstance(stream, VideoStream) and key_time is None and packet.size:
+            if not packet.is_keyframe:
+                continue
+            key_time = float((packet.pts or 0) * (packet.time_base or 0)) if packet.pts is not None else float("-inf")
+        try:
+            frames = packet.decode()
+        except FAILURES as error:
+            if strict:
+                raise MediaError("corrupt", f"cannot be decoded: {said(error)}") from error
+            _lost(findings, stream, packet)
+            continue
+        for frame in frames:
+            if key_time is None or frame.time is None or frame.time >= key_time - 1e-6:
+                yield frame
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream | AudioStream, strict: bool, joins: Joins | None
+) -> Iterator[Packet]:
+    """Yield the packets of a stream with their times on the file's one clock."""
     packets = container.demux(stream)
+    number = 0
     while True:
         try:
             packet = next(packets)
@@ -27,8 +67,16 @@ def decode(container: InputContainer, stream: VideoStream | AudioStream, *, stri
             if strict:
                 raise MediaError("corrupt", f"cannot be read to its end: {said(error)}") from error
             return
-        try:
-            yield from packet.decode()
-        except FAILURES as error:
-            if strict:
-                raise MediaError("corrupt", f"cannot be decoded: {said(error)}") from error
+        if joins is not None and joins.several and packet.size:
+            ticks = round(joins.shift(stream, number) / float(packet.time_base or 1))
+            packet.pts = packet.pts + ticks if packet.pts is not None else None
+            packet.dts = packet.dts + ticks if packet.dts is not None else None
+        number += bool(packet.size)
+        yield packet
+
+
+def _lost(findings: Findings, stream: VideoStream | AudioStream, packet: Packet) -> None:
+    if isinstance(stream, VideoStream):
+        findings.lost_frames += 1
+    else:
+        findings.lost_sound_s += float((packet.duration or 0) * (packet.time_base or 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
@@ -21,10 +23,29 @@ class Reformat:
         return converted.to_ndarray()
 
 
-def upright(pixels: np.ndarray, rotation: int) -> np.ndarray:
-    """Turn by the display matrix, to the nearest quarter (degrees counter-clockwise)."""
-    quarters = round(rotation / 90) % 4
-    return np.rot90(pixels, quarters) if quarters else pixels
+# Turned and mirrored: swap rows and columns first, then reverse the columns, then the rows.
+Orientation = tuple[bool, bool, bool]
+UPRIGHT: Orientation = (False, False, False)
+
+
+def orientation(frame: VideoFrame) -> Orientation:
+    """Return how a frame must be turned and mirrored to be seen as its display matrix says, to the nearest quarter turn."""
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return UPRIGHT
+    # Rows of three, 16.16 fixed point: a point (x, y) goes to (a x + c y, b x + d y).
+    a, b, _, c, d = np.frombuffer(memoryview(data), "<i4", 5).tolist()
+    if abs(a) >= abs(b):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
+
+
+def upright(pixels: np.ndarray, turn: Orientation) -> np.ndarray:
+    """Turn and mirror an image (rows, columns, ...)."""
+    swap, columns, rows = turn
+    pixels = pixels.swapaxes(0, 1) if swap else pixels
+    pixels = pixels[:, ::-1] if columns else pixels
+    return pixels[::-1] if rows else pixels
 
 
 # Values of colour matrix in H.264 and FFmpeg (ISO/IEC 23091-2): what a frame says of itself.

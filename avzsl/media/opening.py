@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import av
+import av.format
 import av.logging
 from av.container import InputContainer
 
@@ -50,6 +51,11 @@ def open_container(file: Path | IO[bytes] | Any) -> Iterator[InputContainer]:
         raise MediaError("corrupt", f"not a readable media file ({said(error)})") from error
     with container:
         yield container
+
+
+def is_broadcast(container: InputContainer) -> bool:
+    """Whether a format's clock may jump and states no length: MPEG-TS, MPEG-PS and their kin."""
+    return av.format.Flags.ts_discont in av.format.Flags(container.format.flags)
 
 
 def _checked(path: Path) -> str:

@@ -1,81 +1,172 @@
-"""The sound of a file from its first sample on."""
+"""The sound of a file from its first sample on, without holes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from avzsl.media.clock import Joins
 from avzsl.media.decoding import decode
 from avzsl.media.errors import FAILURES, MediaError, said
+from avzsl.media.findings import Findings
 
-# A hole in the sound of up to this many seconds is silence; more is a broken timestamp.
-MAX_GAP_S = 10.0
 # Timestamps of sound are rounded; a smaller disagreement is no hole.
 MIN_GAP_S = 0.05
+# A longer hole is believed up to the end that the container states; where it states none, up to the second number.
+MAX_GAP_S, MAX_GAP_UNSTATED_S = 10.0, 60.0
+# FFmpeg's names for so many channels in their usual order.
+_USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
+def usual_layout(layout: AudioLayout) -> str | None:
+    """Return the name of a layout, a usual one where it only counts its channels; None for more than eight channels."""
+    if layout.nb_channels > 8:
+        return None
+    return layout.name if layout.name and "channels" not in layout.name else _USUAL.get(layout.nb_channels)
+
+
+class Converter:
+    """Decoded frames -> samples at one rate: int16 mono (n,), or with a `layout` float32 (channels, n) in [-1, 1].
+
+    FFmpeg's own resampler with its defaults mixes and resamples, as the ffmpeg command does. A frame of another layout
+    than the one asked for is mixed to mono, as it is where everything is, and given to every channel. A change of format
+    inside the stream starts a new resampler.
+    """
+
+    def __init__(self, rate: int, layout: str | None = None) -> None:
+        self.rate, self._layout = rate, layout
+        self._channels = av.AudioLayout(layout).nb_channels if layout else 0
+        self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[object, ...] | None = None
+        self._mixed = True
+        self._usual: str | None = None
+
+    def __call__(self, frame: AudioFrame) -> np.ndarray:
+        """Return what a frame gives, after what the one before it held back."""
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        before = self.flush() if kind != self._kind else self._empty
+        if self._resampler is None:
+            self._kind = kind
+            self._usual = usual_layout(frame.layout)
+            self._mixed = self._layout is None or self._usual != self._layout
+            target = ("s16", "mono") if self._mixed else ("fltp", self._layout)
+            self._resampler = av.AudioResampler(format=target[0], layout=target[1], rate=self.rate)
+        if self._usual is None:
+            frame = _averaged(frame)
+        frame.pts = None  # the resampler must neither fill nor drop: holes are the reader's business
+        try:
+            return np.concatenate([before, *map(self._samples, self._resampler.resample(frame))], axis=-1)
+        except FAILURES as error:
+            raise MediaError("corrupt", f"its sound cannot be resampled: {said(error)}") from error
+
+    def flush(self) -> np.ndarray:
+        """Return what the resampler holds back, and forget it."""
+        resampler, self._resampler = self._resampler, None
+        if resampler is None:
+            return self._empty
+        try:
+            pieces = [self._samples(piece) for piece in resampler.resample(None)]
+        except FAILURES:  # a resampler that never saw a frame has nothing to flush
+            pieces = []
+        return np.concatenate([self._empty, *pieces], axis=-1)
+
+    @property
+    def _empty(self) -> np.ndarray:
+        return np.zeros((self._channels, 0), np.float32) if self._layout else np.zeros(0, np.int16)
+
+    def _samples(self, piece: Any) -> np.ndarray:
+        samples: np.ndarray = piece.to_ndarray()
+        if self._layout is None:
+            return samples.reshape(-1)
+        return (samples.reshape(1, -1) / np.float32(32768)).repeat(self._channels, 0) if self._mixed else samples
+
+
+def _averaged(frame: AudioFrame) -> AudioFrame:
+    """Return the mean of more than eight channels: FFmpeg has no rule to mix them, and PyAV no way to read their planes."""
+    frame.pts = None
+    packed = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate).resample(frame)
+    values = np.concatenate([piece.to_ndarray().reshape(-1, frame.layout.nb_channels) for piece in packed])
+    mono = av.AudioFrame.from_ndarray(np.ascontiguousarray(values.mean(axis=1)[None]), format="fltp", layout="mono")
+    mono.sample_rate = frame.sample_rate
+    return mono
 
 
 def decode_audio(
-    container: InputContainer, stream: AudioStream, rate: int
+    container: InputContainer,
+    stream: AudioStream,
+    rate: int | None,
+    *,
+    convert: Converter | None = None,
+    joins: Joins | None = None,
+    findings: Findings | None = None,
 ) -> Iterator[tuple[float | None, np.ndarray]]:
-    """Yield (time in seconds or None, int16 mono samples at `rate`) chunk by chunk.
+    """Yield (time in seconds or None, samples) chunk by chunk: int16 mono at `rate`, or what `convert` makes of them.
 
-    FFmpeg's own resampler with its defaults mixes and resamples, as the ffmpeg command does. A change of format inside
-    the stream starts a new resampler. Times are those of the decoded frames; chunk and frame boundaries differ, so a
-    time is given with the first chunk after each decoded frame whose resampler held nothing back.
+    Times are those of the decoded frames; chunk and frame boundaries differ, so a time is given with the first chunk after
+    each decoded frame whose resampler held nothing back.
     """
     if stream.codec_context is None:
         raise MediaError("corrupt", "no decoder for its audio stream")
-    resampler: av.AudioResampler | None = None
-    kind: tuple[object, ...] | None = None
-    for frame in decode(container, stream, strict=False):
+    convert = convert or Converter(rate or stream.rate)
+    findings = findings or Findings()
+    for frame in decode(container, stream, joins=joins, findings=findings):
         time = frame.time
-        frame.pts = None  # the resampler must neither fill nor drop: holes are the reader's business
-        this = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if this != kind:
-            if resampler is not None:
-                yield None, _flush(resampler)
-            resampler, kind = av.AudioResampler(format="s16", layout="mono", rate=rate), this
-        assert resampler is not None
-        try:
-            pieces = [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
-        except FAILURES as error:
-            raise MediaError("corrupt", f"its sound cannot be resampled: {said(error)}") from error
-        yield time, np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    if resampler is not None:
-        yield None, _flush(resampler)
+        findings.sound_s += frame.samples / frame.sample_rate if frame.sample_rate else 0.0
+        chunk = convert(frame)
+        findings.heard = findings.heard or bool(chunk.any())
+        yield time, chunk
+    yield None, convert.flush()
 
 
 def decode_audio_on_time(
-    container: InputContainer, stream: AudioStream, rate: int
+    container: InputContainer,
+    stream: AudioStream,
+    rate: int,
+    *,
+    convert: Converter | None = None,
+    joins: Joins | None = None,
+    findings: Findings | None = None,
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield (time, int16 mono samples) with holes of 0.05 to 10 s in the timestamps filled by silence.
+    """Yield (time, samples) with holes of 0.05 s and more in the timestamps filled by silence.
 
-    `time` is that of the first sample of the chunk on the container's clock. Samples count from the first timestamp
-    on; jumps back and jumps of more than 10 s are broken timestamps and change nothing.
+    `time` is that of the first sample of the chunk on the container's clock. Samples count from the first timestamp on;
+    jumps back, and jumps beyond the end that the container states, are broken timestamps and change nothing.
     """
-    begin, samples = None, 0
-    for time, chunk in decode_audio(container, stream, rate):
+    findings = findings or Findings()
+    begin, samples, latest = None, 0, math.inf
+    for time, chunk in decode_audio(container, stream, rate, convert=convert, joins=joins, findings=findings):
         if begin is None:
             begin = time if time is not None and math.isfinite(time) else 0.0
+            latest = stated_end(container, stream, joins)
         elif time is not None:
             hole = time - begin - samples / rate
-            if MIN_GAP_S < hole <= MAX_GAP_S:
-                silence = np.zeros(round(hole * rate), np.int16)
-                yield begin + samples / rate, silence
-                samples += silence.size
+            within = time <= latest if latest < math.inf else hole <= MAX_GAP_UNSTATED_S
+            if hole > MIN_GAP_S and (hole <= MAX_GAP_S or within):
+                findings.silence_s += hole
+                left = round(hole * rate)
+                while left:  # piece by piece: a hole may last for hours
+                    silence = np.zeros((*chunk.shape[:-1], min(left, 10 * rate)), chunk.dtype)
+                    yield begin + samples / rate, silence
+                    samples += silence.shape[-1]
+                    left -= silence.shape[-1]
         if chunk.size:
             yield begin + samples / rate, chunk
-        samples += chunk.size
+        samples += chunk.shape[-1]
 
 
-def _flush(resampler: av.AudioResampler) -> np.ndarray:
-    try:
-        pieces = [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
-    except FAILURES:  # a resampler that never saw a frame has nothing to flush
-        pieces = []
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+def stated_end(container: InputContainer, stream: AudioStream, joins: Joins | None = None) -> float:
+    """Return the time at which a file ends as its container states it, with a second of grace; infinite if it does not."""
+    if joins is not None and joins.several:
+        return math.inf
+    ends = [(container.duration + (container.start_time or 0)) / av.time_base] if container.duration else []
+    if stream.duration and stream.time_base:
+        ends.append(float((stream.duration + (stream.start_time or 0)) * stream.time_base))
+    return max(ends) + 1.0 if ends else math.inf

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from avzsl.media.errors import MediaError
+from avzsl.media.opening import is_broadcast
 
 # A cover, a chapter's picture: never the picture of the recording.
 _ATTACHED = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -72,6 +74,19 @@ def stated_length(*streams: VideoStream | AudioStream) -> float | None:
     """Return the length of the shortest stream in seconds, as the container states it, or None if it does not."""
     lengths = [float(s.duration * s.time_base) for s in streams if s.duration and s.time_base]
     return min(lengths) if len(lengths) == len(streams) else None
+
+
+def container_length(container: InputContainer) -> float | None:
+    """Return the length in seconds that a container states for picture and sound together, or None.
+
+    Broadcast formats state none (FFmpeg then estimates one from what is there), and where there are other streams, such as
+    subtitles, the length may be theirs.
+    """
+    if is_broadcast(container) or not container.duration:
+        return None
+    if any(stream.type not in {"video", "audio"} for stream in container.streams):
+        return None
+    return container.duration / av.time_base
 
 
 def _default(stream: VideoStream | AudioStream) -> bool:

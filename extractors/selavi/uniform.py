@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 
-from avzsl.media.display import Reformat, upright
+from avzsl.media.display import Reformat, orientation, upright
 from extractors.base import ClipInfo, Window
 from extractors.seconds import read_uniform_seconds
 from extractors.selavi.picture import SIZE, resize_and_crop, short_side_size
@@ -39,11 +39,11 @@ class _Converter:
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         if self._antialias:
             return self._scaled(frame)
-        return resize_and_crop(upright(self._reformat(frame), frame.rotation))
+        return resize_and_crop(upright(self._reformat(frame), orientation(frame)))
 
     def _scaled(self, frame: VideoFrame) -> np.ndarray:
         """Let swscale resize: its bilinear filter widens when it shrinks, which is antialiasing."""
         height, width = short_side_size(frame.height, frame.width)
-        pixels = upright(self._reformat(frame, width, height), frame.rotation)
+        pixels = upright(self._reformat(frame, width, height), orientation(frame))
         top, left = (pixels.shape[0] - SIZE) // 2, (pixels.shape[1] - SIZE) // 2
         return np.ascontiguousarray(pixels[top : top + SIZE, left : left + SIZE])

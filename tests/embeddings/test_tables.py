@@ -143,3 +143,11 @@ def test_embeddings_survive_the_disk(tmp_path: Path) -> None:
 def test_words_of_a_phrase() -> None:
     assert words_of("Rock-climbing, dog\u2019s bark", lowercase=True) == ["rock", "climbing", "dog", "bark"]
     assert words_of("Größe_2 X", lowercase=False) == ["Größe", "2", "X"]
+    # Composed and decomposed letters are the same word; vowel signs and other marks belong to their letters.
+    assert words_of("cafe\u0301 d'E\u0301te\u0301", lowercase=True) == ["caf\u00e9", "d", "\u00e9t\u00e9"]
+    for phrase in (
+        "\u0915\u0941\u0924\u094d\u0924\u093e \u092d\u094c\u0902\u0915\u0928\u093e",
+        "\u0e2a\u0e38\u0e19\u0e31\u0e02",
+        "\u0643\u064e\u0644\u0652\u0628",
+    ):
+        assert words_of(phrase, lowercase=True) == phrase.split()

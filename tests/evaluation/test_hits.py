@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from avzsl.evaluation import collect_hits, scores, table_scores
+from avzsl.evaluation.hits import means_over_classes
 
 Row = tuple[str, str, str, str | None]
 
@@ -50,3 +52,11 @@ def test_sources_are_counted_in_their_class_and_unknown_clips_stand_alone() -> N
     hits = collect_hits([table], {"clip 000": "tape", "clip 001": "tape", "clip 002": "clip 003", "clip 004": "tape"})
     assert hits.names == ("a", "x")
     assert hits.sources_of_class.tolist() == [3, 2]
+
+
+def test_a_side_without_classes_leaves_the_other_as_it_is():
+    right = np.array([[0.25], [0.75]])
+    seen = means_over_classes(right, 0 * right, np.array([False, False]))
+    assert seen["seen"] == pytest.approx([50.0]) and np.isnan(seen["unseen"]).all() and np.isnan(seen["zsl"]).all()
+    unseen = means_over_classes(right, right, np.array([True, True]))
+    assert np.isnan(unseen["seen"]).all() and unseen["unseen"] == unseen["zsl"] == pytest.approx([50.0])

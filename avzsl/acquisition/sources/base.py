@@ -46,8 +46,9 @@ class Work:
         media = self.media
         try:
             return self.sandbox.cut(
-                inputs, self.partial, clip.start_s, clip.end_s, crf=media.crf, tolerance_s=media.tolerance_s
-            )
+                inputs, self.partial, clip.start_s, clip.end_s, crf=media.crf, tolerance_s=media.tolerance_s,
+                max_lost_share=media.max_lost_share,
+            )  # fmt: skip
         except ClipError as failure:
             if failure.permanent and any(isinstance(i, RangeReader) and not i.confirmed for i in inputs):
                 raise ClipError("network", f"the transfer may have been cut short: {failure.error}") from failure

@@ -1,0 +1,273 @@
+"""Kinds of real files that go wrong elsewhere: joined, truncated, hidden, damaged, misleading."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from avzsl.acquisition.cut import cut
+from avzsl.acquisition.probe import probe
+from avzsl.config.features import FeaturesConfig
+from avzsl.media.errors import MediaError
+from avzsl.media.opening import open_container
+from avzsl.media.streams import choose_streams
+
+from .files import scene, write  # isort: skip
+from .test_same import cut_of, seconds_of  # isort: skip
+
+HARD = Path(__file__).resolve().parents[3] / "shared" / "data" / "hard_clips"
+
+
+def remux(source: Path, out: Path, change=lambda packet: packet, extra=None) -> Path:
+    """Copy the packets of a file; `change` returns a packet, or None to leave it out; `extra` adds streams first."""
+    with av.open(str(source)) as old, av.open(str(out), "w") as new:
+        added = extra(new) if extra else []
+        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in added:
+            new.mux(packet)
+        for packet in old.demux():
+            if packet.size and (changed := change(packet)) is not None:
+                changed.stream = streams[packet.stream.index]
+                new.mux(changed)
+    return out
+
+
+def shifted(seconds: float):
+    """Return a change that moves every packet by seconds."""
+
+    def change(packet):
+        ticks = round(seconds / packet.time_base)
+        packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+        return packet
+
+    return change
+
+
+@pytest.mark.parametrize(("name", "ahead"), [("c.ts", 0.0), ("c.ts", 40.0), ("c.mpg", 0.0)])
+def test_joined_recordings_follow_each_other(name: str, ahead: float, tmp_path: Path) -> None:
+    mpg = {"codec": "mpeg2video", "audio_codec": "mp2"} if name.endswith("mpg") else {}
+    parts = [
+        write(tmp_path / f"{k}-{name}", seconds=3, picture=lambda t, k=k: scene(t + 3 * k), **mpg) for k in range(2)
+    ]
+    if ahead:
+        parts[1] = remux(parts[1], tmp_path / f"late-{name}", shifted(ahead))
+    path = tmp_path / name
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    facts, (windows, info) = probe(str(path)), seconds_of(path)
+    assert facts["status"] == "ok" and facts["duration_s"] == pytest.approx(6, abs=0.3), facts
+    assert len(windows) == 6 and "2 recordings joined" in str(info.note) and "2 recordings joined" in facts["note"]
+    for k in (0, 1, 3, 4, 5):
+        assert np.abs(windows[k].frames[5].astype(int) - scene(k + 0.55).astype(int)).mean() < 12, k
+    result = cut_of(path, 3.5, 5.5)
+    assert result["status"] == "ok", result
+    [window, _], _ = seconds_of(result["out"])
+    assert np.abs(window.frames[5].astype(int) - scene(4.05).astype(int)).mean() < 12
+
+
+@pytest.mark.parametrize("name", ["c.flv", "c.mkv"])
+def test_half_of_joined_recordings_is_not_the_whole(name: str, tmp_path: Path) -> None:
+    """The demuxer stops at the second beginning, or its clock goes back there."""
+    path = write(tmp_path / name, seconds=3)
+    path.write_bytes(path.read_bytes() * 2)
+    facts = probe(str(path))
+    assert facts["status"] == "corrupt" and "recordings were joined" in facts["error"]
+
+
+@pytest.mark.parametrize("name", ["c.webm", "c.mkv", "c.avi", "c.flv"])
+def test_a_file_that_was_cut_short_says_so(name: str, tmp_path: Path) -> None:
+    options = {
+        ".webm": {"codec": "libvpx", "audio_codec": "libopus", "rate": 48000}, ".avi": {"codec": "mpeg4", "audio_codec": "mp3"},
+    }.get(Path(name).suffix, {})  # fmt: skip
+    path = write(tmp_path / name, **options)
+    assert probe(str(path))["status"] == "ok"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    facts = probe(str(path))
+    assert facts["status"] == "corrupt" and "the file is cut short" in facts["error"]
+
+
+def test_what_an_edit_list_hides_is_not_counted(tmp_path: Path) -> None:
+    """As cut by stream copy: packets from the key frame on, the first second of them hidden."""
+    source = write(tmp_path / "c.mp4", seconds=6, gop=50)
+
+    def change(packet):
+        moved = shifted(-3.0)(packet)
+        keep = moved.pts >= (round(-1.0 / packet.time_base) if packet.stream.type == "video" else 0)
+        return moved if keep else None
+
+    path = remux(source, tmp_path / "hidden.mp4", change)
+    with av.open(str(path)) as container:
+        if not any(packet.is_discard for packet in container.demux(container.streams.video[0])):
+            pytest.skip("this FFmpeg's muxer writes no edit list here")
+    assert probe(str(path))["duration_s"] == pytest.approx(3, abs=0.1)
+    assert len(seconds_of(path)[0]) == 3
+
+
+def test_the_same_default_streams_everywhere(tmp_path: Path) -> None:
+    one, two = (write(tmp_path / f"{k}.mkv", seconds=3, picture=lambda t, k=k: scene(t + 9 * k)) for k in range(2))
+    path = tmp_path / "two.mkv"
+    with av.open(str(one)) as a, av.open(str(two)) as b, av.open(str(path), "w") as out:
+        streams = {}
+        for k, old in enumerate((a, b)):
+            for stream in old.streams:
+                new = streams[k, stream.index] = out.add_stream_from_template(stream)
+                new.disposition = av.stream.Disposition.default if k else av.stream.Disposition(0)
+        for k, old in enumerate((a, b)):
+            for packet in old.demux():
+                if packet.size:
+                    packet.stream = streams[k, packet.stream.index]
+                    out.mux(packet)
+    with av.open(str(path)) as container:
+        chosen = choose_streams(container)
+        assert (chosen.video.index, chosen.audio.index) == (2, 3)
+    assert np.abs(seconds_of(path)[0][1].frames[5].astype(int) - scene(1.55 + 9).astype(int)).mean() < 12
+    assert (
+        np.abs(seconds_of(cut_of(path, 1, 2)["out"])[0][0].frames[5].astype(int) - scene(1.55 + 9).astype(int)).mean()
+        < 12
+    )
+
+
+def test_a_still_before_the_recording_is_not_its_picture(tmp_path: Path) -> None:
+    source = write(tmp_path / "c.mov", seconds=3)
+
+    def cover(out):
+        stream = out.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "rgb24"
+        frame = av.VideoFrame.from_ndarray(np.zeros((480, 640, 3), np.uint8), format="rgb24")
+        frame.pts, frame.time_base = 0, Fraction(1)
+        return [*stream.encode(frame), *stream.encode(None)]
+
+    path = remux(source, tmp_path / "cover.mov", extra=cover)
+    assert probe(str(path))["width"] == 160
+    assert len(seconds_of(path)[0]) == 3
+    assert cut_of(path, 1, 2)["status"] == "ok"
+
+
+def damaged(source: Path, out: Path, share: float) -> Path:
+    """Zero a share of the picture's packets, evenly."""
+    with av.open(str(source)) as container:
+        places = [(p.pos, p.size) for p in container.demux(container.streams.video[0]) if p.size]
+    data = bytearray(source.read_bytes())
+    step = 1 / share
+    for k in range(int(len(places) * share)):
+        begin, size = places[min(int(k * step) + 1, len(places) - 1)]
+        data[begin : begin + size] = bytes(size)
+    out.write_bytes(bytes(data))
+    return out
+
+
+def test_damage_is_a_number_and_has_a_limit(tmp_path: Path) -> None:
+    source = write(tmp_path / "c.mp4", seconds=4)
+    little, much = (damaged(source, tmp_path / f"{share}.mp4", share) for share in (0.05, 0.5))
+    facts = cut_of(little, 1, 3, max_lost_share=0.2)
+    assert facts["status"] == "ok" and facts["lost_frames"] > 0 and "frames" in str(facts["note"])
+    facts = cut_of(much, 1, 3, max_lost_share=0.2)
+    assert facts["status"] == "corrupt" and "%" in str(facts["error"]) and "not permitted" not in str(facts["error"])
+    rows = [
+        {"clip_id": p.name, "shard": 0, "status": "ok", "permanent": False, "attempts": 1, "path": str(p)}
+        for p in (little, much)
+    ]
+    features = FeaturesConfig.model_validate({"weights": {"random_seed": 0}})
+    # Networks are not needed to see how reading ends.
+    from extractors.pool import DecodePool
+
+    with DecodePool(features, 1) as pool:
+        ends = [list(items)[-1] for items in pool.clips([Path(row["path"]) for row in rows])]
+    assert [end.status for end in ends] == ["ok", "corrupt"]
+    assert ends[0].info.lost_frames > 0 and "lost" in ends[0].reason and "max_lost_share" in ends[1].reason
+
+
+@pytest.mark.parametrize("where", ["relative", "absolute"])
+@pytest.mark.parametrize("kind", ["ffconcat", "m3u8"])
+def test_a_playlist_is_refused_everywhere(
+    kind: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "real.mp4", seconds=1)
+    target = "real.mp4" if where == "relative" else str(tmp_path / "real.mp4")
+    text = {
+        "ffconcat": f"ffconcat version 1.0\nfile '{target}'\n",
+        "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n",
+    }[kind]
+    path = tmp_path / "list.mp4"
+    path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert probe("list.mp4")["status"] == "corrupt"
+    assert cut([Path("list.mp4")], "o.mp4", 0, 1, 18, 0.3)["status"] == "corrupt"
+    with pytest.raises(MediaError), open_container(path):
+        pass
+
+
+def test_layout_and_rate_that_change_in_the_middle(tmp_path: Path) -> None:
+    """MPEG-TS lets the same stream go on with other sound: stereo after mono, 48 kHz after 44.1."""
+    parts = [
+        write(tmp_path / f"{k}.ts", seconds=3, layout=layout, rate=rate)
+        for k, (layout, rate) in enumerate([("mono", 44100), ("stereo", 48000)])
+    ]
+    path = tmp_path / "c.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    facts = cut_of(path, 1.5, 4.5)
+    assert facts["status"] == "ok", facts
+    windows, _ = seconds_of(facts["out"])
+    assert len(windows) == 3 and all(np.abs(w.samples).max() > 3000 for w in windows)
+
+
+@pytest.mark.skipif(not HARD.is_dir(), reason="../shared/data/hard_clips is not there")
+class TestHardClips:
+    """Nine small real files and what is right for each."""
+
+    def test_frozen_middle(self, tmp_path):
+        assert len(seconds_of(self.segment(tmp_path, "frozen_middle/clip.mp4", 5, 9))[0]) == 4
+        assert len(seconds_of(self.segment(tmp_path, "frozen_middle/clip.mp4", 7, 10))[0]) == 3
+
+    def test_joined_recordings(self):
+        assert len(seconds_of(HARD / "joined_recordings/clip.ts")[0]) == 8
+        assert probe(str(HARD / "joined_recordings/clip.ts"))["duration_s"] == pytest.approx(8, abs=0.15)
+
+    @pytest.mark.parametrize(("start", "end"), [(3, 6), (11, 13), (3, 13)])
+    def test_long_gop_ts(self, tmp_path, start, end):
+        assert len(seconds_of(self.segment(tmp_path, "long_gop_ts/clip.ts", start, end))[0]) == end - start
+
+    def test_pcm_avi(self, tmp_path):
+        out = self.segment(tmp_path, "pcm_avi/clip.avi", 1, 3)
+        assert probe(str(out))["channels"] == 1
+
+    def test_rotated(self, tmp_path):
+        whole, part = (
+            seconds_of(HARD / "rotated/clip.mp4")[0],
+            seconds_of(self.segment(tmp_path, "rotated/clip.mp4", 2, 4))[0],
+        )
+        assert np.abs(whole[2].frames.astype(int) - part[0].frames.astype(int)).mean() < 4
+
+    def test_stream0_subtitles(self):
+        facts = probe(str(HARD / "stream0_subtitles/clip.mkv"))
+        assert facts["status"] == "ok" and facts["duration_s"] == pytest.approx(6, abs=0.05)
+
+    def test_truncated_webm(self):
+        facts = probe(str(HARD / "truncated_webm/clip.webm"))
+        assert facts["status"] == "corrupt" and "the file is cut short" in facts["error"]
+
+    def test_two_tracks(self, tmp_path):
+        with av.open(str(HARD / "two_tracks/clip.mkv")) as container:
+            chosen = choose_streams(container)
+            assert all(s.disposition & av.stream.Disposition.default for s in (chosen.video, chosen.audio))
+        whole, part = (
+            seconds_of(HARD / "two_tracks/clip.mkv")[0],
+            seconds_of(self.segment(tmp_path, "two_tracks/clip.mkv", 2, 4))[0],
+        )
+        assert np.abs(whole[2].frames.astype(int) - part[0].frames.astype(int)).mean() < 4
+
+    def test_class_names(self):
+        from avzsl.embeddings.words import words_of
+
+        for name in (HARD / "class_names/names.txt").read_text(encoding="utf-8").splitlines():
+            assert len(words_of(name, lowercase=True)) == len(name.split()), name
+
+    def segment(self, folder: Path, name: str, start: float, end: float) -> Path:
+        out = folder / "cut.mp4"
+        facts = cut([HARD / name], str(out), start, end, 16, 0.3)
+        assert facts["status"] == "ok", facts
+        return out
