@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from avzsl.config.base import Local, Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
@@ -21,8 +21,16 @@ MAX_BYTES = 1 << 30
 ARCHIVES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz")
 
 
+def _or_a_path(schema: dict[str, Any]) -> None:
+    mapping = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [mapping, {"type": "string"}]
+
+
 class RemoteFile(Section):
     """A file by `path`, or else from the first of `urls` that gives it. A plain string is a path."""
+
+    model_config = ConfigDict(json_schema_extra=_or_a_path)
 
     path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="a file, archive or folder of yours, in place of the download"

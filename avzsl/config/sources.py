@@ -52,7 +52,7 @@ class FileSource(Section):
 class FolderSource(FileSource):
     """Files below a folder of this machine, or of a tree that another tool has downloaded."""
 
-    kind: Literal["folder"]
+    kind: Literal["folder"] = Field(description="which kind of source this is")
     root: str = Field(description="the folder; ~ and environment variables are expanded")
     in_place: bool = Field(True, description="use the files where they are instead of copying them")
     search: bool = Field(
@@ -64,20 +64,20 @@ class FolderSource(FileSource):
 class ArchiveSource(FileSource):
     """Files in tar, zip or rar archives, which are unpacked once."""
 
-    kind: Literal["archive"]
+    kind: Literal["archive"] = Field(description="which kind of source this is")
     archives: Several[str] = Field(min_length=1, description="files, globs or http(s) addresses; parts in order")
     search: bool = Field(True, description="look for the file's name anywhere in the archives; the suffix may differ")
     unpack_to: str | None = Field(None, description="where to unpack; default: archives/ beside the data set's media")
     max_unpacked_bytes: int = Field(1_000_000_000_000, gt=0, description="an archive that unpacks to more is refused")
     allow_damaged: bool = Field(False, description="take what a damaged archive holds before the damage")
-    transfer: TransferConfig = TransferConfig(limit_s=86_400.0)
-    pace: PaceConfig = PaceConfig(parallel=2)
+    transfer: TransferConfig = Field(TransferConfig(limit_s=86_400.0), description="limits of one request")
+    pace: PaceConfig = Field(PaceConfig(parallel=2), description="how fast it is asked")
 
 
 class HttpSource(Section):
     """Files of a web server or a mirror of one."""
 
-    kind: Literal["http"]
+    kind: Literal["http"] = Field(description="which kind of source this is")
     name: str | None = Field(None, description="how manifests call this source; default: made from kind and place")
     url: str = Field("{url}", description="address of a clip's file, e.g. https://host/videos/{source_id}.mp4")
     trimmed: bool = Field(False, description="the files are the segments already; otherwise segments are cut from them")
@@ -85,14 +85,14 @@ class HttpSource(Section):
     user_agent: str = Field("avzsl", description="sent with every request; robots.txt is read for its first word")
     proxy: SecretStr | None = Field(None, description="http, https or socks address; never logged")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="further headers; never logged")
-    transfer: TransferConfig = TransferConfig()
-    pace: PaceConfig = PaceConfig()
+    transfer: TransferConfig = Field(TransferConfig(), description="limits of one request")
+    pace: PaceConfig = Field(PaceConfig(), description="how fast it is asked")
 
 
 class YoutubeSource(Section):
     """Videos of YouTube, or of another site that yt-dlp knows."""
 
-    kind: Literal["youtube"]
+    kind: Literal["youtube"] = Field(description="which kind of source this is")
     name: str = Field("youtube", description="how manifests call this source")
     url: str = Field("https://www.youtube.com/watch?v={source_id}", description="address of a clip's video")
     format: str = Field(
@@ -114,9 +114,12 @@ class YoutubeSource(Section):
     licences: Several[str] | None = Field(
         None, description="take only videos whose licence contains one of these words; null: any"
     )
-    transfer: TransferConfig = TransferConfig()
+    transfer: TransferConfig = Field(TransferConfig(), description="limits of one request")
     # About 300 videos an hour are what a session without account gets (yt-dlp's wiki, Extractors).
-    pace: PaceConfig = PaceConfig(requests_per_hour=250, parallel=1, sleep_s=(5.0, 10.0), backoff_s=30.0)
+    pace: PaceConfig = Field(
+        PaceConfig(requests_per_hour=250, parallel=1, sleep_s=(5.0, 10.0), backoff_s=30.0),
+        description="how fast it is asked",
+    )
 
 
 Source = Annotated[FolderSource | ArchiveSource | HttpSource | YoutubeSource, Field(discriminator="kind")]

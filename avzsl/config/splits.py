@@ -43,7 +43,7 @@ class ListsConfig(Section):
         None, description="folder or archive (.zip, .tar, .tar.gz) of the lists, or a text file of one clip id a line"
     )
     url: str | None = Field(None, description="archive to download when `path` is not given")
-    sha256: str | None = None
+    sha256: str | None = Field(None, description="expected checksum of the archive at `url`")
     within: str = Field("", description="folder inside the archive that holds the lists")
     layout: Literal["avca", "cjme"] = Field(
         "avca", description="avca: VARIANT_split/stage_*.csv and .txt; cjme: {trn,val,tst}/CLASS.txt"
@@ -69,7 +69,7 @@ class SplitConfig(Section):
     variant: str = Field("main", description="variant of the class roles; cls: without the dropped unseen classes")
     force: dict[str, Role] = Field(default_factory=dict, description="classes whose role is given")
     avoid: Several[str] = Field(("kinetics400",), description="label sets that unseen classes must not overlap with")
-    overlap: OverlapConfig = Field(default_factory=OverlapConfig)
+    overlap: OverlapConfig = Field(OverlapConfig(), description="when a class counts as one of those label sets")
     balance: Literal["none", "category"] = Field(
         "none", description="category: draw the unseen classes evenly from the categories"
     )
@@ -85,7 +85,7 @@ class SplitConfig(Section):
     # Which clips go where.
     test_seen: float = Field(0.1, gt=0, lt=1, description="share of the seen clips held out for the test")
     val_seen: float = Field(0.1, gt=0, lt=1, description="share of the remaining seen clips held out for validation")
-    seed: int = Field(42, ge=0, lt=2**32)
+    seed: int = Field(42, ge=0, lt=2**32, description="of everything that is drawn")
     filters: Several[str] | None = Field(
         None, description="named filters of the benchmark's population; default: all for published, none elsewhere"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from extractors.base import ClipInfo, Window
+from extractors.log_mel import RATE
 from extractors.pretrained import sound
 from extractors.seconds import CentreCrop, Second, read_uniform_seconds
 
@@ -25,7 +26,7 @@ def read_seconds(path: Path, info: ClipInfo) -> Iterator[Window]:
     convert = CentreCrop(CROP, SHORT_SIDE)
     heard = _Patches()
     waiting: list[Second] = []
-    for second in read_uniform_seconds(path, info, sound.RATE, FRAMES, convert, either=True):
+    for second in read_uniform_seconds(path, info, RATE, FRAMES, convert, either=True):
         if second.samples is not None:
             heard.add(second.samples)
         # A patch that is centred at the end of a second reaches into the next one.
@@ -57,7 +58,7 @@ class _Patches:
         Patches that the clip's sound fills are taken; should there be none, the first ends in silence.
         """
         half = sound.PATCH_SAMPLES // 2
-        low, high = round(start * sound.RATE), round(end * sound.RATE)
+        low, high = round(start * RATE), round(end * RATE)
         first = max(0, -(-(low - half) // sound.HOP_SAMPLES))
         places = [k * sound.HOP_SAMPLES for k in range(first, first + 4) if k * sound.HOP_SAMPLES + half < high]
         places = places or [first * sound.HOP_SAMPLES]

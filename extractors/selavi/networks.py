@@ -16,7 +16,7 @@ from extractors.base import Features, Window, pictures, sounds
 from extractors.selavi import Options, picture
 from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
-from extractors.selavi.weights import load_weights
+from extractors.weights import load_weights
 
 logger = logging.getLogger(__name__)
 

@@ -51,7 +51,9 @@ class Options(Section):
     classes: dict[str, str] = Field(
         default_factory=lambda: dict(LABELS), min_length=1, description="class name -> AudioSet label (mid)"
     )
-    subsets: Several[Subset] = Field(("unbalanced_train", "eval"), min_length=1)
+    subsets: Several[Subset] = Field(
+        ("unbalanced_train", "eval"), min_length=1, description="official subsets whose segments are listed"
+    )
     metadata: RemoteFile = Field(
         RemoteFile(), description="folder or archive (also a wheel) that holds the *_segments.csv; default: downloads"
     )

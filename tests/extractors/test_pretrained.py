@@ -13,6 +13,7 @@ from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from extractors import pretrained
 from extractors.base import ClipInfo, Window, options_of
+from extractors.log_mel import RATE, mel_matrix
 from extractors.pretrained import sound
 from extractors.pretrained.networks import Convolution, EfficientNetLite0, YamNet, load_weights
 from extractors.pretrained.windows import _Patches
@@ -45,7 +46,7 @@ def test_yamnet_gives_the_golden_numbers() -> None:
 
 
 def test_the_mel_bands_are_triangles_in_mel() -> None:
-    matrix = sound.mel_matrix()
+    matrix = mel_matrix()
     assert matrix.shape == (257, 64)
     assert not matrix[0].any()
     # 1000 Hz is bin 32; its mel is 1000 by definition of the constants, to a tenth of a per mille.
@@ -64,16 +65,16 @@ def test_patches_of_silence_and_of_short_sound() -> None:
 
 @pytest.mark.parametrize("seconds", [0.6, 1.0, 1.7, 5.4, 10.0])
 def test_windows_share_out_the_patches_of_the_whole_sound(seconds: float) -> None:
-    wave = noise(round(seconds * sound.RATE))
+    wave = noise(round(seconds * RATE))
     whole = sound.patches(wave)
     heard, given, ends = _Patches(), [], [min(float(s + 1), seconds) for s in range(int(np.ceil(seconds)))]
-    heard.add(wave[: sound.RATE])
+    heard.add(wave[:RATE])
     for second, end in enumerate(ends):
-        heard.add(wave[(second + 1) * sound.RATE : (second + 2) * sound.RATE])
+        heard.add(wave[(second + 1) * RATE : (second + 2) * RATE])
         found = heard.within(float(second), end)
         assert 1 <= len(found) <= 3
         given += list(found)
-        assert heard._held.size <= 4 * sound.RATE
+        assert heard._held.size <= 4 * RATE
     for number, patch in enumerate(whole):
         np.testing.assert_array_equal(given[number], patch)
     assert len(given) - len(whole) in (0, 1)  # one that ends in silence, should the last second have no whole one

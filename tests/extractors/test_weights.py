@@ -16,7 +16,7 @@ from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from extractors.selavi import Options
 from extractors.selavi.trunks import Trunks
-from extractors.selavi.weights import load_weights, random_state, read_checkpoint
+from extractors.weights import load_weights, random_state, read_checkpoint
 
 TEMPLATE = {
     "video_network.base.stem.0.weight": torch.zeros(2, 3, 1, 7, 7),

@@ -64,6 +64,8 @@ for dataset in DATASETS:
             f"catalogued_{rule_name(dataset)}"
         input:
             PLACES.catalog_clips(dataset),
+            # Whoever has a word without a vector learns it before any media are fetched; other vectors fetch nothing again.
+            ancient(PLACES.embeddings(dataset)),
         output:
             touch(PLACES.catalogued(dataset)),
         localrule: True

@@ -1,4 +1,4 @@
-"""The trunks' weights: the published checkpoint, or seeded random numbers; and the name by which outputs know them."""
+"""Networks' weights: a published checkpoint, or seeded random numbers; and the name by which outputs know them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 import math
 import pickle
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from avzsl.config.features import WeightsConfig
@@ -23,10 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 def load_weights(
-    weights: WeightsConfig, template: Mapping[str, Tensor], cache: Path
+    weights: WeightsConfig, template: Mapping[str, Tensor], cache: Path, rename: Callable[[str], str] = str
 ) -> tuple[dict[str, Tensor], str, bool]:
     """Return the state dict for `template`'s names and shapes, its identity, and whether it is random.
 
+    `rename` gives a tensor of the file its name in `template`.
     The identity is `random:SEED` or `sha256:...` of the checkpoint file. A checkpoint given by URL is fetched into
     `cache` once. Raises ConfigError if the configuration names no weights or more than one kind, DataError if a file is
     missing or wrong.
@@ -48,7 +51,7 @@ def load_weights(
         path, digest = download(weights.url, cache, weights.sha256)
     else:
         raise ConfigError("features: weights: give one of random_seed, path or url")
-    return read_checkpoint(path, template), f"sha256:{digest}", False
+    return read_checkpoint(path, template, rename), f"sha256:{digest}", False
 
 
 def random_state(template: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
@@ -71,34 +74,35 @@ def random_state(template: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]
     return state
 
 
-def read_checkpoint(path: Path, template: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read a checkpoint of the published layout: tensors named as in `template`, under `model`, with or without `module.`.
+def read_checkpoint(
+    path: Path, template: Mapping[str, Tensor], rename: Callable[[str], str] = str
+) -> dict[str, Tensor]:
+    """Read a checkpoint of a published layout: tensors that `rename` gives the names of `template`, `module.` left out.
 
-    Only tensors and plain containers are ever built from the file; nothing in it is executed. Other tensors (the ten
-    clustering heads) are ignored. Raises DataError for a file that is not a checkpoint, lacks a tensor, or holds one
-    of another shape: the released loader goes on silently with random numbers then.
+    They stand in the file itself or under `model` or `state_dict`; `.safetensors` is read as such. Only tensors and plain
+    containers are ever built from the file; nothing in it is executed. Other tensors (the ten clustering heads of SeLaVi)
+    are ignored, and batch norms may lack the number of their batches, as old files do. Raises DataError for a file that is
+    not a checkpoint, lacks a tensor, or holds one of another shape: the released loaders go on silently with random numbers
+    then.
     """
     path = Path(path)
     advice = "fetch it again or correct features.weights"
-    try:
-        with torch.serialization.safe_globals(_plain_numpy()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            path,
-            f"is not a checkpoint of tensors alone ({_first_sentence(error)}); nothing of it was executed; {advice}",
-        ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise DataError(path, f"is not a whole checkpoint ({_first_sentence(error)}); {advice}") from error
-    model = content.get("model", content) if isinstance(content, dict) else None
+    content = read_content(path, advice)
+    model = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(model, dict):
         raise DataError(path, f"holds no state dict under 'model'; {advice}")
-    found = {str(name).replace("module.", ""): value for name, value in model.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in model.items() if isinstance(value, Tensor)}
+    found = {rename(name.replace("module.", "")): value for name, value in tensors.items()}
+    found = {
+        name: torch.zeros(t.shape, dtype=t.dtype)
+        for name, t in template.items()
+        if name.endswith("num_batches_tracked")
+    } | found
     missing = [name for name in template if name not in found]
     if missing:
         raise DataError(
             path,
-            f"lacks {len(missing)} of the {len(template)} tensors of the two trunks, the first is {missing[0]}; {advice}",
+            f"lacks {len(missing)} of the {len(template)} tensors of the network, the first is {missing[0]}; {advice}",
         )
     for name, tensor in template.items():
         if found[name].shape != tensor.shape:
@@ -110,6 +114,32 @@ def read_checkpoint(path: Path, template: Mapping[str, Tensor]) -> dict[str, Ten
     if broken:
         raise DataError(path, f"tensor {broken[0]} holds NaN or infinity; {advice}")
     return state
+
+
+def read_content(path: Path, advice: str) -> Any:
+    """Return what a file of tensors and plain containers holds, without executing anything of it; raises DataError."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals(_plain_numpy()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            path,
+            f"is not a checkpoint of tensors alone ({_first_sentence(error)}); nothing of it was executed; {advice}",
+        ) from error
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        IndexError,
+    ) as error:
+        raise DataError(path, f"is not a whole checkpoint ({_first_sentence(error)}); {advice}") from error
 
 
 def _plain_numpy() -> list[Any]:
