@@ -80,6 +80,8 @@ def configure(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    # The configuration is refused while a folder it names is not there; the features follow once the split is made.
+    (folder / "released").mkdir(exist_ok=True)
 
 
 def make_features(folder: Path, noise: float, draw: int) -> None:
