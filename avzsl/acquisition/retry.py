@@ -12,6 +12,7 @@ from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.schemas import CLIPS, MEDIA
 from avzsl.contracts.tables import read_table
 from avzsl.results.places import Places
+from avzsl.runtime.seals import reseal
 
 logger = logging.getLogger(__name__)
 
@@ -62,5 +63,6 @@ def retry(
             read_table(listed, CLIPS), dataset_name, dataset, places.media(dataset_name, shard), manifest,
             shard=int(shard), workers=workers, state=places.state, reopen=statuses,
         )  # fmt: skip
+        reseal(manifest)
         won += int((done["status"] == "ok").sum()) - int((~failed).sum())
     return Retried(shards, asked, won)

@@ -21,6 +21,18 @@ The benchmark itself is built by Snakemake:
 """
 
 
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which a command finds its project (`avzsl.results.project.find_project`)."""
+    parser.add_argument(
+        "--results", default=None, metavar="FOLDER",
+        help="a results folder: the project is the one that the last run built there; default: what config/config.yaml "
+        "calls `results`, or results",
+    )  # fmt: skip
+    parser.add_argument(
+        "--config", default=None, metavar="FILE", help="a project configuration, in place of what the last run built"
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one sub-command; return the exit status (1: a sentence was printed, 2: unusable arguments)."""
     parser = argparse.ArgumentParser(

@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from avzsl.cli import add_project
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the `avzsl` parser."""
     parser = subparsers.add_parser("attrition", help="show what became of the listed clips, and why")
     parser.add_argument("dataset", help="data set")
-    parser.add_argument("--config", default=None, help="project configuration; default: config/config.yaml")
+    add_project(parser)
     parser.add_argument("--split", default=None, help="split whose subsets are shown; default: the data set's first")
     parser.add_argument("--limit", type=int, default=5, help="used clips under which a test class is named")
     parser.add_argument("--csv", type=Path, default=None, help="write the list to publish to this file")
@@ -23,10 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from avzsl.config.load import load_project
     from avzsl.inspect.attrition import load_attrition, write_clip_list
+    from avzsl.results.project import find_project
 
-    project = load_project(arguments.config)
+    project = find_project(arguments.config, arguments.results)
     dataset = project.dataset(arguments.dataset)
     split = arguments.split or next(iter(dataset.splits))
     report = load_attrition(Path(project.config.results), arguments.dataset, dataset.features, split, arguments.limit)

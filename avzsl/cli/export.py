@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from avzsl.config.load import load_project
+from avzsl.cli import add_project
+from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         choices=("arrays", "pickles"),
         help="every step in the place of averages: features.safetensors and clips.csv, or a pickle a subset",
     )
-    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    add_project(parser)
     parser.set_defaults(run=run)
 
 
@@ -36,23 +37,22 @@ def run(options: argparse.Namespace) -> int:
     from avzsl.contracts.errors import ConfigError
     from avzsl.contracts.schemas import SPLIT, SPLIT_CLASSES
     from avzsl.contracts.tables import read_table
+    from avzsl.results.places import Places
     from extractors.packing import shards_of
     from extractors.published import export_features
     from extractors.steps_out import export_steps
     from splits import Split, write_lists
 
-    project = load_project(options.config)
+    project = find_project(options.config, options.results)
     if options.benchmark not in project.benchmarks:
-        raise ConfigError(
-            f"{options.config}: there is no benchmark {options.benchmark!r}; known: {', '.join(project.benchmarks)}"
-        )
+        raise ConfigError(f"there is no benchmark {options.benchmark!r}; known: {', '.join(project.benchmarks)}")
     benchmark = project.benchmarks[options.benchmark]
-    folder = Path(project.config.results) / benchmark.dataset
-    lists = folder / "splits" / benchmark.split
-    clips = read_table(lists / "split.parquet", SPLIT)
-    write_lists(Split(clips, read_table(lists / "classes.parquet", SPLIT_CLASSES)), options.out / "class-split")
-    pack = folder / "features" / benchmark.features
-    averages, manifest = pack / "packed.safetensors", pack / "packed.parquet"
+    places, dataset, features = Places(Path(project.config.results)), benchmark.dataset, benchmark.features
+    clips = read_table(places.split_clips(dataset, benchmark.split), SPLIT)
+    classes = read_table(places.split_classes(dataset, benchmark.split), SPLIT_CLASSES)
+    write_lists(Split(clips, classes), options.out / "class-split")
+    pack = places.features(dataset, features)
+    averages, manifest = places.pack(dataset, features), places.pack_manifest(dataset, features)
     if options.steps is None:
         counts = export_features(averages, manifest, clips, options.out)
     else:

@@ -108,7 +108,7 @@ def _videos(name: str, videos: Path, config: Path) -> int:
 
     from avzsl.contracts.atomic import write_text
     from avzsl.contracts.errors import ConfigError
-    from avzsl.starters.videos import look, render, report
+    from avzsl.starters.videos import COMMAND, look, render, report
 
     path = config / "datasets" / f"{name}.yaml"
     if path.exists():
@@ -119,7 +119,7 @@ def _videos(name: str, videos: Path, config: Path) -> int:
     lines = [
         *report(found, os.cpu_count() or 1),
         f"wrote {path}",
-        f"now: snakemake --cores all --config benchmarks={name}",
+        f"now: {COMMAND.format(name=name)}",
     ]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from avzsl.config.load import load_project
+from avzsl.cli import add_project
+from avzsl.contracts.errors import ConfigError
+from avzsl.results.places import Places
+from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -40,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="write a page; without FILE it goes where `avzsl serve` shows it",
     )
-    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    add_project(parser)
     parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
     parser.set_defaults(run=run)
 
@@ -61,12 +65,15 @@ def run(options: argparse.Namespace) -> int:
 
         # Clips can be named in any folder, so a configuration is read only if there is one.
         device = "auto"
-        if Path(options.config).is_file():
-            config = load_project(options.config).config
+        with contextlib.suppress(ConfigError):
+            config = find_project(options.config, options.results).config
             results, device = Path(config.results), config.device
         predictions = predict_nearest(options.clips, labels, device, options.threads)
     else:
-        project = load_project(options.config)
+        # results/benchmarks/B/runs/METHOD/seed-N is in the folder whose project made it.
+        above = options.run_folder.absolute().parents
+        own = str(above[4]) if len(above) > 4 and Places(above[4]).project.is_file() else None
+        project = find_project(options.config, options.results or own)
         results = Path(project.config.results)
         predictions = predict(
             project, options.run_folder, options.clips, labels, project.config.device, options.threads

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from avzsl.config.load import load_project
+from avzsl.cli import add_project
+from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,17 +17,21 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "results",
         help="print the results table of finished runs",
-        description="Print the table of every finished run: S, U, HM and ZSL with their spread over seeds, chance beside them.",
+        description="Print the table of every finished run: S, U, HM and ZSL with their spread over seeds, chance beside them; "
+        "below it the runs that are missing.",
     )
-    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    add_project(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
-    from avzsl.report import collect, terminal_table
+    from avzsl.report.summary import collect_finished, terminal_table
 
-    project = load_project(options.config)
+    project = find_project(options.config, options.results)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(terminal_table(collect(project, Path(project.config.results)), width))
+    summary, missing = collect_finished(project, Path(project.config.results))
+    sys.stdout.write("no run is finished yet\n" if summary is None else terminal_table(summary, width))
+    for line in missing:
+        sys.stdout.write(f"missing: {line}\n")
     return 0

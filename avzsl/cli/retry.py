@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from avzsl.cli import add_project
 from avzsl.contracts.schemas import MEDIA_STATUS
 
 
@@ -13,7 +14,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to the `avzsl` parser."""
     parser = subparsers.add_parser("retry", help="ask again for clips whose failure may pass")
     parser.add_argument("dataset", nargs="*", help="data sets; default: those of the configured benchmarks")
-    parser.add_argument("--config", default=None, help="project configuration; default: config/config.yaml")
+    add_project(parser)
     parser.add_argument(
         "--status", action="append", default=[], choices=[s for s in MEDIA_STATUS if s != "ok"],
         help="ask again for clips that ended so, permanent ones too; may be given several times",
@@ -29,10 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from avzsl.acquisition.retry import retry
-    from avzsl.config.load import load_project
     from avzsl.results.places import Places
+    from avzsl.results.project import find_project
 
-    project = load_project(arguments.config)
+    project = find_project(arguments.config, arguments.results)
     places = Places(Path(project.config.results), Path(project.config.data))
     names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
     console = Console(highlight=False)

@@ -13,8 +13,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from avzsl.config.load import load_project
+from avzsl.cli import add_project
 from avzsl.contracts.errors import AvzslError
+from avzsl.results.places import Places
+from avzsl.results.project import find_project
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         help="show the report and predictions in a browser",
         description="Serve results/report and results/predictions over HTTP. Only this machine can reach it, unless --host says otherwise.",
     )
-    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    add_project(parser)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s, that is this machine only")
     parser.add_argument("--port", type=int, default=8000, help="0: any free one; default: %(default)s")
     parser.set_defaults(run=run)
@@ -34,9 +36,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    results = Path(load_project(options.config).config.results)
-    if not (results / "report" / "index.html").is_file():
-        raise AvzslError(f"{results}/report/index.html is not there yet; build it with `snakemake --cores all report`")
+    results = Path(find_project(options.config, options.results).config.results)
+    page = Places(results).page
+    if not page.is_file():
+        raise AvzslError(f"{page} is not there yet; build it with `snakemake --cores all report`")
     server = make_server(results, options.host, options.port)
     host, port = server.server_address[:2]
     logger.info(

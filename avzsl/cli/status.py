@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from avzsl.config.load import load_project
+from avzsl.cli import add_project
 from avzsl.inspect import Stage, read_status
 from avzsl.inspect.verify import corrupt_files
+from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         description="Say how far a run in this folder is, from the files it leaves: stages and shards done, clips that "
         "failed by reason, processor and GPU time of finished jobs, and the time left at the rate of this run. Reads only.",
     )
-    parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
+    add_project(parser)
     parser.add_argument(
         "--verify", action="store_true", help="read every table and array of the results; list those that are corrupt"
     )
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the state."""
-    project = load_project(options.config)
+    project = find_project(options.config, options.results)
     if options.verify:
         return _verify(Path(project.config.results))
     status = read_status(project)

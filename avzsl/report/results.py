@@ -73,6 +73,7 @@ class BenchmarkFiles:
     split: SplitConfig
     results: Path
     shards: int = 1
+    finished_only: bool = False  # leave runs aside that are not there yet
 
     @property
     def name(self) -> str:
@@ -147,7 +148,8 @@ class BenchmarkFiles:
 
     def runs(self, method: str) -> list[RunFiles]:
         """The configured seeds of one method, in the configuration's order."""
-        return [RunFiles(self.places.run(self.name, method, seed), method, seed) for seed in self.config.seeds]
+        runs = [RunFiles(self.places.run(self.name, method, seed), method, seed) for seed in self.config.seeds]
+        return [run for run in runs if run.finished] if self.finished_only else runs
 
 
 def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,23 @@ def collect(project: Project, results: Path) -> Summary:
     return _collect(open_benchmarks(project, results))
 
 
+def collect_finished(project: Project, results: Path) -> tuple[Summary | None, list[str]]:
+    """Summarise the runs that are finished; return the summary, None if there are none, and what is missing."""
+    finished, missing = [], []
+    for benchmark in open_benchmarks(project, results):
+        there = replace(benchmark, finished_only=True)
+        any_there = False
+        for method in benchmark.config.methods:
+            done = {run.seed for run in there.runs(method)}
+            any_there |= bool(done)
+            lost = [str(seed) for seed in benchmark.config.seeds if seed not in done]
+            if lost:
+                missing.append(f"{benchmark.name}: {method}, {'seed' if len(lost) == 1 else 'seeds'} {', '.join(lost)}")
+        if any_there:
+            finished.append(there)
+    return _collect(finished) if finished else None, missing
+
+
 def _collect(benchmarks: list[BenchmarkFiles], whole: str | None = None) -> Summary:
     """Summarise benchmarks, class splits of one as one, unless it is the class split `whole` that is asked for."""
     parts: dict[str, list[tuple[BenchmarkFiles, Summary]]] = {}
@@ -94,6 +111,8 @@ def over_folds(name: str, folds: list[tuple[BenchmarkFiles, Summary]]) -> Summar
         roles = files.classes.loc[files.classes["role"] != EXCLUDED, "role"]
         shares.append(float((roles == "test_unseen").mean()))
     for method in first.config.methods:
+        if not all((part.table["method"] == method).any() for _, part in folds):
+            continue
         tables = [part.table[part.table["method"] == method].iloc[0] for _, part in folds]
         row: dict[str, Any] = dict(tables[0])
         row |= {"benchmark": name, "split": first.config.split.rpartition("-")[0], "folds": len(folds)}
@@ -121,6 +140,8 @@ def _summarise(benchmark: BenchmarkFiles) -> Summary:
     sources = dict(zip(listed["clip_id"], listed["source_id"], strict=True))
     for method in benchmark.config.methods:
         of_method = benchmark.runs(method)
+        if not of_method:
+            continue
         try:
             hits = collect_hits([run.predictions for run in of_method], sources)
         except ValueError as error:
@@ -165,7 +186,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
     published = _published(benchmark, method)
     row: dict[str, Any] = {
         "benchmark": config.name, "dataset": config.dataset, "split": config.split, "features": config.features,
-        "preset": config.preset, "method": method, "seeds": len(config.seeds), "folds": None,
+        "preset": config.preset, "method": method, "seeds": len(runs), "folds": None,
     }  # fmt: skip
     for metric in METRICS:
         values = own.scores[metric]

@@ -131,7 +131,7 @@ def test_a_number_explains_itself(opened) -> None:
     opened.execute_script("document.querySelector('.cell').click()")
     text = opened.execute_script("return document.getElementById('dialog').textContent")
     assert opened.execute_script("return document.getElementById('dialog').open")
-    assert "bootstrap" in text
+    assert "resamples of the test clips" in text
     assert "compared with" in text
 
 

@@ -35,6 +35,7 @@ def test_it_writes_a_configuration_that_is_checked_and_tells_what_was_found(
     assert "'狗叫': is not in English" in said
     assert "labels of AudioSet, which these networks know, name 2 of the classes: dog barking, playing_violin" in said
     assert "minutes on" in said
+    assert "benchmarks=mine methods='[nearest-phrase, ridge, avca, cjme]'" in said
     text = Path("config/datasets/mine.yaml").read_text(encoding="utf-8")
     dataset = DatasetConfig.model_validate(yaml.safe_load(text))
     assert (dataset.features, dataset.embeddings.backend) == ("pretrained", "sentences")

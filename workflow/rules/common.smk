@@ -215,6 +215,8 @@ def results_parts(name):
         *(run.predictions for run in runs),
         PLACES.benchmark_record(name),
         PLACES.benchmark_clips(name),
+        PLACES.benchmark_classes(name),
+        PLACES.catalog_clips(project.benchmarks[name].dataset),
     ]
 
 
@@ -224,11 +226,9 @@ def report_parts(name):
     dataset = benchmark.dataset
     return [
         *results_parts(name),
-        PLACES.benchmark_classes(name),
         *(file for run in runs_of(name) for file in (run.history, run.scores)),
         PLACES.pack(dataset, benchmark.features),
         PLACES.embeddings(dataset),
-        PLACES.catalog_clips(dataset),
         PLACES.catalog_classes(dataset),
         PLACES.split_classes(dataset, benchmark.split),
         PLACES.audit(dataset, benchmark.split),
