@@ -54,7 +54,9 @@ class SoundEncoder(nn.Module):
 
         self.dim, self.samples = clap.dim, clap.samples
         self.front = LogMel(clap.rate, clap.hop)
-        self.tower: nn.Module = ClapAudioModelWithProjection(ClapAudioConfig(projection_dim=clap.dim, depths=list(depths)))
+        self.tower: nn.Module = ClapAudioModelWithProjection(
+            ClapAudioConfig(projection_dim=clap.dim, depths=list(depths))
+        )
         self.tower.eval()
 
     def template(self) -> dict[str, Tensor]:
