@@ -57,7 +57,7 @@ class SoundEncoder(nn.Module):
         self.tower: nn.Module = ClapAudioModelWithProjection(
             ClapAudioConfig(projection_dim=clap.dim, depths=list(depths))
         )
-        self.tower.eval()
+        self.tower.train(False)
 
     def template(self) -> dict[str, Tensor]:
         """Return the tensors that a checkpoint has to have, by transformers' names."""
