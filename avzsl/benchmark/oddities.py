@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from avzsl.benchmark.copies import ROWS
-from avzsl.contracts.schemas import SILENT, STILL
+from avzsl.contracts.notes import SILENT, STILL
 
 ODD = {
     "still_pictures": (STILL, "used clips whose picture never changes"),

@@ -127,9 +127,6 @@ CLASSES = TableSchema(
     ),
 )
 
-# How a note begins, in the note of MEDIA and the reason of FEATURES, about a clip whose sound is zero or whose picture
-# never changes.
-SILENT, STILL = "silent", "still"
 MEDIA = TableSchema(
     "media",
     "one clip of a shard after acquisition; every clip of the shard has its row",

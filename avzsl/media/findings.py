@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from avzsl.contracts.schemas import SILENT, STILL
+from avzsl.contracts.notes import SILENT, STILL
 
 # No new picture for this long, or no sound for this long, is worth a word.
 _NOTED_S = 1.0
