@@ -29,6 +29,7 @@ from avzsl.contracts.schemas import (
     SUBSETS,
 )
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.pretrained.label_sets import LABEL_SETS
 from avzsl.results.records import BenchmarkRecord, Hashes, Scores
 
 # A few gigabytes of features are checked for NaN in slices, so that no second copy is made.
@@ -124,7 +125,7 @@ def _named(
     """Return the labels of the features' own label sets that name a class, from the split's audit; None if not checked."""
     path = split_folder / "audit.json"
     label_sets = (extractor or {}).get("label_sets") or []
-    if not label_sets or not path.is_file():
+    if not label_sets or not path.is_file() or not set(label_sets) <= set(LABEL_SETS):
         return None
     rows = json.loads(path.read_text(encoding="utf-8")).get("tagged")
     if rows is None:
