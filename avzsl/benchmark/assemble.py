@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from avzsl.benchmark.copies import copy_checks, find_copies
+from avzsl.benchmark.oddities import odd_checks
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
@@ -52,7 +53,7 @@ def assemble(
     one usable clip, is excluded with its reason, and its clips with it.
 
     Copies across subsets are counted with their rows, and left out where `config`, the split's configuration, keeps
-    copies on one side.
+    copies on one side. Still pictures and silent clips are counted, and used.
 
     Raises DataError, one sentence that names the file, if the split does not fit the features, features hold NaN or
     infinity, arrays and manifest disagree, or a subset or role is left empty; AvzslError
@@ -79,6 +80,7 @@ def assemble(
     clips.loc[gone, "status"] = EXCLUDED
     clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
     counts = _counts(clips, split_folder, manifest_path)
+    checks += odd_checks(clips, manifest, [read_table(path, MEDIA) for path in media])
 
     seen = classes["role"].isin(("train", "val_unseen")).sum()
     unseen = (classes["role"] == "test_unseen").sum()
