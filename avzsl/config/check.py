@@ -46,7 +46,7 @@ def check_machine(project: Project) -> None:
         extractor = project.options_of_extractor(features)
         if extractor is not None:
             _check_paths(extractor, where, "")
-            _check_part(plugins.EXTRACTOR, project.features(features).extractor, where, extractor)
+            _check_part(plugins.load(plugins.EXTRACTOR, project.features(features).extractor), extractor, where)
     for benchmark in project.benchmarks.values():
         imported = project.features(benchmark.features)
         _check_methods(project, benchmark)
@@ -66,12 +66,12 @@ def _check_paths(section: BaseModel, where: str, prefix: str) -> None:
 def _check_embeddings(project: Project, dataset: str, where: str) -> None:
     options = project.options_of_embeddings(dataset)
     _check_paths(options, where, "embeddings.")
-    _check_part(plugins.BACKEND, project.dataset(dataset).embeddings.backend, where, options)
+    _check_part(plugins.load(plugins.BACKEND, project.dataset(dataset).embeddings.backend), options, where)
 
 
-def _check_part(kind: plugins.Kind, name: str, where: str, options: BaseModel) -> None:
-    """Ask a part that has a function `check` whether everything that its options want is there."""
-    hook = getattr(plugins.load(kind, name), "check", None)
+def _check_part(module: Any, options: BaseModel, where: str) -> None:
+    """Call a module's own `check`, if it has one, and say in which file its complaint is at home."""
+    hook = getattr(module, "check", None)
     if hook is not None:
         try:
             hook(options)
