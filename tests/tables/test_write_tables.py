@@ -15,7 +15,7 @@ from avzsl.config.layers import method_names
 from avzsl.config.load import SHIPPED, Project, load_project
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS
-from avzsl.contracts.tables import write_table
+from avzsl.contracts.tables import read_table, write_table
 from avzsl.published import SOURCES, comparable, numbers, of_table
 from avzsl.tables import write_tables
 from avzsl.tables.layout import LAYOUTS
@@ -114,6 +114,20 @@ def test_published_numbers_stand_only_beside_their_own_data(tmp_path, change):
     assert rows[-1]["HM"] == "3"
     text = (tmp_path / "tables" / "mine" / "avca-table-2.md").read_text()
     assert ("RANDOM WEIGHTS" in text) == (not change)
+
+
+def test_a_split_that_validates_on_what_it_tests_says_so(tmp_path):
+    folder, words = results(tmp_path), "1 of the 1 classes tested as unseen are those that it validates on"
+    write_tables(project(tmp_path), folder, tmp_path / "tables")
+    assert words not in (tmp_path / "tables" / "mine" / "avca-table-2.md").read_text()
+    path = folder / "benchmarks" / "mine" / "clips.parquet"
+    clips = read_table(path, BENCHMARK_CLIPS)
+    clips.loc[clips["subset"] == "val_unseen", "class_name"] = "d"
+    write_table(path, clips, BENCHMARK_CLIPS)
+    write_tables(project(tmp_path), folder, tmp_path / "tables")
+    for suffix in ("md", "tex"):
+        assert words in (tmp_path / "tables" / "mine" / f"avca-table-2.{suffix}").read_text()
+    assert {row["classes validated and tested"] for row in table(tmp_path, "avca-table-2")} == {"1"}
 
 
 def test_counts(tmp_path):
