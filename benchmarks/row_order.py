@@ -97,7 +97,7 @@ def make_features(folder: Path, noise: float, draw: int) -> None:
         clip_features(clips["class_name"], vectors, dims=(512, 512), noise=noise, seed=draw),
         {"clip_ids": clips["clip_id"].tolist()},
     )
-    manifest = clips[["clip_id"]].assign(shard=0, status="ok", row=np.arange(len(clips)), windows=1)
+    manifest = clips[["clip_id"]].assign(shard=0, status="ok", row=np.arange(len(clips)), audio_steps=1, visual_steps=1)
     write_table(pack[1], manifest, FEATURES)
     export_features(*pack, clips, folder / "released")
 
