@@ -73,7 +73,8 @@ class _Space:
         self.means = {name: self._mean(array) for name, array in self.arrays.items()}
         generator = np.random.default_rng(0)
         # Without a length, or without a difference from the mean, a clip is a near copy of none.
-        self.usable, columns = np.isfinite(length), [length[:, None] * (self.REACH / SECONDS)]
+        self.usable = np.isfinite(length)
+        columns: list[np.ndarray] = [length[:, None] * (self.REACH / SECONDS)]
         for name, array in self.arrays.items():
             drawn = generator.standard_normal((array.shape[1], min(array.shape[1], DIRECTIONS)))
             axes = np.linalg.qr(drawn)[0].astype(np.float32)
