@@ -22,7 +22,7 @@ class OverlapConfig(Section):
     )
     threshold: float = Field(0.8, gt=0, le=1, description="cosine above which `embedding` calls two names the same")
     vectors: Annotated[str | None, Local("file")] = Field(
-        None, description="word2vec/GloVe text file that the rule `embedding` needs"
+        None, description="word2vec or GloVe table (.txt, .vec, .bin, also .gz) that the rule `embedding` needs"
     )
     files: Annotated[dict[str, str], Local("file")] = Field(
         default_factory=dict,

@@ -11,7 +11,7 @@ from avzsl.config.base import LocalFile, Section
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
-from avzsl.embeddings.words import words_of
+from avzsl.pretrained.words import words_of
 
 if TYPE_CHECKING:
     import numpy as np
