@@ -31,5 +31,5 @@ def _mean(table: dict[str, np.ndarray], words: list[str], dim: int) -> np.ndarra
     known = [table[word] for word in words if word in table]
     if not known:
         return np.zeros(dim)
-    mean = np.mean(known, axis=0, dtype=np.float64)
+    mean: np.ndarray = np.stack(known).astype(np.float64).mean(axis=0)
     return mean / max(float(np.linalg.norm(mean)), 1e-12)
