@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from extractors.weights import read_checkpoint
+from avzsl.pretrained.checkpoints import read_checkpoint
 
 DIM = 1024
 FRAMES, HOP = 128, 64  # of one segment

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractors.weights import read_checkpoint
+from avzsl.pretrained.checkpoints import read_checkpoint
 
 DIM = 1024
 SIDE = 224

@@ -12,6 +12,7 @@ import pytest
 from avzsl.acquisition.cut import cut
 from avzsl.acquisition.probe import probe
 from avzsl.config.features import FeaturesConfig
+from avzsl.media.beginnings import second_beginning
 from avzsl.media.errors import MediaError
 from avzsl.media.opening import open_container
 from avzsl.media.streams import choose_streams
@@ -68,13 +69,63 @@ def test_joined_recordings_follow_each_other(name: str, ahead: float, tmp_path: 
     assert np.abs(window.frames[5].astype(int) - scene(4.05).astype(int)).mean() < 12
 
 
-@pytest.mark.parametrize("name", ["c.flv", "c.mkv"])
+VP8 = {"codec": "libvpx", "audio_codec": "libopus", "rate": 48000}
+NOT_FOLLOWED = {
+    "c.flv": {}, "c.mkv": {}, "c.webm": VP8, "c.mp4": {}, "c.mov": {}, "c.wmv": {"codec": "wmv2", "audio_codec": "wmav2"},
+    "faststart.mp4": {"options": {"movflags": "+faststart"}},
+    "pieces.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
+    "live.mkv": {"options": {"live": "1"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_FOLLOWED)
 def test_half_of_joined_recordings_is_not_the_whole(name: str, tmp_path: Path) -> None:
-    """The demuxer stops at the second beginning, or its clock goes back there."""
-    path = write(tmp_path / name, seconds=3)
+    """The demuxer stops at the second beginning, or its clock goes back there: probing, reading, cutting all say so."""
+    path = write(tmp_path / name, seconds=3, **NOT_FOLLOWED[name])
+    assert probe(str(path))["status"] == "ok" and len(seconds_of(path)[0]) == 3
     path.write_bytes(path.read_bytes() * 2)
     facts = probe(str(path))
-    assert facts["status"] == "corrupt" and "recordings were joined" in facts["error"]
+    assert facts["status"] == "corrupt" and "several recordings were joined" in facts["error"]
+    with pytest.raises(MediaError) as error:
+        seconds_of(path)
+    assert (error.value.status, error.value.reason) == ("corrupt", facts["error"])
+    for start in (1, 4):
+        result = cut_of(path, start, start + 1)
+        assert (result["status"], result["error"]) == ("corrupt", facts["error"])
+
+
+def test_joined_avis_follow_each_other(tmp_path: Path) -> None:
+    avi = {"codec": "mpeg4", "audio_codec": "mp3"}
+    parts = [write(tmp_path / f"{k}.avi", seconds=3, picture=lambda t, k=k: scene(t + 3 * k), **avi) for k in range(2)]
+    path = tmp_path / "c.avi"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    windows, _ = seconds_of(path)
+    assert len(windows) == 6 and probe(str(path))["duration_s"] == pytest.approx(6, abs=0.1)
+    part, _ = seconds_of(cut_of(path, 3.5, 5.5)["out"])
+    for window, moment in ((windows[1], 1.55), (windows[4], 4.55), (part[0], 4.05)):
+        assert np.abs(window.frames[5].astype(int) - scene(moment).astype(int)).mean() < 12
+
+
+def test_pieces_that_bring_their_own_header_are_one_recording(tmp_path: Path) -> None:
+    """A fragmented mp4 may repeat its header before each fragment: its clock goes on."""
+    path = write(tmp_path / "c.mp4", seconds=3, options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+    data = path.read_bytes()
+    header, last = data[: data.find(b"moof") - 4], data.rfind(b"moof") - 4
+    path.write_bytes(data[:last] + header + data[last:])
+    assert second_beginning(path) is not None
+    assert probe(str(path))["status"] == "ok" and len(seconds_of(path)[0]) == 3
+
+
+@pytest.mark.parametrize("name", NOT_FOLLOWED)
+def test_a_walk_over_damaged_parts_ends(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, seconds=1, **NOT_FOLLOWED[name])
+    data, dice = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(40):
+        damaged_data = bytearray(data[: dice.integers(1, len(data))])
+        for place in dice.integers(0, min(len(damaged_data), 400), 4):
+            damaged_data[place] = dice.integers(256)
+        path.write_bytes(bytes(damaged_data))
+        assert second_beginning(path) is None or second_beginning(path) < len(damaged_data)
 
 
 @pytest.mark.parametrize("name", ["c.webm", "c.mkv", "c.avi", "c.flv"])
