@@ -312,7 +312,7 @@ class TestHardClips:
         assert np.abs(whole[2].frames.astype(int) - part[0].frames.astype(int)).mean() < 4
 
     def test_class_names(self):
-        from avzsl.embeddings.words import words_of
+        from avzsl.pretrained.words import words_of
 
         for name in (HARD / "class_names/names.txt").read_text(encoding="utf-8").splitlines():
             assert len(words_of(name, lowercase=True)) == len(name.split()), name
