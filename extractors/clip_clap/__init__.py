@@ -34,7 +34,7 @@ class Options(ExtractorOptions):
         WeightsConfig(), description="CLIP ViT-B/32, in the tensor names of open_clip or OpenAI"
     )
     sound_weights: WeightsConfig = Field(
-        WeightsConfig(), description="CLAP: transformers' names for laion, the published checkpoint for wavcaps"
+        WeightsConfig(), description="CLAP: transformers' names for laion, the released checkpoint for wavcaps"
     )
     frames: int = Field(1, gt=0, le=30, description="pictures a second, in the middles of its equal parts")
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")

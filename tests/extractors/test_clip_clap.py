@@ -1,4 +1,4 @@
-"""CLIP and CLAP: networks and front ends against the published code, windows, weights, and what is refused."""
+"""CLIP and CLAP: networks and front ends against the released code, windows, weights, and what is refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def noise(samples: int) -> np.ndarray:
 
 
 def listed(shared: Path, name: str, prefix: str) -> dict[str, torch.Tensor]:
-    """Return the published network's tensors, by its own names and shapes, with weights by formula."""
+    """Return the released network's tensors, by its own names and shapes, with weights by formula."""
     lines = (shared / f"golden/features/{name}_state_dict.tsv").read_text(encoding="utf-8").splitlines()[1:]
     out = {}
     for line in lines:
