@@ -44,7 +44,7 @@ def random_state(template: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]
 def read_checkpoint(
     path: Path, template: Mapping[str, Tensor], rename: Callable[[str], str] = str
 ) -> dict[str, Tensor]:
-    """Read a checkpoint of a published layout: tensors that `rename` gives the names of `template`, `module.` left out.
+    """Read a checkpoint of a released layout: tensors that `rename` gives the names of `template`, `module.` left out.
 
     They stand in the file itself or under `model` or `state_dict`; `.safetensors` is read as such. Only tensors and plain
     containers are ever built from the file; nothing in it is executed. Other tensors (the ten clustering heads of SeLaVi)
