@@ -1,4 +1,4 @@
-"""Networks' weights: a published checkpoint, or seeded random numbers; and the name by which outputs know them."""
+"""Networks' weights: a released checkpoint, or seeded random numbers; and the name by which outputs know them."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from avzsl.contracts.errors import DataError
+from avzsl.pretrained.torchscript import is_torchscript
 
 ADVICE = "fetch it again or correct the path of the weights"
 
@@ -43,7 +44,7 @@ def random_state(template: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]
 def read_checkpoint(
     path: Path, template: Mapping[str, Tensor], rename: Callable[[str], str] = str
 ) -> dict[str, Tensor]:
-    """Read a checkpoint of a published layout: tensors that `rename` gives the names of `template`, `module.` left out.
+    """Read a checkpoint of a released layout: tensors that `rename` gives the names of `template`, `module.` left out.
 
     They stand in the file itself or under `model` or `state_dict`; `.safetensors` is read as such. Only tensors and plain
     containers are ever built from the file; nothing in it is executed. Other tensors (the ten clustering heads of SeLaVi)
@@ -97,6 +98,10 @@ def read_content(path: Path, advice: str) -> Any:
     try:
         if _is_safetensors(path):
             return load_file(path)
+        if is_torchscript(path):
+            raise DataError(
+                path, "is an archive of code; keep its tensors with `avzsl weights convert FILE`, and name the new file"
+            )
         with torch.serialization.safe_globals(_plain_numpy()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

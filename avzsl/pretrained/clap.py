@@ -1,4 +1,4 @@
-"""CLAP's sound tower by transformers: ten seconds of sound -> a vector, for two published sets of weights.
+"""CLAP's sound tower by transformers: ten seconds of sound -> a vector, for two released sets of weights.
 
 Both are the same Swin transformer (HTSAT, Chen et al., ICASSP 2022) with a projection of two layers. LAION's (Wu et al., ICASSP
 2023) hears 48 kHz and gives 512 numbers, that of WavCaps (Mei et al., 2023) hears 32 kHz and gives 1024.

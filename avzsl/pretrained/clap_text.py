@@ -54,7 +54,7 @@ class WavCapsText:
     """The text tower of WavCaps: BERT's first state, two layers; the tokenizer is BERT's (bert-base-uncased)."""
 
     def __init__(self, path: Path, tokenizer: Path, layers: int = 12) -> None:
-        """Read the published checkpoint and the tokenizer's file; raises DataError, ConfigError without the extra [clip]."""
+        """Read the released checkpoint and the tokenizer's file; raises DataError, ConfigError without the extra [clip]."""
         self._tokenizer = read_tokenizer(tokenizer, WAVCAPS_LONGEST)
         self._network = WavCapsTower(layers)
         _fill(self._network, path, NAMES)

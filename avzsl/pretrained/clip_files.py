@@ -29,7 +29,7 @@ def check_installed(*packages: str) -> None:
 
 @dataclass(frozen=True)
 class Clap:
-    """One of the published towers: samples a second and between frames, width, and how a shorter sound is filled up."""
+    """One of the released towers: samples a second and between frames, width, and how a shorter sound is filled up."""
 
     name: str
     rate: int

@@ -20,7 +20,7 @@ def write_tables(project: Project, results: Path, out: Path) -> list[Path]:
 
     `results` is the results folder with finished runs. Writes OUT/BENCHMARK/PAPER-table-N.csv, .md and .tex and returns
     their paths. A method that the benchmark does not run keeps its row, empty; where data set, features and split are
-    the published ones the printed numbers stand beside ours, with the difference in standard deviations over seeds.
+    the released ones the printed numbers stand beside ours, with the difference in standard deviations over seeds.
     Raises DataError that names the file if a configured run is missing.
     """
     written: list[Path] = []

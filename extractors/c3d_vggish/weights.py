@@ -1,4 +1,4 @@
-"""The published weight files of C3D and VGGish, by layout.
+"""The released weight files of C3D and VGGish, by layout.
 
 C3D: `c3d.pickle` of DavideA/c3d-pytorch (converted from facebook/C3D, whose licence is unclear; about 320 MB).
 VGGish: `vggish-10086976.pth` of torchvggish, or the files of tcvrick/audioset-vggish-tensorflow-to-pytorch, whose last three

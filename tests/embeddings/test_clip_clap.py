@@ -1,4 +1,4 @@
-"""Text towers of CLIP and of the two CLAPs: the published code's numbers, prompts, vectors behind one another, refusals."""
+"""Text towers of CLIP and of the two CLAPs: the released code's numbers, prompts, vectors behind one another, refusals."""
 
 from __future__ import annotations
 

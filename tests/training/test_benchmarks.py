@@ -72,7 +72,7 @@ def test_the_released_row_order_costs_zero_shot_accuracy(shared, tmp_path):
         assert f"{zsl[value]:.2f}" in section
     assert f"{zsl['difference']:+.2f}" in section
     # The features are known to be synthetic everywhere on the page: nothing calls them published.
-    assert "published features" not in page.split('id="plotly"')[0]
+    assert "released features" not in page.split('id="plotly"')[0]
 
 
 def test_the_cost_of_a_window_is_measured_of_windows_that_are_made() -> None:

@@ -15,7 +15,7 @@ from avzsl.pretrained.clip_files import check_installed
 class Options(Prompts):
     """The weights of WavCaps, BERT's vocabulary, and prompts."""
 
-    table: LocalFile = Field(description="the published checkpoint, the same file as `sound_weights` of the features")
+    table: LocalFile = Field(description="the released checkpoint, the same file as `sound_weights` of the features")
     tokenizer: LocalFile = Field(description="tokenizer.json or vocab.txt of bert-base-uncased")
 
 

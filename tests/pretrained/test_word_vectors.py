@@ -9,8 +9,8 @@ import pytest
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.embeddings import ClassEmbeddings, embed_classes, read_embeddings, write_embeddings
-from avzsl.embeddings.tables import DEMO_WORDS, read_table
-from avzsl.embeddings.words import words_of
+from avzsl.pretrained.word_vectors import DEMO_WORDS, read_table
+from avzsl.pretrained.words import words_of
 
 VECTORS = {"dog": [1.0, 0, 0], "bark": [0, 2.0, 0], "the": [9, 9, 9.0], "größe": [0, 0, -1.0]}
 
