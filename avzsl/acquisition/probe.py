@@ -20,7 +20,7 @@ from avzsl.media.beginnings import second_beginning
 from avzsl.media.clock import Joins, Track, joins_of, may_jump, not_followed
 from avzsl.media.errors import MediaError, said
 from avzsl.media.findings import joined, missing
-from avzsl.media.opening import open_container
+from avzsl.media.opening import open_container, packets_of
 from avzsl.media.streams import choose_streams, container_length
 
 # A stream whose packets end this long before the length that its container states has lost its end.
@@ -60,15 +60,16 @@ def _look(container: InputContainer, path: Path) -> dict[str, Any]:
         rate = streams.video.average_rate
         facts |= {
             "video_codec": context.name if context else None,
-            "width": streams.video.width,
-            "height": streams.video.height,
+            "width": context.width if context else None,
+            "height": context.height if context else None,
             "fps": float(rate) if rate else None,
         }
     if streams.audio is not None:
+        sound = streams.audio.codec_context  # without a decoder there is none, nor what it would know
         facts |= {
-            "audio_codec": streams.audio.codec_context.name if streams.audio.codec_context else None,
-            "audio_rate": streams.audio.rate,
-            "channels": streams.audio.channels,
+            "audio_codec": sound.name if sound else None,
+            "audio_rate": sound.rate if sound else None,
+            "channels": sound.channels if sound else None,
         }
     if streams.video is None or streams.audio is None:
         kind = "video" if streams.video is None else "audio"
@@ -76,7 +77,7 @@ def _look(container: InputContainer, path: Path) -> dict[str, Any]:
     tracks = {stream.index: _Track(stream) for stream in (streams.video, streams.audio)}
     broken = ""
     try:
-        for packet in container.demux(streams.video, streams.audio):
+        for packet in packets_of(container, streams.video, streams.audio):
             # PyAV's flushing packets have index 0, whatever their stream.
             tracks[packet.stream.index].take(packet)
     except av.FFmpegError as error:

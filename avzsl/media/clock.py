@@ -14,7 +14,7 @@ from av.stream import Stream
 
 from avzsl.media.beginnings import second_beginning
 from avzsl.media.errors import FAILURES, MediaError
-from avzsl.media.opening import is_broadcast, open_container
+from avzsl.media.opening import is_broadcast, open_container, packets_of
 from avzsl.media.streams import choose_streams
 
 # A clock that goes back by more than this begins again; one that goes on by more than this in all streams at once has jumped.
@@ -108,7 +108,7 @@ def find_joins(container: InputContainer, file: Path | IO[bytes] | Any) -> Joins
         streams = [stream for stream in (chosen.video, chosen.audio) if stream is not None]
         tracks = {stream.index: Track(float(stream.time_base or 0)) for stream in streams}
         try:
-            for packet in whole.demux(*streams):
+            for packet in packets_of(whole, *streams):
                 tracks[packet.stream.index].take(packet)
         except FAILURES:
             pass  # what comes before the damage has been seen
