@@ -48,6 +48,10 @@ class DatasetConfig(Section):
         min_length=1,
         description="splits by name; the first is the default",
     )
+    multilabel: str | None = Field(
+        None,
+        description="all labels of VGGSound's test clips, for a score beside the plain one: vggsounder (the package's table, where it is installed) or a CSV like it",
+    )
     methods: Overrides = Field(Overrides(), description="changes to every method on this data set")
 
     @model_validator(mode="before")
