@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avzsl.config.features import ExtractorOptions, WeightsConfig
 from avzsl.contracts.errors import ConfigError
@@ -20,6 +20,13 @@ from extractors.base import ClipInfo, Networks, Window
 class Options(ExtractorOptions):
     """Which networks, their weights, and how densely a clip is looked at."""
 
+    windows: Literal["uniform", "as_released"] = Field(
+        "uniform", description="all of a clip, or the released code's plan: its middle frame and its middle ten seconds"
+    )
+    colours: Literal["bgr", "inverted"] = Field(
+        "bgr",
+        description="as_released only: as for ActivityNet and VGGSound (bgr), or as for UCF101 (inverted besides)",
+    )
     sound: Literal["laion", "wavcaps"] = Field(
         "laion", description="laion: 48 kHz, 512 numbers, free licence; wavcaps: 32 kHz, 1024 numbers, research only"
     )
@@ -31,6 +38,14 @@ class Options(ExtractorOptions):
     )
     frames: int = Field(1, gt=0, le=30, description="pictures a second, in the middles of its equal parts")
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
+
+    @model_validator(mode="after")
+    def _of_one_plan(self) -> Options:
+        if self.windows == "as_released" and self.frames != 1:
+            raise ValueError("`frames` has no effect with `windows: as_released`, which takes one of a clip")
+        if self.windows == "uniform" and self.colours != "bgr":
+            raise ValueError("`colours` has no effect with `windows: uniform`, whose colours are right")
+        return self
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -49,9 +64,13 @@ def check(options: Options) -> None:
 def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     """Yield pictures uint8 RGB (224, 224, 3), one window each, and sounds int16 (n,) of ten seconds every five.
 
-    The last sound ends with the clip; one shorter than ten seconds is one window. Raises ClipError where there is nothing
+    With `windows: as_released` there is one of either, from its middle. The last sound ends with the clip; one shorter than ten seconds is one window. Raises ClipError where there is nothing
     to yield.
     """
+    if options.windows == "as_released":
+        from extractors.clip_clap.released import read_released
+
+        return read_released(path, options, info)
     from extractors.clip_clap.windows import read_uniform
 
     return read_uniform(path, options, info)

@@ -49,12 +49,16 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
         probes[kind] = check_probe(kind, name, network)
         random.append(is_random)
     identity = {
-        "name": "clip_clap", "windows": f"uniform, {options.frames} a second", "weights": ", ".join(names),
+        "name": "clip_clap", "windows": _plan(options), "weights": ", ".join(names),
         "random_weights": any(random), "execution": "float32", "probe": probes,
         "label_sets": [] if all(random) else ["web_captions"],
     }  # fmt: skip
     where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     return ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows)
+
+
+def _plan(options: Options) -> str:
+    return f"uniform, {options.frames} a second" if options.windows == "uniform" else f"as_released, {options.colours}"
 
 
 def _fill(kind: str, network: PictureEncoder | SoundEncoder, weights: WeightsConfig, cache: Path) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ from avzsl.pretrained.clip_files import LAION, WAVCAPS, Clap, filled
 from avzsl.report.open_features import mark
 from extractors import clip_clap
 from extractors.base import ClipInfo, Window
+from extractors.clip_clap.released import invert
 from extractors.clip_clap.windows import Sounds, crop
 from tests.methods.reference import formula, golden
 
@@ -84,7 +85,7 @@ def test_pictures_are_resized_as_published(shared: Path) -> None:
     x = golden(shared, "features/pictures_and_plans")
     rgb = x["picture_rgb_uint8"]
     bgr = np.ascontiguousarray(rgb[..., ::-1])
-    inverted = (-bgr.astype(np.int16) % 256).astype(np.uint8)
+    inverted = invert(bgr)
     for name, picture in (("rgb", rgb), ("bgr", bgr), ("float_wrap", inverted)):
         seen = (crop(picture).astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
         np.testing.assert_allclose(seen.transpose(2, 0, 1).reshape(-1)[::61], x[f"pre_{name}"], atol=2e-6, err_msg=name)
@@ -243,3 +244,50 @@ def test_nobody_can_say_what_the_captions_name(tmp_path: Path) -> None:
     assert "not disjoint, unknowable" in mark(extractor)
     (tmp_path / "audit.json").write_text(json.dumps({"tagged": []}), encoding="utf-8")
     assert _named(tmp_path, extractor, {"dog"}) is None
+
+
+@pytest.mark.parametrize(("colours", "place"), [("bgr", 124), ("inverted", 125)])
+def test_released_clips_are_a_middle_frame_and_ten_seconds(shared: Path, colours: str, place: int) -> None:
+    import av
+
+    path = shared / "data/clips/b_10s_25.mp4"
+    if not path.is_file():
+        pytest.skip("the clips are not here")
+    options = clip_clap.Options(
+        windows="as_released", colours=colours, sound="wavcaps", picture_weights=RANDOM, sound_weights=RANDOM
+    )
+    [window] = clip_clap.read(path, options, ClipInfo())
+    with av.open(str(path)) as container:
+        frame = [frame for _, frame in zip(range(place + 1), container.decode(video=0), strict=False)][-1]
+    bgr = frame.to_ndarray(format="bgr24")
+    np.testing.assert_array_equal(window.visual, crop(invert(bgr) if colours == "inverted" else bgr))
+    assert window.audio is not None and 0 < window.audio.size <= 320000
+
+
+def test_released_pictures_that_were_announced_and_never_read_are_black(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import av
+
+    from extractors.clip_clap import released
+
+    with av.open(str(tmp_path / "c.avi"), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for grey in range(9):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * grey, np.uint8), format="rgb24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    info = ClipInfo()
+    assert abs(int(released.middle_picture(tmp_path / "c.avi", False, info)[0, 0, 0]) - 60) < 6  # 9 // 2 - 1
+    assert info.frames == 9
+    assert abs(int(released.middle_picture(tmp_path / "c.avi", True, info)[0, 0, 0]) - (256 - 80)) < 6  # 9 // 2
+    decoded = released.decode_video
+    monkeypatch.setattr(
+        released, "decode_video", lambda *a, **k: (f for f, _ in zip(decoded(*a, **k), range(3), strict=False))
+    )
+    assert not released.middle_picture(tmp_path / "c.avi", True, info).any()
+
+
+def test_inversion_is_that_of_a_byte() -> None:
+    assert invert(np.array([0, 1, 128, 255], np.uint8)).tolist() == [0, 255, 128, 1]
