@@ -100,7 +100,7 @@ def outline_of(project: Project, benchmarks: Iterable[str]) -> dict[str, Any]:
     chosen = [project.benchmarks[name] for name in benchmarks]
     return {
         "benchmarks": {b.name: {**_benchmark(b), "overrides": {}} for b in chosen},
-        "datasets": {b.dataset: dataset_part(project.dataset(b.dataset), "splits", "shards") for b in chosen},
+        "datasets": {b.dataset: dataset_part(project.dataset(b.dataset), "splits", "shards", "multilabel") for b in chosen},
     }
 
 
