@@ -7,7 +7,7 @@ from pathlib import Path
 from avzsl.config.base import expand
 from avzsl.config.features import FeaturesConfig
 from extractors.own import import_own
-from extractors.released_features import import_features
+from extractors.released_features import import_features, place
 from extractors.temporal import import_temporal, pickles
 
 
@@ -23,7 +23,9 @@ def import_any(
     folder = expand(text.replace("{dataset}", dataset))
     if features.arrays is not None:
         import_own(folder, name, features, listed, arrays, manifest)
-    elif pickles(folder):
-        import_temporal(folder, name, features, listed, arrays, manifest)
+        return
+    inside = place(folder, features.within)
+    if pickles(inside):
+        import_temporal(inside, name, features, listed, arrays, manifest)
     else:
-        import_features(folder, arrays, manifest, listed, features.extractor)
+        import_features(folder, arrays, manifest, listed, features.extractor, features.within)

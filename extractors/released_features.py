@@ -7,6 +7,8 @@ Reading it lets a user train on the released features without a video; writing i
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,12 +39,19 @@ SPLITS = {
 }
 
 
+# A folder on disk or in a zip archive.
+Inside = Path | zipfile.Path
+# Bytes of one class file; the largest released ones have some MB.
+MAX_BYTES = 1 << 30
+
+
 def import_features(
-    folder: Path, arrays: Path, manifest: Path, listed: Iterable[str] = (), extractor: str = "selavi"
+    folder: Path, arrays: Path, manifest: Path, listed: Iterable[str] = (), extractor: str = "selavi", within: str = ""
 ) -> pd.DataFrame:
     """Write the released features under `folder` as a shard; return a table of clip_id, class_name and split.
 
-    `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
+    `folder` is the one that holds features/main_features, or main_features itself; with `within`, that folder inside it. It
+    may be a zip archive, which is read as it is. A clip has one row of the returned
     table for every split that lists it. The per-second features were never released: an average is a clip's one step, without
     a time. `listed` are the clips of the catalogue: those without features keep a row in the manifest that says so.
     `extractor` is what made the features: only those of SeLaVi are the released ones.
@@ -50,7 +59,7 @@ def import_features(
     Raises DataError for a missing modality, audio and video that disagree, a clip of two classes, or two different
     vectors for one clip.
     """
-    root = _root(Path(folder))
+    root = _root(place(Path(folder), within))
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rows: list[dict[str, str]] = []
     classes: dict[str, str] = {}
@@ -63,7 +72,7 @@ def import_features(
                 raise DataError(path, f"holds another vector for {clip_id!r} than an earlier split")
             rows.append({"clip_id": clip_id, "class_name": class_name, "split": split})
     if not found:
-        raise DataError(root, "holds no <split>/<class>.h5 under audio and video")
+        raise DataError(str(root), "holds no <split>/<class>.h5 under audio and video")
     identity = {
         "name": extractor, "windows": "as_released" if extractor == "selavi" else None, "random_weights": False,
         "weights": "released features" if extractor == "selavi" else f"{extractor} features", "execution": "imported",
@@ -75,7 +84,7 @@ def import_features(
         return Given(found[clip_id][list(MODALITIES).index(modality)], np.zeros((1, 2)))
 
     wanted = [*found, *(clip_id for clip_id in listed if clip_id not in found)]
-    write_imported(root, wanted, read, arrays, manifest, identity=identity)
+    write_imported(Path(str(root)), wanted, read, arrays, manifest, identity=identity)
     return pd.DataFrame(rows)
 
 
@@ -107,51 +116,93 @@ def export_features(arrays: Path, manifest: Path, clips: pd.DataFrame, folder: P
     return counts
 
 
-def _root(folder: Path) -> Path:
-    for root in (folder, folder / FOLDER, folder / FOLDER.name):
+def place(folder: Path, within: str = "") -> Inside:
+    """Return the folder `within` of a folder or zip archive; raises DataError if it is neither or has no such folder."""
+    try:
+        inside: Inside = zipfile.Path(folder) if folder.is_file() and folder.suffix == ".zip" else folder
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(folder, f"is not a whole zip archive ({error}); get it again") from error
+    if isinstance(inside, zipfile.Path):
+        uses(folder)
+    inside = inside / within if within else inside
+    if not inside.exists():
+        raise DataError(folder, f"holds no folder {within!r}" if within else "does not exist")
+    return inside
+
+
+def _root(folder: Inside) -> Inside:
+    for inside in ("", FOLDER.as_posix(), FOLDER.name):
+        root = folder / inside if inside else folder
         if all((root / name).is_dir() for name in MODALITIES.values()):
             return root
-    raise DataError(folder, f"has no {FOLDER}/audio and {FOLDER}/video; name the folder that holds `features`")
+    raise DataError(str(folder), f"has no {FOLDER}/audio and {FOLDER}/video; name the folder that holds `features`")
 
 
-def _files(root: Path) -> Iterator[tuple[str, str, list[str], np.ndarray, np.ndarray, Path]]:
+def _listed(root: Inside) -> dict[tuple[str, str], Inside]:
+    """Return the class files of one modality by split and file name, in the order of names."""
+    folders = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.name)
+    return {
+        (folder.name, file.name): file
+        for folder in folders
+        for file in sorted(folder.iterdir(), key=lambda f: f.name)
+        if file.name.endswith(".h5")
+    }
+
+
+def _files(root: Inside) -> Iterator[tuple[str, str, list[str], np.ndarray, np.ndarray, Inside]]:
     """Yield split, class, clip ids, audio and visual of every class file, in the order of names."""
-    audio_files = {p.relative_to(root / "audio"): p for p in sorted((root / "audio").glob("*/*.h5"))}
-    video_files = {p.relative_to(root / "video"): p for p in sorted((root / "video").glob("*/*.h5"))}
+    audio_files, video_files = (_listed(root / name) for name in MODALITIES.values())
     alone = sorted(set(audio_files) ^ set(video_files))
     if alone:
-        raise DataError(root / alone[0], "is there for one modality only")
+        raise DataError(f"{root}/{'/'.join(alone[0])}", "is there for one modality only")
     for name, path in audio_files.items():
         ids, audio = _read(path)
         video_ids, visual = _read(video_files[name])
         if ids != video_ids:
-            raise DataError(path, "lists other clips than the file of the same name under video")
-        yield name.parts[0], name.stem, ids, audio, visual, path
+            raise DataError(str(path), "lists other clips than the file of the same name under video")
+        yield name[0], name[1].removesuffix(".h5"), ids, audio, visual, path
 
 
-def _read(path: Path) -> tuple[list[str], np.ndarray]:
-    uses(path)
+def _read(path: Inside) -> tuple[list[str], np.ndarray]:
+    where = str(path)
+    if isinstance(path, Path):
+        uses(path)
     try:
-        with h5py.File(path, "r") as file:
-            data = np.asarray(_dataset(path, file, "data")[()], np.float32)
-            urls = _dataset(path, file, "video_urls")[()]
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise DataError(path, f"is not a readable HDF5 file of features ({error})") from error
+        with h5py.File(path if isinstance(path, Path) else _content(path), "r") as file:
+            data = np.asarray(_dataset(where, file, "data")[()], np.float32)
+            urls = _dataset(where, file, "video_urls")[()]
+    except (OSError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+        raise DataError(where, f"is not a readable HDF5 file of features ({error})") from error
     ids = [u.decode("utf-8", "replace") if isinstance(u, bytes) else str(u) for u in np.atleast_1d(urls)]
     if data.ndim != 2 or len(data) != len(ids):
-        raise DataError(path, f"data has shape {data.shape} for {len(ids)} video_urls")
+        raise DataError(where, f"data has shape {data.shape} for {len(ids)} video_urls")
     if not np.isfinite(data).all():
-        raise DataError(path, "data holds NaN or infinity")
+        raise DataError(where, "data holds NaN or infinity")
     return ids, data
 
 
-def _dataset(path: Path, file: h5py.File, name: str) -> Any:
-    """Return a data set that lies in this file: links and external storage could read any other file."""
+def _content(path: zipfile.Path) -> io.BytesIO:
+    """Return a file of an archive, which HDF5 reads in any order, in memory."""
+    size = path.root.getinfo(path.at).file_size
+    if size > MAX_BYTES:
+        raise DataError(str(path), f"unpacks to {size} bytes; a class of features is smaller")
+    return io.BytesIO(path.read_bytes())
+
+
+def _dataset(path: str, file: h5py.File, name: str) -> Any:
+    """Return a data set that lies in this file, and is no larger than it could be: links and external storage could read
+    any other file, and a few bytes may declare any shape.
+    """
     if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
         raise DataError(path, f"has no data set {name!r} of its own")
     if file[name].external or file[name].is_virtual:
         raise DataError(path, f"data set {name!r} points to other files; this is refused")
-    return file[name]
+    found = file[name]
+    # What was never written takes no room in the file, but all of it in memory.
+    declared, stored = found.size * found.dtype.itemsize, found.id.get_storage_size()
+    if declared > max(1 << 20, 1000 * stored) or declared > MAX_BYTES:
+        raise DataError(path, f"data set {name!r} declares {declared} bytes and holds {stored}; this is refused")
+    return found
 
 
 def _write(path: Path, data: np.ndarray, ids: list[str]) -> None:

@@ -18,20 +18,21 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.streams import Stream
 from extractors.base import ClipError
 from extractors.imported import Given, write_imported
+from extractors.released_features import Inside
 from extractors.unpickle import read_feature_pickle
 
 SUFFIXES = (".pickle", ".pkl")
 
 
-def pickles(folder: Path) -> list[Path]:
+def pickles(folder: Inside) -> list[Inside]:
     """Return the pickles of a folder, or the one that is named itself, in the order of names."""
     if folder.is_file():
         return [folder]
-    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    return sorted((path for path in folder.iterdir() if path.name.endswith(SUFFIXES)), key=lambda path: path.name)
 
 
 def import_temporal(
-    folder: Path, name: str, features: FeaturesConfig, listed: Iterable[str], arrays: Path, manifest: Path
+    folder: Inside, name: str, features: FeaturesConfig, listed: Iterable[str], arrays: Path, manifest: Path
 ) -> pd.DataFrame:
     """Write the released temporal features of `folder` as a shard for the clips `listed`; return its FEATURES table.
 
@@ -45,7 +46,7 @@ def import_temporal(
         for clip, audio, visual in zip(content["filenames"], content["audio"], content["video"], strict=True):
             kept = found.setdefault(clip, (audio, visual))
             if not (np.array_equal(kept[0], audio) and np.array_equal(kept[1], visual)):
-                raise DataError(path, f"holds other features of {clip!r} than an earlier entry")
+                raise DataError(str(path), f"holds other features of {clip!r} than an earlier entry")
 
     def read(clip_id: str, modality: str) -> Given:
         entry = found.get(clip_id) or found.get(Path(clip_id).stem) or found.get(Path(clip_id).name)
@@ -59,7 +60,14 @@ def import_temporal(
     }  # fmt: skip
     seconds = (features.audio_step_seconds, features.visual_step_seconds)
     return write_imported(
-        folder, list(listed), read, arrays, manifest, identity=identity, step_seconds=seconds, dtype=features.dtype
+        Path(str(folder)),
+        list(listed),
+        read,
+        arrays,
+        manifest,
+        identity=identity,
+        step_seconds=seconds,
+        dtype=features.dtype,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,17 @@ _PLAIN = {
 }
 
 
-def read_feature_pickle(path: Path) -> dict[str, Any]:
+def read_feature_pickle(file: Path | zipfile.Path) -> dict[str, Any]:
     """Return `video` and `audio`, `labels` int64 (clips) and `filenames` of a released pickle.
 
     `video` and `audio` are (clips, dim) for averages, and lists of (steps, dim) or (dim,) where every step was kept, as
     the released extraction of TCaF does. Both layouts are read: the list [video, labels, audio, filenames] that the released extraction writes, and the dict
     that the released splitting scripts read. Tensors of a GPU come out as arrays. Raises DataError for anything else,
-    above all for a pickle that would call a function.
+    above all for a pickle that would call a function. A file in a zip archive is read there.
     """
-    path = Path(path)
+    path = str(file)
     try:
-        with path.open("rb") as stream:
+        with file.open("rb") as stream:
             content = _Restricted(stream).load()
     except pickle.UnpicklingError as error:
         raise DataError(path, f"is not a pickle of features: {error}; nothing of it was executed") from error

@@ -46,10 +46,11 @@ class Check:
     finding: str
 
 
-def check_tools() -> Iterator[Check]:
-    """Look at yt-dlp, the JavaScript runtime, FFmpeg's libraries and the GPU."""
-    yield check_ytdlp(version("yt-dlp"), datetime.date.today())
-    yield check_runtime()
+def check_tools(online: bool = True) -> Iterator[Check]:
+    """Look at FFmpeg's libraries and the GPU; where clips come from the net, at yt-dlp and its JavaScript runtime too."""
+    if online:
+        yield check_ytdlp(version("yt-dlp"), datetime.date.today())
+        yield check_runtime()
     yield check_ffmpeg()
     yield check_gpu()
 

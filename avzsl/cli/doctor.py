@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from avzsl.acquisition.checkup import Check
+    from avzsl.config.features import FeaturesConfig
     from avzsl.config.load import Project
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     project = load_project(arguments.config)
     names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
-    checks = list(check_tools())
+    checks = list(check_tools(online=any(_fetches(project, name) for name in names)))
     for name in names:
         checks += _check_dataset(project, name, arguments.live)
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -90,6 +91,8 @@ def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
 
     dataset = project.dataset(name)
     places = Places(Path(project.config.results), Path(project.config.data))
+    if imported := _imported(project, name):
+        return [_check_imported(name, features, project.features(features)) for features in imported]
     sources = source_configs(name, dataset)
     checks = [check for source in sources for check in check_source(source, places.state, made=places.data)]
     catalog = places.catalog_clips(name)
@@ -111,6 +114,32 @@ def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
                 tried.append(check_clip(rows[len(tried)], name, dataset, source))
             checks.append(tried[-1])
     return checks
+
+
+def _imported(project: Project, name: str) -> list[str]:
+    """Return the feature sets of a data set if all of them exist already, so that no clip is fetched."""
+    used = list(dict.fromkeys(b.features for b in project.benchmarks.values() if b.dataset == name))
+    used = used or [project.dataset(name).features]
+    return used if all(project.features(features).imported for features in used) else []
+
+
+def _fetches(project: Project, name: str) -> bool:
+    """Return whether yt-dlp is asked for clips of a data set."""
+    from avzsl.config.sources import HttpSource, YoutubeSource
+
+    return not _imported(project, name) and any(
+        isinstance(source, YoutubeSource | HttpSource) for source in project.dataset(name).sources
+    )
+
+
+def _check_imported(dataset: str, name: str, features: FeaturesConfig) -> Check:
+    from avzsl.acquisition.checkup import Check
+    from avzsl.config.base import expand
+
+    place = expand(str(features.arrays or features.released).replace("{dataset}", dataset))
+    if not place.exists():
+        return Check(dataset, "fail", f"features {name}: {place} does not exist; nothing else needs a download")
+    return Check(dataset, "ok", f"features {name} come from {place}: no video is fetched")
 
 
 def _plain(row: pd.Series[Any]) -> dict[str, object]:

@@ -43,12 +43,17 @@ def add_parser(subparsers: Any) -> None:
         description="Write the configuration of a data set of yours, never over one that is there. With VIDEOS, a folder with a "
         "sub-folder for each class: config/datasets/NAME.yaml, and what was found, which names need a look, what will be used "
         "and how long it will take. With --features, config/datasets/NAME.yaml and config/features/NAME.yaml for features that "
-        "you have on disk, which are checked: FOLDER holds clips.csv (clip_id, class_name) and the arrays of docs/own-features.md, averaged or per step. "
+        "you have on disk, which are checked: FOLDER holds clips.csv (clip_id, class_name) and the arrays of docs/own-features.md, averaged or per step. With --released, the released features of AVCA's data sets, which are trained on as they are, with both presets and the published numbers beside. "
         "Then `snakemake --cores all --config benchmarks=NAME` trains and evaluates on them; no video is needed.",
     )
     parser.add_argument("name", help="letters, digits, - and _")
     parser.add_argument("videos", nargs="?", type=Path, metavar="VIDEOS", help="folder of videos, a sub-folder a class")
     parser.add_argument("--features", type=Path, metavar="FOLDER", help="clips.csv and arrays, in place of videos")
+    parser.add_argument(
+        "--released", type=Path, nargs="+", metavar="PATH",
+        help="released features of NAME (ucf, vggsound, activitynet): the authors' archive (zip) or its folder, and where lists "
+        "and word vectors are if not in it; no video is needed",
+    )  # fmt: skip
     parser.add_argument(
         "--embeddings", default="glove-6b-50d", metavar="TABLE", help="word vectors; default: %(default)s"
     )
@@ -67,8 +72,10 @@ def run(options: argparse.Namespace) -> int:
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", options.name):
         raise ConfigError(f"new: {options.name!r} is no name of a data set; use letters, digits, - and _")
-    if (options.features is None) == (options.videos is None):
-        raise ConfigError("new: give a folder of videos, or a folder of features with --features")
+    if [options.features, options.videos, options.released].count(None) != 2:
+        raise ConfigError("new: give a folder of videos, a folder of features with --features, or --released PATH")
+    if options.released is not None:
+        return _released(options.name, options.released, Path(options.config))
     if options.videos is not None:
         return _videos(options.name, options.videos, Path(options.config).parent)
     folder, config = options.features, Path(options.config).parent
@@ -122,6 +129,30 @@ def _videos(name: str, videos: Path, config: Path) -> int:
         f"now: {COMMAND.format(name=name)}",
     ]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _released(name: str, paths: list[Path], project: Path) -> int:
+    """Write data set, feature sets and project of released features, and say what was found."""
+    from avzsl.contracts.atomic import write_text
+    from avzsl.contracts.errors import ConfigError
+    from avzsl.starters.released import look, render
+
+    found = look(name, [path.expanduser() for path in paths])
+    own = project if not project.exists() else project.with_name(f"{name}-released.yaml")
+    files = {(own if at == "PROJECT" else project.parent / at): text for at, text in render(name, found).items()}
+    for path in files:
+        if path.exists():
+            raise ConfigError(f"{path}: is there already; remove it to have it written anew")
+    for path, text in files.items():
+        write_text(path, text)
+    named = "" if own == project else f" --configfile {own}"
+    sys.stdout.write(
+        f"{found.clips} clips of {len(found.classes)} classes; features: "
+        f"{', '.join(f'{kind} ({place.path.name}: {place.within})' for kind, place in found.features.items())}\n"
+        + "".join(f"wrote {path}\n" for path in files)
+        + f"now: snakemake --cores all{named}\n"
+    )
     return 0
 
 

@@ -41,8 +41,9 @@ class FeaturesConfig(Part):
     )
     released: str | None = Field(
         None,
-        description="folder of released features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
+        description="folder or zip archive of released features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
     )
+    within: str = Field("", description="folder inside `released`, which may be a zip archive, that holds the features")
     arrays: str | None = Field(
         None, description="folder of features of your own with a clips.csv: imported, nothing is extracted"
     )

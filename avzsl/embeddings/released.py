@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,20 @@ class _Restricted(pickle._Unpickler):
             raise pickle.UnpicklingError(f"it wants to load {module}.{name}, which no table of vectors needs") from None
 
 
-def read_released(path: Path) -> dict[str, np.ndarray]:
-    """Return the vectors, (dim,) float32, of a released `.npy` file by phrase.
+def read_released(path: Path, within: str = "") -> dict[str, np.ndarray]:
+    """Return the vectors, (dim,) float32, of a released `.npy` file by phrase; `within` names it inside a zip.
 
     Nothing of the file can execute (see above). Raises DataError if it is not such a file, or holds anything else than
     finite vectors of one length.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError(path, f"has more than {MAX_BYTES} bytes; a table of class embeddings is smaller")
-    stream = io.BytesIO(path.read_bytes())
+    try:
+        place = zipfile.Path(path, within) if within else path
+        size = place.root.getinfo(within).file_size if isinstance(place, zipfile.Path) else path.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(path, f"has more than {MAX_BYTES} bytes; a table of class embeddings is smaller")
+        stream = io.BytesIO(place.read_bytes())
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise DataError(path, f"is no archive that holds {within!r} ({error})") from error
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {

@@ -34,7 +34,11 @@ FEATURES = {
     "selavi-released": "selavi",
     "c3d-vggish": "c3d-vggish",
     "clipclap-paper": "clip-clap",
+    **{f"{name}-released": "selavi" for name in ("ucf", "vggsound", "activitynet")},
+    **{f"{name}-released-cls": "c3d-vggish" for name in ("ucf", "vggsound", "activitynet")},
 }
+# What `avzsl new NAME --released` calls the data set whose clips the released lists name.
+RELEASED = "-released"
 
 
 @dataclass(frozen=True)
@@ -108,4 +112,6 @@ def for_benchmark(
     kind = FEATURES.get(features)
     if kind is None or random_weights or split.flavour not in ("published", "imported"):
         return []
-    return comparable(dataset, kind, "published_cls" if split.variant == "cls" else "published", task)
+    return comparable(
+        dataset.removesuffix(RELEASED), kind, "published_cls" if split.variant == "cls" else "published", task
+    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 
 from avzsl.contracts.schemas import BENCHMARK_CLIPS
 from avzsl.contracts.tables import read_table
-from tests.workflow.conftest import Run, write_config
+from tests.starters.released_world import members, zipped
+from tests.workflow.conftest import Run, environment, write_config
 
 WORDS = ("ball", "star", "ladder", "bell", "rain", "siren", "clock", "engine")
 
@@ -46,3 +50,26 @@ def test_train_on_published_features(tmp_path: Path, run: Run) -> None:
     table = pd.read_csv(tmp_path / "results/benchmark.csv")
     assert not table["random_weights"].any()
     assert (table["clips_used"].iloc[0], table["clips_listed"].iloc[0]) == (48, 56)
+
+
+@pytest.mark.slow
+def test_the_archive_itself_gives_the_table_with_published_numbers(tmp_path: Path, run: Run) -> None:
+    archive = zipped(tmp_path / "UCF.zip", members())
+    new = [sys.executable, "-m", "avzsl", "new", "ucf", "--released", str(archive)]
+    subprocess.run(new, cwd=tmp_path, env=environment(), check=True, timeout=120)
+    run("--config", "methods=[ale,avca]", "seeds=[0]", "--configfile", str(short(tmp_path)))
+    table = pd.read_csv(tmp_path / "results/benchmark.csv")
+    assert len(table) == 8 and not table["random_weights"].any()
+    assert (table["clips_used"] == 70).all()
+    assert table["hm_published"].notna().sum() >= 4
+    assert set(table["preset"]) == {"corrected", "as_released"}
+    assert not (tmp_path / "data").exists(), "nothing is downloaded"
+
+
+def short(folder: Path) -> Path:
+    """Cut the training of the project's data set short, and return its file."""
+    path = folder / "config/datasets/ucf-released.yaml"
+    path.write_text(
+        path.read_text() + "methods: {training: {epochs: 2, batches_per_epoch: 2, batch_size: 16}}\n", encoding="utf-8"
+    )
+    return folder / "config/config.yaml"

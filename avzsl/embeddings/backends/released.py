@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Options(Section):
     """A file of released class embeddings."""
 
-    table: LocalFile = Field(description="an .npy file of the AVCA repository")
+    table: LocalFile = Field(description="an .npy file of the AVCA repository, or a zip archive that holds it")
+    within: str = Field("", description="the file inside the archive")
 
 
 def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
@@ -28,7 +29,7 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
     from avzsl.embeddings.released import read_released
 
     path = existing(options.table)
-    exact = read_released(path)
+    exact = read_released(path, options.within)
     loose: dict[str, set[str]] = {}
     for key in exact:
         loose.setdefault("".join(words_of(key, lowercase=True)), set()).add(key)

@@ -1,0 +1,81 @@
+"""A small data set in the layout of the released archives, as a test's own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+ROLES = {
+    "stage_1_train": ("Archery", "BabyCrawling", "HandStandPushups"),
+    "stage_1_val_unseen": ("ApplyLipstick", "CuttingInKitchen"),
+    "stage_2_test_unseen": ("Bowling", "CricketShot"),
+}
+CLASSES = [name for names in ROLES.values() for name in names]
+SHARES = {"stage_1_train": range(1, 7), "stage_1_val_seen": (7, 8), "stage_2_test_seen": (9, 10)}
+
+
+def clip(name: str, number: int) -> str:
+    return f"v_{name}_g{number:02d}_c01"
+
+
+def members(title: str = "UCF", cls: bool = True) -> dict[str, bytes]:
+    """Return the files of an archive by name: lists, averages (of every stage) and word vectors."""
+    rng = np.random.default_rng(0)
+    vectors = {name: rng.standard_normal(300).astype(np.float32) for name in CLASSES}
+    values = {
+        clip(name, n): np.eye(512, dtype=np.float32)[place] * 3 + rng.random(512, dtype=np.float32)
+        for place, name in enumerate(CLASSES)
+        for n in range(1, 11)
+    }
+    lists = {stage: {n: [clip(n, k) for k in share] for n in ROLES["stage_1_train"]} for stage, share in SHARES.items()}
+    lists |= {
+        stage: {n: [clip(n, k) for k in range(1, 11)] for n in ROLES[stage]}
+        for stage in ("stage_1_val_unseen", "stage_2_test_unseen")
+    }
+    lists["stage_2_train"] = {
+        name: clips for stage in ("stage_1_val_unseen", "stage_1_train") for name, clips in lists[stage].items()
+    }
+    for name, clips in lists["stage_1_val_seen"].items():
+        lists["stage_2_train"][name] = lists["stage_2_train"][name] + clips
+    files: dict[str, bytes] = {}
+    for stage, classes in lists.items():
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["filename", "label", "label_code"])
+        writer.writerows([c, name, CLASSES.index(name)] for name, clips in classes.items() for c in clips)
+        for variant in ("main", "cls"):
+            base = f"{title}/class-split/{variant}_split/{stage}"
+            files[f"{base}.csv"] = text.getvalue().encode()
+            files[f"{base}.txt"] = "\n".join(classes).encode()
+        for kind in ("main_features", "cls_features")[: 1 + cls]:
+            for name, clips in classes.items():
+                stream = io.BytesIO()
+                with h5py.File(stream, "w") as file:
+                    file["data"] = np.stack([values[c] for c in clips])
+                    file["video_urls"] = np.array(clips, dtype="S80")
+                for modality in ("audio", "video"):
+                    files[f"{title}/features/{kind}/{modality}/{stage}/{name}.h5"] = stream.getvalue()
+    stream = io.BytesIO()
+    np.save(stream, np.array(vectors, dtype=object), allow_pickle=True)
+    files[f"{title}/features/main_features/text/word_embeddings_ucf_normed.npy"] = stream.getvalue()
+    return files
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def unpacked(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
