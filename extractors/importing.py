@@ -24,8 +24,8 @@ def import_any(
     if features.arrays is not None:
         import_own(folder, name, features, listed, arrays, manifest)
         return
-    inside = place(folder, features.within)
-    if pickles(inside):
-        import_temporal(inside, name, features, listed, arrays, manifest)
+    found = place(folder, features.within)
+    if pickles(found):
+        import_temporal(found, name, features, listed, arrays, manifest)
     else:
         import_features(folder, arrays, manifest, listed, features.extractor, features.within)

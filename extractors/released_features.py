@@ -66,10 +66,10 @@ def import_features(
     for split, class_name, ids, audio, visual, path in _files(root):
         for clip_id, sound, picture in zip(ids, audio, visual, strict=True):
             if classes.setdefault(clip_id, class_name) != class_name:
-                raise DataError(path, f"lists {clip_id!r}, which is in class {classes[clip_id]!r} elsewhere")
+                raise DataError(str(path), f"lists {clip_id!r}, which is in class {classes[clip_id]!r} elsewhere")
             kept = found.setdefault(clip_id, (sound, picture))
             if not (np.array_equal(kept[0], sound) and np.array_equal(kept[1], picture)):
-                raise DataError(path, f"holds another vector for {clip_id!r} than an earlier split")
+                raise DataError(str(path), f"holds another vector for {clip_id!r} than an earlier split")
             rows.append({"clip_id": clip_id, "class_name": class_name, "split": split})
     if not found:
         raise DataError(str(root), "holds no <split>/<class>.h5 under audio and video")
@@ -119,20 +119,20 @@ def export_features(arrays: Path, manifest: Path, clips: pd.DataFrame, folder: P
 def place(folder: Path, within: str = "") -> Inside:
     """Return the folder `within` of a folder or zip archive; raises DataError if it is neither or has no such folder."""
     try:
-        inside: Inside = zipfile.Path(folder) if folder.is_file() and folder.suffix == ".zip" else folder
+        found: Inside = zipfile.Path(folder) if folder.is_file() and folder.suffix == ".zip" else folder
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(folder, f"is not a whole zip archive ({error}); get it again") from error
-    if isinstance(inside, zipfile.Path):
+    if isinstance(found, zipfile.Path):
         uses(folder)
-    inside = inside / within if within else inside
-    if not inside.exists():
+    found = found / within if within else found
+    if not found.exists():
         raise DataError(folder, f"holds no folder {within!r}" if within else "does not exist")
-    return inside
+    return found
 
 
 def _root(folder: Inside) -> Inside:
-    for inside in ("", FOLDER.as_posix(), FOLDER.name):
-        root = folder / inside if inside else folder
+    for below in ("", FOLDER.as_posix(), FOLDER.name):
+        root = folder / below if below else folder
         if all((root / name).is_dir() for name in MODALITIES.values()):
             return root
     raise DataError(str(folder), f"has no {FOLDER}/audio and {FOLDER}/video; name the folder that holds `features`")
@@ -140,13 +140,17 @@ def _root(folder: Inside) -> Inside:
 
 def _listed(root: Inside) -> dict[tuple[str, str], Inside]:
     """Return the class files of one modality by split and file name, in the order of names."""
-    folders = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.name)
-    return {
-        (folder.name, file.name): file
-        for folder in folders
-        for file in sorted(folder.iterdir(), key=lambda f: f.name)
-        if file.name.endswith(".h5")
-    }
+    found: dict[tuple[str, str], Inside] = {}
+    for folder in inside(root):
+        if folder.is_dir():
+            found |= {(folder.name, file.name): file for file in inside(folder) if file.name.endswith(".h5")}
+    return found
+
+
+def inside(folder: Inside) -> list[Inside]:
+    """Return what lies in a folder, in the order of names."""
+    entries: list[Inside] = list(folder.iterdir())
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def _files(root: Inside) -> Iterator[tuple[str, str, list[str], np.ndarray, np.ndarray, Inside]]:

@@ -18,7 +18,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.streams import Stream
 from extractors.base import ClipError
 from extractors.imported import Given, write_imported
-from extractors.released_features import Inside
+from extractors.released_features import Inside, inside
 from extractors.unpickle import read_feature_pickle
 
 SUFFIXES = (".pickle", ".pkl")
@@ -28,7 +28,7 @@ def pickles(folder: Inside) -> list[Inside]:
     """Return the pickles of a folder, or the one that is named itself, in the order of names."""
     if folder.is_file():
         return [folder]
-    return sorted((path for path in folder.iterdir() if path.name.endswith(SUFFIXES)), key=lambda path: path.name)
+    return [path for path in inside(folder) if path.name.endswith(SUFFIXES)]
 
 
 def import_temporal(

@@ -96,7 +96,9 @@ def look(name: str, paths: Sequence[Path]) -> Found:
         plain = _only(r"((?:.*/)?)audio/[^/]+/[^/]+\.h5", files, folders, "features")
         features = {"main": plain} if plain else {}
     lists = _only(r"((?:.*/)?)main_split/stage_1_train\.csv", files, folders, "class lists")
-    vectors = _only(rf"((?:.*/)?[^/]*word_embeddings?[^/]*{word}[^/]*\.npy)", files, (), "word vectors")
+    vectors = _only(
+        rf"((?:.*/)?[^/]*word_embeddings?[^/]*{word}[^/]*\.npy)", files, folders, "word vectors", first=True
+    )
     missing = [
         what
         for what, found in (
@@ -117,13 +119,18 @@ def look(name: str, paths: Sequence[Path]) -> Found:
     return Found(features, lists, vectors, sum(map(len, read.clips.values())), tuple(sorted(labels.values())))
 
 
-def _only(rule: str, files: dict[Path, list[str]], folders: tuple[str, ...], what: str) -> Place | None:
-    """Return the one place that a rule finds; where several are found, the one below a folder of the data set."""
+def _only(
+    rule: str, files: dict[Path, list[str]], folders: tuple[str, ...], what: str, first: bool = False
+) -> Place | None:
+    """Return the one place that a rule finds; where several are found, the one below a folder of the data set.
+
+    `first`: several are copies of each other, and the first serves.
+    """
     for path, names in files.items():
         hits = sorted({found[1] for name in names if (found := re.fullmatch(rule, name, re.IGNORECASE))})
-        if len(hits) > 1 and folders:
-            hits = [hit for hit in hits if set(folders) & {part.lower() for part in hit.split("/")}]
         if len(hits) > 1:
+            hits = [hit for hit in hits if set(folders) & {part.lower() for part in hit.split("/")}]
+        if len(hits) > 1 and not first:
             raise AvzslError(f"{path}: holds {what} in several folders: {', '.join(hits[:4])}; name one of them")
         if hits:
             return Place(path.absolute(), hits[0].rstrip("/"))
@@ -186,7 +193,7 @@ splits:
 def _project(own: str, found: Found) -> str:
     lines = [
         f"# Published features of {own.removesuffix('-released')}: both presets, the methods of AVCA's table 2, published numbers beside.",
-        "# A GPU helps: three seeds of eight methods are 24 trainings a benchmark. Fewer: --config methods='[avca]' seeds=0",
+        "# A GPU helps: three seeds of eight methods are 24 trainings a benchmark. Fewer: edit the last two lines.",
         "benchmarks:",
     ]
     for kind in found.features:
