@@ -8,6 +8,21 @@ from pydantic import Field, model_validator
 
 from avzsl.config.base import Local, Part, PartName, Section
 
+# The feature sets of a published kind, same networks and same weights: settings of methods for the kind hold for them, and
+# printed numbers are compared with theirs.
+KINDS = {
+    "selavi": "selavi",
+    "selavi-as-released": "selavi",
+    "selavi-released": "selavi",
+    "c3d-vggish": "c3d-vggish",
+    "c3d-vggish-as-released": "c3d-vggish",
+    "c3d-vggish-as-released-activitynet": "c3d-vggish",
+    "c3d-vggish-random": "c3d-vggish",
+    "clipclap-paper": "clip-clap",
+    "clipclap-paper-ucf": "clip-clap",
+    "i3d-audiocnn": "cjme",
+}
+
 
 class WeightsConfig(Section):
     """Which network weights; the identity of the weights is written into every output."""
