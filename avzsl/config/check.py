@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from avzsl.config import plugins
-from avzsl.config.base import expand, local_paths
+from avzsl.config.base import local_paths
 from avzsl.config.load import Project
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_value
@@ -46,11 +46,11 @@ def check_machine(project: Project) -> None:
         if extractor is not None:
             _check_paths(extractor, where, "")
     for benchmark in project.benchmarks.values():
-        imported = project.features(benchmark.features)
-        for key, given in (("released", imported.released), ("arrays", imported.arrays)):
-            if given is not None and not (folder := expand(given.replace("{dataset}", benchmark.dataset))).is_dir():
-                where = project.file("features", benchmark.features)
-                raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
+        features_config = project.features(benchmark.features)
+        if features_config.imported and not (folder := features_config.imported_from(benchmark.dataset)).is_dir():
+            where = project.file("features", benchmark.features)
+            key = "released" if features_config.arrays is None else "arrays"
+            raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
 
 
 def _check_paths(section: BaseModel, where: str, prefix: str) -> None:

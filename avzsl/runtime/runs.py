@@ -28,6 +28,8 @@ _QUESTIONS = {"--summary", "-S", "--detailed-summary", "-D", "--report", "--dag"
 # Files that this run has made again already, for the Snakemake that takes its place.
 _REMADE = "AVZSL_REMADE"
 _SHOWN = 10
+# A file that nobody refers to is closed, and its lock with it.
+_held: list[TextIO] = []
 
 
 def plan(workflow: Any, lock: Path) -> None:
@@ -49,20 +51,19 @@ def plan(workflow: Any, lock: Path) -> None:
         _force({one.output for one in changed})
 
 
-def begin(workflow: Any, results: Path, lock: Path) -> TextIO:
-    """Take the run's lock, let jobs of an earlier run end, keep what they made; return the lock.
+def begin(workflow: Any, results: Path, lock: Path) -> None:
+    """Take the run's lock, held until this process ends; let jobs of an earlier run end, keep what they made.
 
     Where there was something to keep, Snakemake plans again: this process becomes another one of the same command.
     Raises AvzslError if another run has the lock.
     """
-    held = hold_lock(lock, _BUSY)
+    _held.append(held := hold_lock(lock, _BUSY))
     waited = settle()
     sweep(results)
     if _adopt(workflow) or waited:
         logger.warning("jobs of an earlier run have ended; planning again without what they have finished")
         held.close()
         _restart(workflow)
-    return held
 
 
 def end(workflow: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from avzsl.runtime.jobs import holder
 from tests.cluster.compare import differences
 from tests.workflow.small import small_environment, snakefile, write_small
 
@@ -32,6 +33,7 @@ def test_a_killed_snakemakes_job_is_waited_for(tmp_path: Path) -> None:
         while not (project / "working.here").is_file():
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
+        assert (holder(project / "results/.lock") or "").startswith(f"{process.pid} on"), "held as long as it runs"
         process.kill()
     assert not (project / FEATURES).exists()
     again = subprocess.run(
