@@ -1,6 +1,6 @@
 """What the released loaders' row order of class embeddings costs, where the truth is known.
 
-Synthetic features with the class lists, clips and published word vectors of UCF-GZSL: the mean of a class is a linear
+Synthetic features with the class lists, clips and released word vectors of UCF-GZSL: the mean of a class is a linear
 map of its own word vector, plus noise. They are written as the authors of AVCA published theirs, and the ordinary
 workflow does the rest: catalogue, imported split, class embeddings, AVCA with every class's own vector and with the
 released rows under both presets, tables and page. The rows are the only difference within a preset. The files are
@@ -34,7 +34,7 @@ from avzsl.contracts.tables import read_table, write_table  # noqa: E402
 from avzsl.evaluation import SHORT  # noqa: E402
 from avzsl.report.row_order import row_order_costs  # noqa: E402
 from avzsl.report.summary import collect  # noqa: E402
-from extractors.published import export_features  # noqa: E402
+from extractors.released_features import export_features  # noqa: E402
 
 PRESETS = ("corrected", "as_released")
 NAME = "ucf-synthetic"
@@ -50,7 +50,7 @@ def configure(
         "title": "UCF-GZSL's classes and clips with synthetic features: a linear map of the class's word vector, and noise",
         "catalog": {"module": "ucf101", "lists": str(folder / "lists")},
         "features": "synthetic",
-        "embeddings": {"backend": "published", "table": str(vectors)},
+        "embeddings": {"backend": "released", "table": str(vectors)},
         "phrases": ucf["phrases"],
         "splits": {"imported": imported},
         "methods": {"training": training},
@@ -83,7 +83,7 @@ def configure(
 
 
 def make_features(folder: Path, noise: float, draw: int) -> None:
-    """Write features of every clip of the split, from its class's own vector, in the published layout."""
+    """Write features of every clip of the split, from its class's own vector, in the released layout."""
     results = folder / "results" / NAME
     embeddings = read_embeddings(results / "embeddings.safetensors")
     vectors = dict(zip(embeddings.class_names, embeddings.vectors.astype(np.float64), strict=True))

@@ -34,7 +34,7 @@ LENGTHS = {"audio": (8, 10), "visual": (15, 19)}
 CLASSES = (138, 69, 69)
 CLIPS = 93_753
 BATCH = 64
-# TCaF's settings for these features (config/methods/tcaf.yaml, vggsound/vggish-c3d).
+# TCaF's settings for these features (config/methods/tcaf.yaml, vggsound/c3d-vggish).
 OPTIONS: dict[str, Any] = {
     "encoder_dropout": 0.2, "encoder_hidden": 512, "embedding_dropout": 0.1, "transformer_dropout": 0.5, "depth": 8,
 }  # fmt: skip

@@ -52,12 +52,13 @@ def write_imported(
     identity: dict[str, Any],
     step_seconds: tuple[float, float] = (1.0, 1.0),
     dtype: str = "float32",
+    modalities: Sequence[str] = MODALITIES,
 ) -> pd.DataFrame:
     """Write features that `read` gives for the clips `clip_ids` as a shard; return its FEATURES table.
 
     A vector is one step; steps without times of their own follow each other every `step_seconds` (audio, visual). A clip
     whose features are missing, hold NaN, have no step or go back in time has its row and reason. `where` is named in
-    messages. Clips are read twice: once to be checked, once to be written.
+    messages. A modality that is not among `modalities` has width 0 and no step in any clip. Clips are read twice: once to be checked, once to be written.
 
     Raises DataError if clips differ in width or none can be used.
     """
@@ -71,6 +72,7 @@ def write_imported(
                 checked = {
                     name: _checked(read(clip_id, name), name, seconds, clip_id, widths, where)
                     for name, seconds in zip(MODALITIES, step_seconds, strict=True)
+                    if name in modalities
                 }
                 row |= {"status": "ok", "row": len(kept.clip_ids), "reason": None}
                 for name, (values, times) in checked.items():
@@ -89,14 +91,16 @@ def write_imported(
     layout: dict[str, tuple[str, tuple[int, ...]]] = {}
     pieces: dict[str, Iterator[np.ndarray]] = {}
     for name in MODALITIES:
+        if name not in modalities:
+            kept.lengths[name] = [0] * len(kept.clip_ids)
         steps = sum(kept.lengths[name])
         layout |= {
-            name: (dtype, (steps, widths[name][0])),
+            name: (dtype, (steps, widths[name][0] if name in modalities else 0)),
             f"{name}_offsets": ("int64", (len(kept.clip_ids) + 1,)),
             f"{name}_times": ("float64", (steps, 2)),
         }
         pieces |= {
-            name: _again(kept.clip_ids, read, name, dtype),
+            name: _again(kept.clip_ids if name in modalities else [], read, name, dtype),
             f"{name}_offsets": iter([np.cumsum([0, *kept.lengths[name]], dtype=np.int64)]),
             f"{name}_times": iter(kept.times[name]),
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avzsl.config.features import FeaturesConfig
 from extractors.own import import_own
-from extractors.published import import_features
+from extractors.released_features import import_features
 from extractors.temporal import import_temporal, pickles
 
 

@@ -7,12 +7,13 @@
                                         `audio` and `visual` with rows in the order of clips.csv, which `audio_offsets` and
                                         `visual_offsets` cut into clips (without them a row is a clip)
 
-An array is (width,) or (steps, width). `audio_times` and `visual_times` (steps, 2) may stand beside each.
+An array is (width,) or (steps, width). Without any array of one modality the features have only the other. `audio_times` and `visual_times` (steps, 2) may stand beside each.
 """
 
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -41,15 +42,20 @@ def import_own(
     order = _order(folder)
     with contextlib.ExitStack() as stack:
         path = next((folder / file for file in FILES if (folder / file).is_file()), None)
-        read = _of_files(folder) if path is None else _of_one(path, open_arrays(path, stack), order)
+        if path is None:
+            read, there = _of_files(folder), _modalities_of_files(folder)
+        else:
+            held = open_arrays(path, stack)
+            read, there = _of_one(path, held, order), _modalities_of_one(held, order)
         identity = {
             "name": name, "windows": None, "random_weights": False, "execution": "imported",
             "weights": f"features of one's own ({_identity(folder, path)})",
         }  # fmt: skip
         seconds = (features.audio_step_seconds, features.visual_step_seconds)
         return write_imported(
-            folder, listed, read, arrays, manifest, identity=identity, step_seconds=seconds, dtype=features.dtype
-        )
+            folder, listed, read, arrays, manifest, identity=identity, step_seconds=seconds, dtype=features.dtype,
+            modalities=there or MODALITIES,
+        )  # fmt: skip
 
 
 def _identity(folder: Path, path: Path | None) -> str:
@@ -100,6 +106,31 @@ def _of_files(folder: Path) -> Read:
         return Given(_npy(alone), _npy(beside) if beside.is_file() else None)
 
     return read
+
+
+def _modalities_of_files(folder: Path) -> tuple[str, ...]:
+    """Return which modalities any clip has a file or an array of."""
+
+    def named(modality: str) -> bool:
+        if any((folder / modality).rglob("*.npy")):
+            return True
+        for path in folder.rglob("*.npz"):
+            # A file that is no archive is its clip's fault, and found there.
+            with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+                if f"{modality}.npy" in archive.namelist():
+                    return True
+        return False
+
+    return tuple(filter(named, MODALITIES))
+
+
+def _modalities_of_one(held: Arrays, order: dict[str, int]) -> tuple[str, ...]:
+    """Return which modalities a file holds, for all clips or for any."""
+
+    def named(modality: str) -> bool:
+        return held.shape(modality) is not None or any(held.shape(f"{clip}/{modality}") is not None for clip in order)
+
+    return tuple(filter(named, MODALITIES))
 
 
 def _of_one(path: Path, held: Arrays, order: dict[str, int]) -> Read:

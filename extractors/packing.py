@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
-from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
-from avzsl.contracts.mapped import write_in_pieces
+from avzsl.contracts.mapped import PIECE, give_back, in_pieces, map_arrays, verify_arrays, write_in_pieces
 from avzsl.contracts.schemas import FEATURES
-from avzsl.contracts.streams import MODALITIES, Stream, map_streams, read_streams
+from avzsl.contracts.streams import MODALITIES, Stream, map_streams
 from avzsl.contracts.tables import read_table, write_table
-
-# Bytes of steps in memory at a time.
-PIECE = 32 << 20
 
 
 def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> None:
@@ -32,33 +30,62 @@ def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> N
     Raises DataError if a shard's files disagree with each other, a clip is in two shards, or shards were made by
     different extractors or weights.
     """
-    averages: dict[str, list[np.ndarray]] = {name: [] for name in MODALITIES}
     tables: list[pd.DataFrame] = []
     clip_ids: list[str] = []
     hashes: dict[str, str] = {}
     extractor: dict[str, Any] | None = None
-    for shard_arrays, shard_manifest in shards:
-        streams, header = read_streams(shard_arrays)
-        table = read_table(shard_manifest, FEATURES)
-        _check_shard(shard_arrays, streams, header, table)
+    with contextlib.ExitStack() as stack:
+        # Averages wait in files without a name: what is killed leaves nothing behind.
+        arrays.parent.mkdir(parents=True, exist_ok=True)
+        held = {name: stack.enter_context(TemporaryFile(dir=arrays.parent)) for name in MODALITIES}
+        widths: dict[str, int] = {}
+        for shard_arrays, shard_manifest in shards:
+            verify_arrays(shard_arrays)
+            streams, header = map_streams(shard_arrays)
+            table = read_table(shard_manifest, FEATURES)
+            _check_shard(shard_arrays, streams, header, table)
+            if extractor is None:
+                extractor = header["extractor"]
+            elif header["extractor"] != extractor:
+                raise DataError(
+                    shard_arrays,
+                    f"was extracted with {header['extractor']}, the other shards with {extractor}; delete it and run again",
+                )
+            for name, stream in streams.items():
+                width = stream.values.shape[1]
+                if widths.setdefault(name, width) != width:
+                    raise DataError(
+                        shard_arrays,
+                        f"holds {name} features of {width} columns, an earlier shard of {widths[name]}; extract them again",
+                    )
+                for rows in averages(stream.values, stream.offsets):
+                    held[name].write(rows.data)
+            table["row"] = table["row"].where(table["row"] < 0, table["row"] + len(clip_ids))
+            clip_ids += header["clip_ids"]
+            tables.append(table)
+            hashes[Path(shard_arrays).name] = sha256_file(shard_arrays)
         if extractor is None:
-            extractor = header["extractor"]
-        elif header["extractor"] != extractor:
-            raise DataError(
-                shard_arrays,
-                f"was extracted with {header['extractor']}, the other shards with {extractor}; delete it and run again",
-            )
-        for name in MODALITIES:
-            averages[name].append(average(streams[name].values, streams[name].offsets))
-        table["row"] = table["row"].where(table["row"] < 0, table["row"] + len(clip_ids))
-        clip_ids += header["clip_ids"]
-        tables.append(table)
-        hashes[Path(shard_arrays).name] = sha256_file(shard_arrays)
-    if extractor is None:
-        raise DataError(arrays, "there is no shard to pack")
-    packed = {name: np.concatenate(rows) for name, rows in averages.items()}
-    write_arrays(arrays, packed, {"clip_ids": clip_ids, "extractor": extractor, "sha256": hashes})
+            raise DataError(arrays, "there is no shard to pack")
+        write_in_pieces(
+            arrays,
+            {name: ("float32", (len(clip_ids), widths[name])) for name in MODALITIES},
+            {name: _rows(held[name], len(clip_ids), widths[name]) for name in MODALITIES},
+            {"clip_ids": clip_ids, "extractor": extractor, "sha256": hashes},
+        )
     write_table(manifest, pd.concat(tables, ignore_index=True), FEATURES)
+
+
+def averages(steps: np.ndarray, offsets: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield each clip's mean, some clips at a time: (steps, dim), offsets (clips + 1) -> float32 (some, dim)."""
+    width, clips = steps.shape[1], len(offsets) - 1
+    begin = 0
+    while begin < clips:
+        # As many clips as a piece of steps holds, at least one.
+        room = offsets[begin] + PIECE // max(width * 4, 1)
+        end = max(begin + 1, int(np.searchsorted(offsets, room, side="right")) - 1)
+        yield average(np.asarray(steps[offsets[begin] : offsets[end]]), offsets[begin : end + 1] - offsets[begin])
+        give_back(steps)
+        begin = end
 
 
 def average(steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -69,13 +96,24 @@ def average(steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.stack(means) if means else np.zeros((0, steps.shape[1]), np.float32)
 
 
+def _rows(held: IO[bytes], count: int, width: int) -> Iterator[np.ndarray]:
+    """Yield `count` rows of float32 that were written to a file, a piece at a time."""
+    held.seek(0)
+    if not width:  # the features lack this modality
+        yield np.zeros((count, 0), np.float32)
+        return
+    while data := held.read(max(1, PIECE // (width * 4)) * width * 4):
+        yield np.frombuffer(data, np.float32).reshape(-1, width)
+
+
 def pack_steps(shards: Sequence[Path], pack: Path, out: Path) -> None:
     """Write the steps of all clips of a pack to one file of streams, whose rows are the pack's.
 
     `shards` are the arrays that `pack` was made of. They are copied piece by piece: memory does not grow with their
     number or width, and nothing is padded. Raises DataError if a shard is not the one that the pack was made of.
     """
-    _, header = read_arrays(pack)
+    verify_arrays(pack)
+    _, header = map_arrays(pack)
     parts: list[dict[str, Stream]] = []
     clip_ids: list[str] = []
     for path in shards:
@@ -117,14 +155,7 @@ def shards_of(folder: Path) -> list[Path]:
 def _values(shards: Sequence[Path], name: str) -> Iterator[np.ndarray]:
     """Yield the values of one modality of all shards, a piece at a time; each map is dropped before the next is made."""
     for path in shards:
-        count = len(map_streams(path)[0][name].values)
-        start = 0
-        while start < count:
-            # Opened anew for each piece: the pages of a map count as this process's memory as long as it lives.
-            values = map_streams(path)[0][name].values
-            rows = max(1, PIECE // max(values.shape[1] * values.itemsize, 1))
-            yield np.asarray(values[start : start + rows])
-            start += rows
+        yield from in_pieces(map_streams(path)[0][name].values, PIECE)
 
 
 def _check_shard(path: Path, streams: dict[str, Stream], header: dict[str, Any], table: pd.DataFrame) -> None:

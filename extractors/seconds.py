@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from avzsl.media.clock import find_joins
 from avzsl.media.display import Reformat, orientation, upright
-from avzsl.media.errors import FAILURES
+from avzsl.media.errors import FAILURES, said
 from avzsl.media.findings import Findings, joined
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import Picture, shown_pictures
@@ -205,7 +205,7 @@ class _Picture:
             try:
                 self._pixels = self._convert(self._shown.frame)
             except FAILURES as error:
-                raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
+                raise ClipError("corrupt", f"a frame cannot be converted to RGB: {said(error)}") from error
         return self._pixels
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.streams import map_streams
 from extractors.packing import pack_steps
-from extractors.published import SPLITS
+from extractors.released_features import SPLITS
 from extractors.temporal import export_temporal
 
 ARRAYS = "features.safetensors"

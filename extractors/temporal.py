@@ -1,4 +1,4 @@
-"""The published layout of temporal features, read and written: pickles of lists, an entry a clip.
+"""The released layout of temporal features, read and written: pickles of lists, an entry a clip.
 
 TCaF's extraction writes [video, class ids, audio, file names] with video (steps, dim) and audio (steps, dim) of each clip.
 """
@@ -33,9 +33,9 @@ def pickles(folder: Path) -> list[Path]:
 def import_temporal(
     folder: Path, name: str, features: FeaturesConfig, listed: Iterable[str], arrays: Path, manifest: Path
 ) -> pd.DataFrame:
-    """Write the published temporal features of `folder` as a shard for the clips `listed`; return its FEATURES table.
+    """Write the released temporal features of `folder` as a shard for the clips `listed`; return its FEATURES table.
 
-    A clip is found by its id, or by its id without folders and extension, as the published file names are. The pickles
+    A clip is found by its id, or by its id without folders and extension, as the released file names are. The pickles
     are read one after the other by an unpickler that executes nothing, and are in memory together.
     Raises DataError for what is no such pickle, and a clip with two different entries.
     """
@@ -54,7 +54,7 @@ def import_temporal(
         return Given(entry[modality == "visual"])
 
     identity = {
-        "name": name, "windows": "as_released", "random_weights": False, "weights": "published features",
+        "name": name, "windows": "as_released", "random_weights": False, "weights": "released features",
         "execution": "imported",
     }  # fmt: skip
     seconds = (features.audio_step_seconds, features.visual_step_seconds)
@@ -66,7 +66,7 @@ def import_temporal(
 def export_temporal(
     streams: dict[str, Stream], rows: dict[str, int], clips: pd.DataFrame, class_ids: dict[str, int], path: Path
 ) -> int:
-    """Write the steps of some clips as one pickle of the published layout; return how many there are.
+    """Write the steps of some clips as one pickle of the released layout; return how many there are.
 
     `clips` has clip_id and class_name, `rows` the place of each clip with features in `streams`, `class_ids` the number
     of each class. The arrays are plain numpy, float32.

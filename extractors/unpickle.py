@@ -11,7 +11,7 @@ import numpy as np
 
 from avzsl.contracts.errors import DataError
 
-# What the two published layouts are made of. Everything else in a pickle is refused by name.
+# What the two released layouts are made of. Everything else in a pickle is refused by name.
 _PLAIN = {
     ("collections", "OrderedDict"),
     ("numpy", "dtype"),
@@ -26,7 +26,7 @@ _PLAIN = {
 
 
 def read_feature_pickle(path: Path) -> dict[str, Any]:
-    """Return `video` and `audio`, `labels` int64 (clips) and `filenames` of a published pickle.
+    """Return `video` and `audio`, `labels` int64 (clips) and `filenames` of a released pickle.
 
     `video` and `audio` are (clips, dim) for averages, and lists of (steps, dim) or (dim,) where every step was kept, as
     the released extraction of TCaF does. Both layouts are read: the list [video, labels, audio, filenames] that the released extraction writes, and the dict
@@ -44,7 +44,7 @@ def read_feature_pickle(path: Path) -> dict[str, Any]:
     if isinstance(content, list) and len(content) == 4:
         content = dict(zip(("video", "labels", "audio", "filenames"), content, strict=True))
     if not isinstance(content, dict) or {"video", "labels", "audio", "filenames"} - set(content):
-        raise DataError(path, "holds neither the list nor the dict of the published features")
+        raise DataError(path, "holds neither the list nor the dict of the released features")
     try:
         out: dict[str, Any] = {name: _per_clip(content[name]) for name in ("video", "audio")}
         out["labels"] = _array(content["labels"])

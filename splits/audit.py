@@ -128,7 +128,7 @@ def _against_lists(split: Split, config: SplitConfig, cache: Path | None) -> lis
     if config.flavour == "imported":
         title = "differences between the lists and the catalogue"
         checks.append(Check("lists", title, len(split.findings), len(split.clips), split.findings))
-    # Other classes have other numbers than the published ones.
+    # Other classes have other numbers than the released ones.
     if facts is not None and config.fold is None:
         counts = split.counts()
         off = {name: counts.get(name, 0) - number for name, number in facts.counts.items()}

@@ -103,7 +103,7 @@ def _cosines(
         tested, seen = ([name for name in names if name in vectors] for names in (tested, seen))
         a, b = (np.array([vectors[name] for name in names]) for names in (tested, seen))
     elif config.overlap.vectors is not None:
-        a, b = (phrase_vectors(config.overlap.vectors, [phrase[n] for n in names]) for names in (tested, seen))
+        a, b = phrase_vectors(config.overlap.vectors, *([phrase[n] for n in names] for names in (tested, seen)))
     else:
         return None
     if not tested or not seen:

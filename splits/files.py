@@ -61,7 +61,8 @@ class RemoteFile(Section):
             raise AvzslError(
                 f"{name} is needed and downloads are off here; get it from {places} and give `{key}: PATH`"
             )
-        return download(urls, cache / name, sha256=self.sha256, by_hand=f"Get it by hand and give `{key}: PATH`")
+        by_hand = f"get it by hand and give `{key}: PATH`"
+        return download(urls, cache / name, sha256=self.sha256, by_hand=by_hand, max_bytes=MAX_BYTES)
 
 
 class Files:

@@ -1,4 +1,4 @@
-"""The flavour `imported`: published lists as they are, checked against the catalogue."""
+"""The flavour `imported`: released lists as they are, checked against the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read published split lists in their own format: AVCA's stage_*.csv and .txt, CJME's {trn,val,tst}/CLASS.txt."""
+"""Read released split lists in their own format: AVCA's stage_*.csv and .txt, CJME's {trn,val,tst}/CLASS.txt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CJME_LINE = re.compile(r"(\d+), ([\w-]{11}), (\d+\.\d+), (\d+\.\d+)((?:, /[mtg]/
 
 @dataclass
 class Lists:
-    """Published lists: clips per subset and classes per subset, as the files say."""
+    """Released lists: clips per subset and classes per subset, as the files say."""
 
     where: str
     clips: dict[str, dict[str, str]] = field(default_factory=dict)  # subset -> clip id -> class name

@@ -158,8 +158,7 @@ def _aliased(pairs: list[tuple[str, str]], name: str, labels: list[str]) -> list
 def _similar(
     pairs: list[tuple[str, str]], name: str, labels: list[str], path: str, threshold: float
 ) -> list[tuple[str, str, str, str, str]]:
-    own = phrase_vectors(path, [phrase for _, phrase in pairs])
-    theirs = phrase_vectors(path, labels)
+    own, theirs = phrase_vectors(path, [phrase for _, phrase in pairs], labels)
     cosine = own @ theirs.T
     found = []
     for i, j in np.argwhere(cosine > threshold):

@@ -46,7 +46,7 @@ def left_out(
     if rule.listed:
         if split.lists is not None:
             ids = read_ids(split.lists, cache)
-            drop(~frame["clip_id"].isin(ids), "not in the published lists")
+            drop(~frame["clip_id"].isin(ids), "not in the released lists")
         elif rule.listed is True:
             others = [other for other in (split.filters or ()) if other != name]
             raise ConfigError(

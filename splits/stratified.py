@@ -1,6 +1,6 @@
 """The stratified shuffle split of scikit-learn 0.24.2, written out.
 
-The published lists came from `train_test_split(..., stratify=label, random_state=42)` of that version. Later
+The released lists came from `train_test_split(..., stratify=label, random_state=42)` of that version. Later
 versions compute the class shares in another order of operations, which exchanges two clips of VGGSound's airplane
 flyby, so the result of an installed scikit-learn would depend on its version. numpy's legacy generator has a
 frozen stream.

@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.word_vectors import read_table
+from avzsl.pretrained.words import words_of
 from avzsl.runtime.seals import uses
 
 
-def phrase_vectors(path: str, phrases: list[str]) -> np.ndarray:
-    """Return unit mean word vectors (phrases, dim) from a word2vec/GloVe text file; unknown words are left out.
+def phrase_vectors(path: str, *groups: Sequence[str]) -> list[np.ndarray]:
+    """Return unit mean word vectors (phrases, dim) of each group of phrases; unknown words are left out.
 
-    A phrase without any known word gets zeros, so its cosine with everything is 0.
-    Raises ConfigError if the file cannot be read or a line of it is not a word and numbers.
+    `path` is a table that `avzsl.pretrained.word_vectors` reads, once for all groups. A phrase without any known word
+    gets zeros, so its cosine with everything is 0.
+    Raises DataError if the file cannot be read or a line of it is not a word and numbers, ConfigError for a fastText model.
     """
-    split = [re.findall(r"[^\W_]+", phrase.lower()) for phrase in phrases]
-    table = _read(Path(path).expanduser(), {word for parts in split for word in parts})
+    file = Path(path).expanduser()
+    uses(file)
+    split = [[words_of(phrase, lowercase=True) for phrase in phrases] for phrases in groups]
+    table = read_table(file, {word for phrases in split for words in phrases for word in words})
     dim = len(next(iter(table.values()), np.zeros(1)))
-    out = np.zeros((len(phrases), dim))
-    for row, parts in enumerate(split):
-        known = [table[word] for word in parts if word in table]
-        if known:
-            mean = np.mean(known, axis=0)
-            out[row] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    return out
+    return [np.array([_mean(table, words, dim) for words in phrases]).reshape(-1, dim) for phrases in split]
 
 
-def _read(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    uses(path)
-    table: dict[str, np.ndarray] = {}
-    dim: int | None = None
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                word, _, rest = line.rstrip().partition(" ")
-                if word not in wanted or (number == 1 and len(rest.split()) == 1):
-                    continue  # the header of word2vec files holds two counts
-                try:
-                    vector = np.array(rest.split(), dtype=np.float64)
-                except ValueError:
-                    raise ConfigError(f"{path}, line {number}: expected a word and numbers") from None
-                dim = dim or len(vector)
-                if len(vector) != dim or not np.isfinite(vector).all():
-                    raise ConfigError(f"{path}, line {number}: expected {dim} finite numbers after the word")
-                table[word] = vector
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"overlap.vectors: {path}: cannot be read: {error}") from error
-    return table
+def _mean(table: dict[str, np.ndarray], words: list[str], dim: int) -> np.ndarray:
+    known = [table[word] for word in words if word in table]
+    if not known:
+        return np.zeros(dim)
+    mean: np.ndarray = np.stack(known).astype(np.float64).mean(axis=0)
+    return mean / max(float(np.linalg.norm(mean)), 1e-12)

@@ -18,7 +18,6 @@ import pandas as pd
 from avzsl.acquisition.clip import Clip, clips_of
 from avzsl.acquisition.errors import AcquisitionError
 from avzsl.acquisition.journal import Journal, Record, from_manifest, journal_path, read_journal, write_journal
-from avzsl.acquisition.locks import exclusive
 from avzsl.acquisition.one import Fetcher
 from avzsl.acquisition.place import full_disk_said, sweep
 from avzsl.acquisition.sandbox import SandboxPool
@@ -27,6 +26,7 @@ from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.runtime.locks import exclusive
 from avzsl.runtime.progress import Ticker, progress
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def fetch_shard(
     stop = threading.Event()
     cache = media_dir.parent.parent / "archives" if cache is None else cache
     sources = build_sources(dataset_name, dataset, Path(state), cache, stop)
-    busy = f"{manifest}: another process is fetching this shard; wait for it or stop it"
+    busy = AcquisitionError(f"{manifest}: another process is fetching this shard; wait for it or stop it")
     with (
         full_disk_said(manifest.parent),
         exclusive(manifest.with_suffix(".lock"), busy),

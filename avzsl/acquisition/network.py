@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any
 
 import yt_dlp
 from pydantic import SecretStr
+from urllib3.exceptions import HTTPError as PoolError
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError, TransportError
 
@@ -22,12 +22,8 @@ from avzsl.contracts.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 18
-_BROKEN: tuple[type[Exception], ...] = (RequestError, HTTPException, OSError, ValueError)
-with contextlib.suppress(ImportError):
-    # yt-dlp reads through urllib3 where requests is installed.
-    from urllib3.exceptions import HTTPError as _PoolError
-
-    _BROKEN = (*_BROKEN, _PoolError)
+# yt-dlp reads through urllib3.
+_BROKEN = (RequestError, HTTPException, OSError, ValueError, PoolError)
 _GONE = {
     404: "removed",
     410: "removed",

@@ -22,6 +22,7 @@ from pathlib import Path
 from avzsl.acquisition.errors import ClipError, StoppedError
 from avzsl.config.sources import PaceConfig
 from avzsl.contracts.hashing import safe_name
+from avzsl.runtime.locks import waiting
 
 logger = logging.getLogger(__name__)
 
@@ -174,9 +175,7 @@ class Pace:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[State]:
     """Yield the shared state under its lock and store it again if it was changed."""
-    handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with waiting(path.with_suffix(".lock")):
         state = _read(path)
         before = asdict(state)
         try:
@@ -186,8 +185,6 @@ def _locked(path: Path) -> Iterator[State]:
                 temporary = path.with_suffix(".new")
                 temporary.write_text(json.dumps(asdict(state)))
                 temporary.replace(path)
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path) -> State:

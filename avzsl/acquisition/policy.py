@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.robotparser import RobotFileParser
+
+from protego import Protego
 
 from avzsl.acquisition.errors import ClipError
 
@@ -19,7 +20,7 @@ class Robots:
 
     def __init__(self, user_agent: str) -> None:
         self._agent = re.split(r"[/\s]", user_agent.strip(), maxsplit=1)[0] or "*"
-        self._known: dict[str, RobotFileParser] = {}
+        self._known: dict[str, Protego] = {}
         self._lock = threading.Lock()
 
     def check(self, url: str, load: Callable[[str], bytes]) -> None:
@@ -33,15 +34,10 @@ class Robots:
         with self._lock:
             rules = self._known.get(host)
             if rules is None:
-                rules = self._known[host] = self._read(f"{host}/robots.txt", load)
-        if not rules.can_fetch(self._agent, url):
+                text = load(f"{host}/robots.txt").decode("utf-8-sig", "replace")
+                rules = self._known[host] = Protego.parse(text)
+        if not rules.can_fetch(url, self._agent):
             raise ClipError("refused_by_policy", f"robots.txt of {parts.hostname} forbids this address")
-
-    @staticmethod
-    def _read(address: str, load: Callable[[str], bytes]) -> RobotFileParser:
-        rules = RobotFileParser(address)
-        rules.parse(load(address).decode("utf-8", "replace").splitlines())
-        return rules
 
 
 def check_headers(answer: Any) -> None:

@@ -16,10 +16,11 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from avzsl.media.clock import Joins, Jump, Track, joins_of, may_jump
+from avzsl.media.beginnings import second_beginning
+from avzsl.media.clock import Joins, Track, joins_of, may_jump, not_followed
 from avzsl.media.errors import MediaError, said
 from avzsl.media.findings import joined, missing
-from avzsl.media.opening import open_container
+from avzsl.media.opening import open_container, packets_of
 from avzsl.media.streams import choose_streams, container_length
 
 # A stream whose packets end this long before the length that its container states has lost its end.
@@ -27,8 +28,8 @@ _TAIL_S = 1.0
 _TAIL_SHARE = 0.1
 # Frames vary in rate when more than this share of them follows sooner or later than rounding explains.
 _ODD_SHARE, _ROUNDED_S = 0.02, 2e-3
-# Formats that hold their packets up to their end, and whose demuxers stop where a second file was joined to a first.
-_STOPPING = frozenset({"flv", "matroska,webm"})
+# Formats that hold their packets up to their end: where no length is stated, this shows that reading stopped before it.
+_FULL = frozenset({"flv", "matroska,webm"})
 
 
 def probe(path: str) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def probe(path: str) -> dict[str, Any]:
     """
     try:
         with open_container(Path(path)) as container:
-            return _look(container)
+            return _look(container, Path(path))
     except MediaError as error:
         return {"status": error.status, "error": error.reason}
     except (av.FFmpegError, ValueError, EOFError) as error:
@@ -51,7 +52,7 @@ def probe(path: str) -> dict[str, Any]:
         return {"status": "corrupt", "error": "needs more memory to decode than any real clip"}
 
 
-def _look(container: InputContainer) -> dict[str, Any]:
+def _look(container: InputContainer, path: Path) -> dict[str, Any]:
     streams = choose_streams(container)
     facts: dict[str, Any] = {"status": "ok", "error": None}
     if streams.video is not None:
@@ -59,15 +60,16 @@ def _look(container: InputContainer) -> dict[str, Any]:
         rate = streams.video.average_rate
         facts |= {
             "video_codec": context.name if context else None,
-            "width": streams.video.width,
-            "height": streams.video.height,
+            "width": context.width if context else None,
+            "height": context.height if context else None,
             "fps": float(rate) if rate else None,
         }
     if streams.audio is not None:
+        sound = streams.audio.codec_context  # without a decoder there is none, nor what it would know
         facts |= {
-            "audio_codec": streams.audio.codec_context.name if streams.audio.codec_context else None,
-            "audio_rate": streams.audio.rate,
-            "channels": streams.audio.channels,
+            "audio_codec": sound.name if sound else None,
+            "audio_rate": sound.rate if sound else None,
+            "channels": sound.channels if sound else None,
         }
     if streams.video is None or streams.audio is None:
         kind = "video" if streams.video is None else "audio"
@@ -75,7 +77,7 @@ def _look(container: InputContainer) -> dict[str, Any]:
     tracks = {stream.index: _Track(stream) for stream in (streams.video, streams.audio)}
     broken = ""
     try:
-        for packet in container.demux(streams.video, streams.audio):
+        for packet in packets_of(container, streams.video, streams.audio):
             # PyAV's flushing packets have index 0, whatever their stream.
             tracks[packet.stream.index].take(packet)
     except av.FFmpegError as error:
@@ -91,17 +93,12 @@ def _look(container: InputContainer) -> dict[str, Any]:
         if message := _cut_short(f"the {kind} ends", track.length(joins, hidden=True), track.stated):
             return facts | {"status": "corrupt", "error": message + broken}
     video, audio = tracks.values()
-    reached = max(video.reached, audio.reached)
-    backs = [jump for track in (video, audio) for jump in track.backs] if not joins.several else []
-    if backs:
-        message = (
-            f"its clock goes back from {backs[0].before:.2f} to {backs[0].after:.2f} s: several recordings were joined"
-        )
+    clocks = [video.clock, audio.clock]
+    if message := not_followed(second_beginning(path), clocks, joins):
         return facts | {"status": "corrupt", "error": message + broken}
-    if container.format.name in _STOPPING and reached < (1 - _TAIL_SHARE) * container.size:
-        message = (
-            f"reading ends after {reached} of {container.size} bytes: it is damaged, or several recordings were joined"
-        )
+    reached = max(clock.reached for clock in clocks)
+    if container.format.name in _FULL and stated_whole is None and reached < (1 - _TAIL_SHARE) * container.size:
+        message = f"reading ends after {reached} of {container.size} bytes: it is damaged"
         return facts | {"status": "corrupt", "error": message + broken}
     lengths = [track.length(joins) for track in tracks.values()]
     if video.packets == 1 and container.duration:  # a single picture is on show as long as the container says
@@ -130,15 +127,12 @@ class _Track:
         self.clock = Track(float(stream.time_base or 0))
         self.decoded = False
         self.packets = 0
-        self.reached = 0  # bytes of the file
         # Of each stretch between jumps of the clock: number of its first packet, times in ticks of what is shown.
         self._parts: list[_Part] = [_Part(0)]
         self._tries = 0
 
     def take(self, packet: av.Packet) -> None:
         corrupt = packet.is_corrupt
-        if packet.size and packet.pos is not None:
-            self.reached = packet.pos + packet.size
         if packet.size and not corrupt:
             jumps = len(self.clock.jumps)
             self.clock.take(packet)
@@ -201,11 +195,6 @@ class _Track:
         if joins.several:
             return parts
         return [(np.concatenate([times for times, _ in parts]), np.concatenate([lengths for _, lengths in parts]))]
-
-    @property
-    def backs(self) -> list[Jump]:
-        """Where the clock goes back and a good share of the packets comes after: more than a damaged time stamp."""
-        return [jump for jump in self.clock.jumps if jump.back and jump.packet < (1 - _TAIL_SHARE) * self.packets]
 
     @property
     def stated(self) -> float | None:

@@ -14,6 +14,7 @@ from avzsl.acquisition import network
 from avzsl.acquisition.errors import ClipError
 from avzsl.acquisition.policy import check_headers
 from avzsl.config.sources import TransferConfig
+from avzsl.runtime.download import BrokenError, TooLargeError, TooSlowError, receive
 
 # Opens the address from one byte up to another (None: to the end); waits for its turn after the first request.
 Opener = Callable[[int, int | None], Any]
@@ -39,45 +40,54 @@ def check_answer(answer: Any, max_bytes: int, respect_opt_out: bool) -> int | No
     return size
 
 
+class _Whole:
+    """An answer that should bring the rest of a whole file, as `avzsl.runtime.download.receive` reads it."""
+
+    def __init__(self, answer: Any, asked: int, max_bytes: int, respect_opt_out: bool) -> None:
+        self._answer = answer
+        try:
+            self.size = check_answer(answer, max_bytes, respect_opt_out)
+        except BaseException:
+            answer.close()
+            raise
+        self.start = asked if answer.status == 206 else 0
+
+    def read(self) -> bytes:
+        try:
+            return network.read(self._answer, network.CHUNK)
+        except ClipError as failure:
+            raise BrokenError(failure.error) from failure
+
+    def close(self) -> None:
+        self._answer.close()
+
+
 def download(opener: Opener, out: Path, max_bytes: int, limits: TransferConfig, respect_opt_out: bool) -> bool:
     """Fetch a whole file to `out`, going on where a connection broke.
 
     Returns whether its length was confirmed by the server. Raises ClipError: network if the transfer cannot be
     completed or takes longer than `limits.limit_s`, too_large, or what `check_answer` says.
     """
-    deadline = time.monotonic() + limits.limit_s
-    done, size, tries = 0, None, 0
-    with out.open("wb") as stream:
-        while True:
-            answer = opener(done, None)
-            try:
-                if done and answer.status != 206:
-                    done = 0  # the server starts over, so do we
-                    stream.seek(0)
-                    stream.truncate()
-                announced = check_answer(answer, max_bytes, respect_opt_out)
-                if size is not None and announced is not None and announced != size:
-                    raise ClipError("network", "the file changed during the transfer")
-                size = announced if announced is not None else size
-                while chunk := network.read(answer, network.CHUNK):
-                    stream.write(chunk)
-                    done += len(chunk)
-                    if done > max_bytes:
-                        raise ClipError("too_large", f"more than media.max_bytes = {max_bytes} bytes come")
-                    if time.monotonic() > deadline:
-                        raise ClipError("network", f"the transfer did not end within {limits.limit_s:.0f} s")
-                if size is None or done == size:
-                    return size is not None
-                broken = ClipError("network", f"{done} of {size} bytes came")
-            except ClipError as failure:
-                if failure.status != "network" or time.monotonic() > deadline or not done:
-                    raise
-                broken = failure
-            finally:
-                answer.close()
-            tries += 1
-            if tries > _RESUMPTIONS:
-                raise broken
+    tries = 0
+
+    def again(failure: BrokenError, done: int, grown: bool) -> None:
+        nonlocal tries
+        tries += 1
+        if not done or tries > _RESUMPTIONS:
+            raise failure
+
+    out.unlink(missing_ok=True)
+    try:
+        return receive(
+            lambda start: _Whole(opener(start, None), start, max_bytes, respect_opt_out),
+            out, max_bytes=max_bytes, limit_s=limits.limit_s, again=again,
+        )  # fmt: skip
+    except TooLargeError as failure:
+        raise ClipError("too_large", f"more than media.max_bytes = {max_bytes} bytes come") from failure
+    except TooSlowError as failure:
+        raise ClipError("network", f"the transfer {failure}") from failure
+    except BrokenError as failure:
+        raise ClipError("network", str(failure)) from failure
 
 
 class RangeReader:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from avzsl.benchmark.copies import copy_checks, find_copies
+from avzsl.benchmark.oddities import odd_checks
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
@@ -28,6 +29,7 @@ from avzsl.contracts.schemas import (
     SUBSETS,
 )
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.pretrained.label_sets import LABEL_SETS
 from avzsl.results.records import BenchmarkRecord, Hashes, Scores
 
 # A few gigabytes of features are checked for NaN in slices, so that no second copy is made.
@@ -51,7 +53,7 @@ def assemble(
     one usable clip, is excluded with its reason, and its clips with it.
 
     Copies across subsets are counted with their rows, and left out where `config`, the split's configuration, keeps
-    copies on one side.
+    copies on one side. Still pictures and silent clips are counted, and used.
 
     Raises DataError, one sentence that names the file, if the split does not fit the features, features hold NaN or
     infinity, arrays and manifest disagree, or a subset or role is left empty; AvzslError
@@ -78,6 +80,7 @@ def assemble(
     clips.loc[gone, "status"] = EXCLUDED
     clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
     counts = _counts(clips, split_folder, manifest_path)
+    checks += odd_checks(clips, manifest, [read_table(path, MEDIA) for path in media])
 
     seen = classes["role"].isin(("train", "val_unseen")).sum()
     unseen = (classes["role"] == "test_unseen").sum()
@@ -122,7 +125,7 @@ def _named(
     """Return the labels of the features' own label sets that name a class, from the split's audit; None if not checked."""
     path = split_folder / "audit.json"
     label_sets = (extractor or {}).get("label_sets") or []
-    if not label_sets or not path.is_file():
+    if not label_sets or not path.is_file() or not set(label_sets) <= set(LABEL_SETS):
         return None
     rows = json.loads(path.read_text(encoding="utf-8")).get("tagged")
     if rows is None:

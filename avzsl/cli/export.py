@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from avzsl.contracts.tables import read_table
     from avzsl.results.places import Places
     from extractors.packing import shards_of
-    from extractors.published import export_features
+    from extractors.released_features import export_features
     from extractors.steps_out import export_steps
     from splits import Split, write_lists
 

@@ -45,6 +45,7 @@ def check_machine(project: Project) -> None:
         extractor = project.options_of_extractor(features)
         if extractor is not None:
             _check_paths(extractor, where, "")
+            _check_part(plugins.load(plugins.EXTRACTOR, project.features(features).extractor), extractor, where)
     for benchmark in project.benchmarks.values():
         features_config = project.features(benchmark.features)
         if features_config.imported and not (folder := features_config.imported_from(benchmark.dataset)).is_dir():
@@ -63,8 +64,12 @@ def _check_paths(section: BaseModel, where: str, prefix: str) -> None:
 def _check_embeddings(project: Project, dataset: str, where: str) -> None:
     options = project.options_of_embeddings(dataset)
     _check_paths(options, where, "embeddings.")
-    backend = plugins.load(plugins.BACKEND, project.dataset(dataset).embeddings.backend)
-    hook = getattr(backend, "check", None)
+    _check_part(plugins.load(plugins.BACKEND, project.dataset(dataset).embeddings.backend), options, where)
+
+
+def _check_part(module: Any, options: BaseModel, where: str) -> None:
+    """Call a module's own `check`, if it has one, and say in which file its complaint is at home."""
+    hook = getattr(module, "check", None)
     if hook is not None:
         try:
             hook(options)

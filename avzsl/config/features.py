@@ -21,7 +21,7 @@ class WeightsConfig(Section):
         None, ge=0, lt=2**32, description="seeded random weights: a demonstration, never a benchmark"
     )
     path: Annotated[str | None, Local("file or folder")] = Field(
-        None, description="checkpoint file of the published layout"
+        None, description="checkpoint file of the released layout"
     )
     url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
@@ -46,7 +46,7 @@ class FeaturesConfig(Part):
     )
     released: str | None = Field(
         None,
-        description="folder of published features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
+        description="folder of released features (averages as .h5, steps as pickles), {dataset} stands for the data set: imported, nothing is extracted",
     )
     arrays: str | None = Field(
         None, description="folder of features of your own with a clips.csv: imported, nothing is extracted"

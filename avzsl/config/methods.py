@@ -144,7 +144,7 @@ class MethodConfig(Section):
         {}, description="what a preset changes, `as_released` as the released code does"
     )
     datasets: dict[str, Overrides] = Field(
-        {}, description="changes by data set, or by data set and feature set as `ucf/vggish-c3d`"
+        {}, description="changes by data set, or by data set and feature set as `ucf/c3d-vggish`"
     )
     search: dict[str, list[Option]] = Field(
         {}, description="values to search, by option or as training.KEY; used if search_trials is not 0"

@@ -22,7 +22,7 @@ class OverlapConfig(Section):
     )
     threshold: float = Field(0.8, gt=0, le=1, description="cosine above which `embedding` calls two names the same")
     vectors: Annotated[str | None, Local("file")] = Field(
-        None, description="word2vec/GloVe text file that the rule `embedding` needs"
+        None, description="word2vec or GloVe table (.txt, .vec, .bin, also .gz) that the rule `embedding` needs"
     )
     files: Annotated[dict[str, str], Local("file")] = Field(
         default_factory=dict,
@@ -37,7 +37,7 @@ class OverlapConfig(Section):
 
 
 class ListsConfig(Section):
-    """Published lists: to import, or to take the historic population from."""
+    """Released lists: to import, or to take the historic population from."""
 
     path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="folder or archive (.zip, .tar, .tar.gz) of the lists, or a text file of one clip id a line"
@@ -89,7 +89,7 @@ class SplitConfig(Section):
     filters: Several[str] | None = Field(
         None, description="named filters of the benchmark's population; default: all for published, none elsewhere"
     )
-    lists: ListsConfig | None = Field(None, description="published lists, for `imported` and for historic populations")
+    lists: ListsConfig | None = Field(None, description="released lists, for `imported` and for historic populations")
     copies: Literal["report", "one_side"] = Field(
         "report",
         description="held-out clips that copy a clip that is trained on: counted, or left out so that copies stay on one side",

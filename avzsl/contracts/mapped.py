@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +21,8 @@ _TYPES = {name: np.dtype(kind) for kind, name in _NAMES.items()}
 # A header holds the ids of all clips; one longer than this is no file of ours.
 _LONGEST_HEADER = 1 << 28
 _NO_CHECKSUM = "0" * 64
+# Bytes of a mapped array looked at before its pages are given back: they count as this process's memory.
+PIECE = 32 << 20
 
 Shape = tuple[int, ...]
 
@@ -110,3 +113,33 @@ def map_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     except OSError as error:
         raise DataError(path, f"cannot be read ({error})") from error
     return arrays, header
+
+
+def in_pieces(array: np.ndarray, size: int = PIECE) -> Iterator[np.ndarray]:
+    """Yield the rows of an array, `size` bytes or a row at a time; of a mapped one no more than that stays in memory."""
+    rows = max(1, size // max(array[:1].nbytes, 1))
+    for start in range(0, len(array), rows):
+        yield np.asarray(array[start : start + rows])
+        give_back(array)
+
+
+def give_back(array: np.ndarray) -> None:
+    """Give the pages of a mapped array back to the system, which reads them again where they are looked at again."""
+    if isinstance(array, np.memmap):
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+def verify_arrays(path: str | Path) -> None:
+    """Compare a file of ours with its checksum in the memory of one piece.
+
+    Raises DataError if there is no such file, CorruptError if it is not as it was written.
+    """
+    arrays, header = map_arrays(path)
+    checksum = header.pop("checksum", None)
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        for piece in in_pieces(array):
+            digest.update(piece.reshape(-1).view(np.uint8).data)
+    if digest.hexdigest() != checksum:
+        raise CorruptError(path, "has changed since it was written: its checksum is wrong; delete it and run again")

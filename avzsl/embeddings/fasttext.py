@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from avzsl.contracts.errors import DataError
-from avzsl.embeddings.tables import FASTTEXT_MAGIC
+from avzsl.pretrained.word_vectors import FASTTEXT_MAGIC
 
 _SUPERVISED = 3
 _END_OF_SENTENCE = b"</s>"

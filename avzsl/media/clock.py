@@ -12,13 +12,16 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from avzsl.media.errors import FAILURES
-from avzsl.media.opening import is_broadcast, open_container
+from avzsl.media.beginnings import second_beginning
+from avzsl.media.errors import FAILURES, MediaError
+from avzsl.media.opening import is_broadcast, open_container, packets_of
 from avzsl.media.streams import choose_streams
 
 # A clock that goes back by more than this begins again; one that goes on by more than this in all streams at once has jumped.
 BACK_S = 1.0
 AHEAD_S = 10.0
+# A jump back so near to the last packet is a damaged time stamp.
+_TAIL_SHARE = 0.1
 # A container that begins earlier than this begins at 0: the rest is the delay of codecs.
 _DELAY_S = 0.5
 
@@ -44,12 +47,15 @@ class Track:
     packets: int = 0
     first: float | None = None
     end: float = 0.0
+    reached: int = 0  # bytes of the file up to the end of the last packet
     jumps: list[Jump] = field(default_factory=list)
 
     def take(self, packet: Packet) -> None:
         """Follow one packet of the stream, in the order of the file."""
         if not packet.size:
             return
+        if packet.pos is not None:
+            self.reached = max(self.reached, packet.pos + packet.size)
         time = packet.dts if packet.dts is not None else packet.pts
         if time is not None:
             now = time * self.base
@@ -59,6 +65,11 @@ class Track:
                 self.jumps.append(Jump(self.packets, self.end, now))
             self.end = now + (packet.duration or 0) * self.base
         self.packets += 1
+
+    @property
+    def backs(self) -> list[Jump]:
+        """Where the clock goes back and a good share of the packets comes after: more than a damaged time stamp."""
+        return [jump for jump in self.jumps if jump.back and jump.packet < (1 - _TAIL_SHARE) * self.packets]
 
 
 @dataclass(frozen=True)
@@ -80,24 +91,43 @@ class Joins:
 def find_joins(container: InputContainer, file: Path | IO[bytes] | Any) -> Joins:
     """Return where recordings that were joined byte by byte begin.
 
-    `container` is `file` opened; it is opened again and all its packets read if its format's clock may jump.
+    `container` is `file` opened; it is opened again and all its packets read if its format's clock may jump, or if a second
+    recording begins in it.
 
     Broadcast formats (MPEG-TS, MPEG-PS) and FLV let the clock begin again, wrap or jump. It has done so where both picture
     and sound go back, or both go on by more than ten seconds across the same gap: the parts then follow each other, as
     ffmpeg lets them. A jump of one of the two is a hole in it, or damage.
+
+    Raises MediaError("corrupt") where the recordings cannot follow each other (see `not_followed`).
     """
-    if not may_jump(container):
+    place = second_beginning(file) if isinstance(file, Path) else None
+    if place is None and not may_jump(container):
         return Joins()
     with open_container(file) as whole:
         chosen = choose_streams(whole)
         streams = [stream for stream in (chosen.video, chosen.audio) if stream is not None]
         tracks = {stream.index: Track(float(stream.time_base or 0)) for stream in streams}
         try:
-            for packet in whole.demux(*streams):
+            for packet in packets_of(whole, *streams):
                 tracks[packet.stream.index].take(packet)
         except FAILURES:
             pass  # what comes before the damage has been seen
-    return joins_of(tracks)
+    joins = joins_of(tracks) if may_jump(container) else Joins()
+    if message := not_followed(place, list(tracks.values()), joins):
+        raise MediaError("corrupt", message)
+    return joins
+
+
+def not_followed(place: int | None, tracks: list[Track], joins: Joins) -> str | None:
+    """Say so if a second recording begins at byte `place` whose packets are not read, or not as what follows the first."""
+    if place is not None and tracks and max(track.reached for track in tracks) <= place:
+        return f"a second recording begins at byte {place}, where reading ends: several recordings were joined"
+    backs = [] if joins.several else [jump for track in tracks for jump in track.backs]
+    if backs:
+        return (
+            f"its clock goes back from {backs[0].before:.2f} to {backs[0].after:.2f} s: several recordings were joined"
+        )
+    return None
 
 
 def may_jump(container: InputContainer) -> bool:

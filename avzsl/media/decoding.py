@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from avzsl.media.clock import Joins
 from avzsl.media.errors import FAILURES, MediaError, said
 from avzsl.media.findings import Findings
+from avzsl.media.opening import packets_of
 
 
 def decode(
@@ -53,16 +54,13 @@ def _packets(
     container: InputContainer, stream: VideoStream | AudioStream, strict: bool, joins: Joins | None
 ) -> Iterator[Packet]:
     """Yield the packets of a stream with their times on the file's one clock."""
-    packets = container.demux(stream)
+    packets = packets_of(container, stream)
     number = 0
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
-        except IndexError:  # a packet of a stream that began in the middle of the file: PyAV stops, the file goes on
-            packets = container.demux(stream)
-            continue
         except FAILURES as error:
             if strict:
                 raise MediaError("corrupt", f"cannot be read to its end: {said(error)}") from error

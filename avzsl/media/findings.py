@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from avzsl.contracts.notes import SILENT, STILL
+
 # No new picture for this long, or no sound for this long, is worth a word.
 _NOTED_S = 1.0
 
@@ -43,8 +45,8 @@ class Findings:
         return [
             *(filter(None, [self.damage()])),
             *missing(self.silence_s, self.frozen_s),
-            *(["silent: every sample of the sound is zero"] if self.sound_s and not self.heard else []),
-            *(["still: the picture never changes"] if self.frames and not self.moved else []),
+            *([f"{SILENT}: every sample of the sound is zero"] if self.sound_s and not self.heard else []),
+            *([f"{STILL}: the picture never changes"] if self.frames and not self.moved else []),
         ]
 
 

@@ -13,6 +13,8 @@ import av
 import av.format
 import av.logging
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from avzsl.media.errors import FAILURES, MediaError, said
 
@@ -51,6 +53,16 @@ def open_container(file: Path | IO[bytes] | Any) -> Iterator[InputContainer]:
         raise MediaError("corrupt", f"not a readable media file ({said(error)})") from error
     with container:
         yield container
+
+
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """Yield the packets of some streams in the order of the file; raises one of `errors.FAILURES` where reading stops."""
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:  # a packet of a stream that began in the middle of the file: PyAV stops, the file goes on
+            continue
 
 
 def is_broadcast(container: InputContainer) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -52,6 +54,19 @@ def normalise(values: Tensor, how: Norm) -> Tensor:
     return functional.normalize(values, dim=1 if how == "time" else 2)
 
 
+@contextlib.contextmanager
+def running_statistics(module: nn.Module) -> Iterator[None]:
+    """Let the batch norms of `module` that are in training use their running statistics, and leave these alone."""
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d) and part.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
+
+
 class StepEncoder(nn.Module):
     """One modality's steps to tokens: (B, T, inputs) -> (B, T, WIDTH), with modality and time in every token."""
 
@@ -70,14 +85,18 @@ class StepEncoder(nn.Module):
 
     def encoded(self, values: Tensor, mask: Tensor) -> Tensor:
         """Return (B, T, WIDTH), each step by itself; padded steps count in the batch norms only as released."""
+        out = values.new_zeros(*values.shape[:2], WIDTH)
+        if out.numel() == 0:
+            return out
         if self.padded_batch_norm and self.training:
             encoded: Tensor = self.encode(values.flatten(0, 1))
             return encoded.view(*values.shape[:2], WIDTH)
-        out = values.new_zeros(*values.shape[:2], WIDTH)
         rows = mask.flatten().nonzero().squeeze(1)
         if len(rows) == 0:  # no clip of the batch has this modality
             return out
-        encoded = self.encode(values.flatten(0, 1)[rows])
+        # One step has no variance: the running statistics stand in for it.
+        with running_statistics(self.encode) if len(rows) == 1 else contextlib.nullcontext():
+            encoded = self.encode(values.flatten(0, 1)[rows])
         return out.flatten(0, 1).to(encoded.dtype).index_copy(0, rows, encoded).view(out.shape)
 
 

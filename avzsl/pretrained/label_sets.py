@@ -9,6 +9,13 @@ from importlib import resources
 
 # Feature sets whose networks saw these labels are open: the labels may name an unseen class.
 LABEL_SETS = {"audioset": "AudioSet", "imagenet1k": "ImageNet-1k"}
+# What networks were trained with that has no list of labels, so that nobody can tell which classes it names.
+UNKNOWABLE = {"web_captions": "captions from the web, not disjoint, unknowable"}
+
+
+def title_of(label_set: str) -> str:
+    """Return what people call a label set, or other training data, of an open feature set."""
+    return LABEL_SETS.get(label_set) or UNKNOWABLE.get(label_set, label_set)
 
 
 @dataclass(frozen=True)

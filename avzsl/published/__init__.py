@@ -32,7 +32,7 @@ FEATURES = {
     "selavi": "selavi",
     "selavi-as-released": "selavi",
     "selavi-released": "selavi",
-    "vggish-c3d": "vggish-c3d",
+    "c3d-vggish": "c3d-vggish",
     "clipclap-paper": "clip-clap",
 }
 
@@ -91,7 +91,7 @@ def of_table(source: str, table: str) -> list[Published]:
 def comparable(dataset: str, features: str, split: str, task: str = "classification") -> list[Published]:
     """Return the rows whose data set, features and split are the ones given, from all sources.
 
-    `features` is the published kind: selavi, vggish-c3d, clip-clap or cjme. A row that does not say its split is comparable
+    `features` is the published kind: selavi, c3d-vggish, clip-clap or cjme. A row that does not say its split is comparable
     with none.
     """
     wanted = (dataset, features, split, task)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.pretrained.label_sets import LABEL_SETS
+from avzsl.pretrained.label_sets import UNKNOWABLE, title_of
 from avzsl.report.results import BenchmarkFiles
 
 UNSEEN = ("test_unseen", "val_unseen")
@@ -27,19 +27,20 @@ def open_features(benchmark: BenchmarkFiles) -> dict[str, Any] | None:
         return None
     roles = dict(zip(benchmark.classes["class_name"], benchmark.classes["role"], strict=True))
     unseen = sorted(name for name, role in roles.items() if role in UNSEEN)
-    titles = [LABEL_SETS.get(name, name) for name in (record.extractor or {})["label_sets"]]
+    label_sets = (record.extractor or {})["label_sets"]
+    titles = [title_of(name) for name in label_sets]
     found: list[tuple[str, list[tuple[str, str, str]]]] | None = None
     if record.named is not None:
         found = [
             (
-                LABEL_SETS.get(label_set, label_set),
+                title_of(label_set),
                 [(c, roles[c], ", ".join(labels)) for c, labels in sorted(by.items())],
             )
             for label_set, by in record.named.items()
         ]
     named = {c for _, rows in found or [] for c, _, _ in rows}
     return {
-        "titles": titles, "unseen": len(unseen), "named": sorted(named & set(unseen)), "label_sets": found,
+        "titles": titles, "unknowable": any(name in UNKNOWABLE for name in label_sets), "unseen": len(unseen), "named": sorted(named & set(unseen)), "label_sets": found,
         "rows": [row for method in benchmark.config.methods if (row := _row(benchmark, method)) is not None],
     }  # fmt: skip
 
@@ -60,4 +61,4 @@ def _mean(scores: Any, metric: str) -> float | None:
 def mark(extractor: Mapping[str, Any]) -> str:
     """Return what stands before the weights in tables: `open (AudioSet, ImageNet-1k)`, nothing for other features."""
     label_sets = extractor.get("label_sets") or []
-    return f"open ({', '.join(LABEL_SETS.get(name, name) for name in label_sets)})" if label_sets else ""
+    return f"open ({', '.join(title_of(name) for name in label_sets)})" if label_sets else ""

@@ -24,6 +24,7 @@ from avzsl.published import Published, for_benchmark
 from avzsl.report.open_features import mark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.results.places import Places
+from avzsl.results.zero_shot import in_words, validated_and_tested
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
         "clips_tested": len(predictions),
         "classes_seen": int(tested.get("test_seen", 0)),
         "classes_unseen": unseen,
-        "classes_validated_and_tested": validated_and_tested(benchmark),
+        "classes_validated_and_tested": validated_and_tested(clips),
         "weights": _weights(benchmark.extractor),
         "random_weights": benchmark.random_weights,
         "seconds": float(np.sum([run.record.seconds for run in runs])),
@@ -263,21 +264,11 @@ def folds_in_words(summary: Summary) -> list[str]:
     return said
 
 
-def validated_and_tested(benchmark: BenchmarkFiles) -> int:
-    """Return how many classes have clips both in validation as unseen and in the test as unseen."""
-    clips = benchmark.clips[benchmark.clips["usable"]]
-    parts = [set(clips.loc[clips["subset"] == name, "class_name"]) for name in ("val_unseen", "test_unseen")]
-    return len(parts[0] & parts[1])
-
-
 def not_zero_shot(summary: Summary) -> dict[str, str]:
     """Say of each benchmark that validates on classes it tests, as AudioSetZSL's published split does, that it does."""
     first = summary.table.drop_duplicates("benchmark").set_index("benchmark")
     return {
-        str(
-            name
-        ): f"{row['classes_validated_and_tested']} of the {row['classes_unseen']} classes tested as unseen are those "
-        "that it validates on, and stage 2 trains on clips of them: not zero-shot"
+        str(name): in_words(row["classes_validated_and_tested"], row["classes_unseen"])
         for name, row in first[first["classes_validated_and_tested"] > 0].iterrows()
     }
 

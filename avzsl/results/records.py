@@ -57,7 +57,7 @@ class BenchmarkRecord(Record):
     )
     chance: Scores = Field(default_factory=Scores, description="scores of a guess that is uniform over the candidates")
     checks: list[dict[str, Any]] = Field(
-        default_factory=list, description="copies across subsets, in the form of an audit's checks"
+        default_factory=list, description="copies across subsets, still pictures, silent clips, in the form of an audit's checks"
     )
     dims: dict[str, int] = Field(default_factory=dict, description="width of the features: audio, visual, text")
     extractor: dict[str, Any] | None = Field(

@@ -25,6 +25,13 @@ class Ticker:
         self._task = bar.add_task(label, total=total) if bar is not None else None
         self._started = self._said = time.monotonic()
 
+    def expect(self, total: int) -> None:
+        """Take another total, where it is known only now."""
+        if total != self.total:
+            self.total = total
+            if self._bar is not None and self._task is not None:
+                self._bar.update(self._task, total=total)
+
     def advance(self, items: int = 1) -> None:
         """Count `items` more as done."""
         self.done += items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from avzsl.contracts.schemas import BENCHMARK_CLASSES, BENCHMARK_CLIPS, CLASS_ROLES, SUBSETS
+from avzsl.contracts.schemas import BENCHMARK_CLASSES, CLASS_ROLES, SUBSETS
 from avzsl.contracts.tables import read_table
 from avzsl.tables.fill import Measured
 from avzsl.tables.render import Grid
@@ -15,7 +15,7 @@ THREE = {"train": ("train",), "val": ("val_seen", "val_unseen"), "test": ("test_
 
 def counts(measured: Measured) -> dict[str, Grid]:
     """Return the tables of counts by name; only clips that have features and a class embedding are counted."""
-    clips = read_table(measured.places.benchmark_clips(measured.benchmark.name), BENCHMARK_CLIPS)
+    clips = measured.clips
     classes = read_table(measured.places.benchmark_classes(measured.benchmark.name), BENCHMARK_CLASSES)
     usable = clips[clips["usable"]]
     note = f"{len(usable)} of {len(clips)} listed clips are usable."

@@ -9,9 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
 from avzsl.config.load import Benchmark, Project
+from avzsl.contracts.schemas import BENCHMARK_CLIPS
+from avzsl.contracts.tables import read_table
 from avzsl.published import Published, for_benchmark, of_table
 from avzsl.results import BenchmarkRecord, Places, RunRecord, read_benchmark, read_run
+from avzsl.results.zero_shot import in_words, validated_and_tested
 from avzsl.tables.layout import Layout
 
 
@@ -64,9 +69,25 @@ class Measured:
         name = self.benchmark.name
         return [read_run(self.places.run(name, method, seed).record) for seed in self.benchmark.seeds]
 
+    @cached_property
+    def clips(self) -> pd.DataFrame:
+        """BENCHMARK_CLIPS."""
+        return read_table(self.places.benchmark_clips(self.benchmark.name), BENCHMARK_CLIPS)
+
     @property
     def random_weights(self) -> bool:
         return self.record.random_weights
+
+    @cached_property
+    def validated_and_tested(self) -> int:
+        return validated_and_tested(self.clips)
+
+    @property
+    def not_zero_shot(self) -> str:
+        """A sentence where classes that are tested as unseen are validated on; nothing otherwise."""
+        both = self.validated_and_tested
+        tested = self.clips["usable"] & (self.clips["subset"] == "test_unseen")
+        return in_words(both, self.clips.loc[tested, "class_name"].nunique()) if both else ""
 
     def published(self, task: str) -> list[Published]:
         """Return published rows of the same data set, features and split; none for features of random weights."""

@@ -20,7 +20,7 @@ def write_tables(project: Project, results: Path, out: Path) -> list[Path]:
 
     `results` is the results folder with finished runs. Writes OUT/BENCHMARK/PAPER-table-N.csv, .md and .tex and returns
     their paths. A method that the benchmark does not run keeps its row, empty; where data set, features and split are
-    the published ones the printed numbers stand beside ours, with the difference in standard deviations over seeds.
+    the released ones the printed numbers stand beside ours, with the difference in standard deviations over seeds.
     Raises DataError that names the file if a configured run is missing.
     """
     written: list[Path] = []
@@ -29,7 +29,7 @@ def write_tables(project: Project, results: Path, out: Path) -> list[Path]:
         for layout in LAYOUTS:
             rows = fill(layout, measured)
             grid = _grid(layout, measured, rows)
-            written += _write(folder / layout.name, _csv(layout, rows), grid)
+            written += _write(folder / layout.name, _csv(layout, rows, measured.validated_and_tested), grid)
         for name, grid in counts(measured).items():
             written += _write(folder / name, to_csv(grid.headings, grid.rows), grid)
     return written
@@ -43,14 +43,14 @@ def _write(base: Path, text: str, grid: Grid) -> list[Path]:
     return paths
 
 
-def _csv(layout: Layout, rows: list[Row]) -> str:
-    headings = [*layout.labels, "method", "status", "seeds", "seconds"]
+def _csv(layout: Layout, rows: list[Row], both: int) -> str:
+    headings = [*layout.labels, "method", "status", "seeds", "seconds", "classes validated and tested"]
     for metric in layout.metrics:
         short = METRICS[metric]
         headings += [short, f"{short} sd", f"{short} published", f"{short} difference in sd"]
     lines: list[list[object]] = []
     for row in rows:
-        line: list[object] = [*row.labels, row.method, row.status, row.seeds or None, row.seconds]
+        line: list[object] = [*row.labels, row.method, row.status, row.seeds or None, row.seconds, both]
         for metric in layout.metrics:
             cell = row.cells[metric]
             line += [cell.mean, cell.sd, cell.published, cell.difference]
@@ -84,6 +84,8 @@ def _grid(layout: Layout, measured: Measured, rows: list[Row]) -> Grid:
         notes.append(f"Not run here: {', '.join(missing)}.")
     if any(row.status.startswith("published") for row in rows):
         notes.append("Newer rows are published numbers; those methods were not run here.")
+    if measured.not_zero_shot:
+        notes.append(f"VALIDATED ON TESTED CLASSES: {measured.not_zero_shot}.")
     if measured.random_weights:
         notes.append(
             "RANDOM WEIGHTS: the features come from untrained networks; the scores say nothing about the methods."

@@ -1,4 +1,4 @@
-"""C3D (Tran et al., ICCV 2015) and VGGish (Hershey et al., ICASSP 2017), with the tensor names of their published weights."""
+"""C3D (Tran et al., ICCV 2015) and VGGish (Hershey et al., ICASSP 2017), with the tensor names of their released weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published weight files of C3D and VGGish, by layout.
+"""The released weight files of C3D and VGGish, by layout.
 
 C3D: `c3d.pickle` of DavideA/c3d-pytorch (converted from facebook/C3D, whose licence is unclear; about 320 MB).
 VGGish: `vggish-10086976.pth` of torchvggish, or the files of tcvrick/audioset-vggish-tensorflow-to-pytorch, whose last three
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import DataError
+from avzsl.pretrained.checkpoints import read_checkpoint, read_content
 from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, Quantiser, VGGish
-from extractors.weights import read_checkpoint, read_content
 
 VGGISH_SHA256 = "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b"
 KEYS = ("pca_eigen_vectors", "pca_means")

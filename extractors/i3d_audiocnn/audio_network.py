@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from extractors.weights import read_checkpoint
+from avzsl.pretrained.checkpoints import read_checkpoint
 
 DIM = 1024
 FRAMES, HOP = 128, 64  # of one segment
@@ -27,7 +27,7 @@ class AudioNetwork(nn.Module):
     """Log-mel frames (N, frames, 128), at least 128 of them -> the feature of every segment, (N, segments, 1024).
 
     A segment is 128 frames, the next one begins 64 later: frames are halved six times, rounding down, and a 2 x 2
-    convolution follows. `scores` are logits of `labels` classes. Layers bear the numbers of the published code.
+    convolution follows. `scores` are logits of `labels` classes. Layers bear the numbers of the released code.
     """
 
     def __init__(self, labels: int) -> None:

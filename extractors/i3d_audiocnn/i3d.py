@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractors.weights import read_checkpoint
+from avzsl.pretrained.checkpoints import read_checkpoint
 
 DIM = 1024
 SIDE = 224
@@ -112,7 +112,7 @@ class I3D(nn.Module):
 
 
 def tensor_name(name: str) -> str:
-    """Return the name of a tensor of either published layout (piergiaj's, hassony2's) in piergiaj's."""
+    """Return the name of a tensor of either released layout (piergiaj's, hassony2's) in piergiaj's."""
     name = re.sub(r"^(conv3d|mixed)_", lambda found: found[0].capitalize(), name).replace(".batch3d.", ".bn.")
     name = re.sub(r"\.branch_0\.", ".b0.", name)
     return re.sub(r"\.branch_(\d)\.(\d)\.", lambda found: f".b{found[1]}{'ab'[int(found[2])]}.", name)

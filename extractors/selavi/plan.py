@@ -1,4 +1,4 @@
-"""The window plan of the released extraction, kept as it is because the published features were made with it."""
+"""The window plan of the released extraction, kept as it is because the released features were made with it."""
 
 from __future__ import annotations
 

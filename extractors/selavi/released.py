@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from avzsl.media.errors import FAILURES
+from avzsl.media.errors import FAILURES, said
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import decode_video
 from avzsl.media.sound import decode_audio
@@ -136,7 +136,7 @@ def _pixels(convert: VideoReformatter, frame: VideoFrame) -> np.ndarray:
             threads=1,
         )
     except FAILURES as error:
-        raise ClipError("corrupt", f"a frame cannot be converted to RGB: {error}") from error
+        raise ClipError("corrupt", f"a frame cannot be converted to RGB: {said(error)}") from error
     return resize_and_crop(rgb.to_ndarray(), released=True)
 
 

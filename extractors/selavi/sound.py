@@ -1,6 +1,6 @@
 """The log filterbank of a second of sound, as python_speech_features 0.6 computes it (`logfbank`).
 
-The published features were made with these settings: 44.1 kHz int16 samples (not scaled to [-1, 1]), frames of 20 ms every
+The released features were made with these settings: 44.1 kHz int16 samples (not scaled to [-1, 1]), frames of 20 ms every
 10 ms without a window function, 257 mel filters on a 1024-point spectrum. At that resolution 54 of the 257 filters fall
 between two bins and are identically zero; they are kept, because the network expects their rows.
 """
@@ -17,7 +17,7 @@ FFT_LENGTH = 1024
 FRAME_LENGTH = 882  # 20 ms
 FRAME_STEP = 441  # 10 ms
 PREEMPHASIS = 0.97
-# The mean and deviation that the published extraction normalises with.
+# The mean and deviation that the released extraction normalises with.
 MEAN, DEVIATION = 1.93, 17.89
 
 

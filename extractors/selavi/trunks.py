@@ -31,7 +31,7 @@ def audio_trunk() -> nn.Module:
 
 
 class Trunks(nn.Module):
-    """Both trunks under the names of the published checkpoint: video_network.base.* and audio_network.base.*."""
+    """Both trunks under the names of the released checkpoint: video_network.base.* and audio_network.base.*."""
 
     def __init__(self) -> None:
         super().__init__()

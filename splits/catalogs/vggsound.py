@@ -32,7 +32,7 @@ class Options(Section):
 
 
 def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> Catalog:
-    """Return the catalogue: clip_id is `<YouTube id>_<start in six digits>`, the published file name.
+    """Return the catalogue: clip_id is `<YouTube id>_<start in six digits>`, the released file name.
 
     Raises DataError with file and line for a row that is malformed, listed twice or of an unknown class.
     """

@@ -16,11 +16,11 @@ import pytest
 
 from avzsl.acquisition import AcquisitionError
 from avzsl.acquisition.journal import journal_path, read_journal
-from avzsl.acquisition.locks import exclusive
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import MEDIA
 from avzsl.contracts.tables import read_table
+from avzsl.runtime.locks import exclusive
 
 
 def test_every_bad_input_gets_its_reason(tmp_path, fetch, manifest, good_clip, make_clip, make_clips, make_dataset):
@@ -198,7 +198,7 @@ def test_a_journal_with_half_a_line_is_used_up_to_it(tmp_path, fetch, manifest, 
 
 
 def _hold(path: Path, ready, release) -> None:
-    with exclusive(path, "busy"):
+    with exclusive(path, AcquisitionError("busy")):
         ready.set()
         release.wait(30)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from avzsl.acquisition.errors import ClipError
@@ -36,6 +38,39 @@ def allowed(rules: str, agent: str = US, url: str = URL) -> bool:
 )
 def test_rules_of_a_host(rules, answer):
     assert allowed(rules) == answer
+
+
+@pytest.mark.parametrize(
+    ("rules", "answer"),
+    [
+        # Wildcards, an end, and a query (RFC 9309, 2.2.3).
+        ("User-agent: *\nDisallow: /*.mp4$\n", False),
+        ("User-agent: *\nDisallow: /*.webm$\n", True),
+        ("User-agent: *\nDisallow: /*/b\n", False),
+        ("User-agent: *\nDisallow: /*?sig=\n", True),
+        # The longest rule counts, whatever its place, and of two as long the one that allows (2.2.2).
+        ("User-agent: *\nDisallow: /a/\nAllow: /a/b\n", True),
+        ("User-agent: *\nAllow: /\nDisallow: /a/\n", False),
+        ("User-agent: *\nDisallow: /a/\nAllow: /a/\n", True),
+        # A group may be of several agents, and an agent have several groups; other lines part nothing (2.2.1).
+        ("User-agent: other\nUser-agent: avzsl\nDisallow: /\n", False),
+        ("User-agent: other\nCrawl-delay: 9\nUser-agent: avzsl\nDisallow: /\n", False),
+        ("User-agent: avzsl\nDisallow: /b\n\nUser-agent: avzsl\nDisallow: /a\n", False),
+        ("User-agent: avzsl\n\nDisallow: /\n", False),
+        ("\ufeffUser-agent: *\nDisallow: /\n", False),
+        ("User-agent: *\nDisallow: /%61/\n", False),
+        ("Disallow: /\n", True),
+        ("<html>\nnot: rules\n:::\n\0", True),
+    ],
+)
+def test_files_as_they_are_written(rules, answer):
+    assert allowed(rules) == answer
+
+
+def test_a_rule_that_is_made_to_take_long_does_not():
+    started = time.monotonic()
+    assert allowed(f"User-agent: *\nDisallow: /{'*a' * 60}b$\n", url=f"https://videos.example/{'a' * 2000}")
+    assert time.monotonic() - started < 5
 
 
 def test_the_agents_name_is_what_stands_before_its_version():

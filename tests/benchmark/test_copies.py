@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from avzsl.benchmark import assemble
-from avzsl.benchmark.copies import find_copies
+from avzsl.benchmark.copies import AGAINST, COSINE, SECONDS, find_copies
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays, write_arrays
@@ -19,7 +19,7 @@ from avzsl.contracts.tables import read_table, write_table
 from avzsl.results.records import read_benchmark
 
 
-def clips(subsets: list[str], sha: list[str | None] | None = None, length: float = 5.0) -> pd.DataFrame:
+def clips(subsets: list[str], sha: list[str | None] | None = None, length: float | np.ndarray = 5.0) -> pd.DataFrame:
     number = len(subsets)
     return pd.DataFrame(
         {
@@ -54,6 +54,32 @@ def test_near_copies_need_both_modalities_and_equal_length() -> None:
     ]  # fmt: skip
     table.loc[2, "length"] = 5.2
     assert find_copies(table, arrays)["clip_id"].tolist() == ["c4"]
+
+
+def test_every_pair_is_found_that_comparing_all_with_all_finds() -> None:
+    rng, number = np.random.default_rng(0), 600
+    subsets = list(rng.choice(["train", "val_unseen", "test_seen", "test_unseen"], number))
+    table = clips(subsets, length=rng.choice([5.0, 5.04, 5.2], number))
+    table.loc[::50, "length"] = np.nan
+    # Twenty recordings, copied with noise of many sizes: cosines on both sides of the limit.
+    noise = 10 ** rng.uniform(-4, -1.2, (number, 1))
+    arrays = {}
+    for name in ("audio", "visual"):
+        base = rng.normal(size=(20, 32))[rng.integers(20, size=number)] if name == "audio" else rng.normal(size=(3, 32))
+        base = base if name == "audio" else base[rng.integers(3, size=number)]
+        arrays[name] = (base + noise * rng.normal(size=(number, 32))).astype(np.float32)
+    same = np.abs(np.subtract.outer(table["length"].to_numpy(), table["length"].to_numpy())) <= SECONDS
+    for array in arrays.values():
+        centred = array - array.mean(0)
+        unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+        same &= unit @ unit.T > COSINE
+    expected = []
+    for held_out, (others, _) in AGAINST.items():
+        for i in np.flatnonzero(table["subset"] == held_out):
+            hits = np.flatnonzero(same[i] & table["subset"].isin(others).to_numpy())
+            expected += [[f"c{i}", held_out, f"c{hits[0]}"]] if len(hits) else []
+    assert 20 < len(expected) < 400
+    assert find_copies(table, arrays)[["clip_id", "subset", "other"]].to_numpy().tolist() == expected
 
 
 def test_features_of_few_dimensions_or_without_difference_prove_nothing() -> None:

@@ -122,7 +122,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "config/datasets/mine.yaml: embeddings.backend: there is no embedding backend 'fastext'; did you mean 'fasttext'?",
     ),
     (
-        {"datasets/mine.yaml": DATASET | {"embeddings": {"backend": "published", "table": "demo", "lowercase": True}}},
+        {"datasets/mine.yaml": DATASET | {"embeddings": {"backend": "released", "table": "demo", "lowercase": True}}},
         "config/datasets/mine.yaml: embeddings.lowercase: unknown key",
     ),
     ({"datasets/mine.yaml": DATASET | {"embeddings": {}}}, "config/datasets/mine.yaml: embeddings.table: must be given"),

@@ -43,7 +43,7 @@ def test_every_shipped_file_fits_its_schema(validators, what: str, path: Path) -
         ("dataset", {"catalog": {"module": "folder", "rot": "x"}, "embeddings": {"table": "demo"}}),
         ("dataset", {"catalog": {"module": "folder"}, "embeddings": {"table": "demo"}}),
         ("dataset", {"catalog": {"module": "demo"}, "embeddings": {"tabel": "demo"}}),
-        ("dataset", {"catalog": {"module": "demo"}, "embeddings": {"backend": "published", "table": "x", "lowercase": True}}),
+        ("dataset", {"catalog": {"module": "demo"}, "embeddings": {"backend": "released", "table": "x", "lowercase": True}}),
         ("features", {"weights": {"random_seed": 0}, "execution": "fast"}),
         ("features", {"extractor": "pretrained", "windows": "uniform"}),
         ("method", {"title": "M", "source": "s", "module": "avca", "options": {"output": "visul"}}),

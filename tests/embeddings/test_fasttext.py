@@ -11,7 +11,7 @@ from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.embeddings import embed_classes
 from avzsl.embeddings.fasttext import FastText, fnv1a, ngrams
-from avzsl.embeddings.tables import read_table
+from avzsl.pretrained.word_vectors import read_table
 
 WORDS = ["</s>", "dog", "größe", "gone"]
 DIM, BUCKET = 5, 97
@@ -130,7 +130,7 @@ def test_broken_models_are_refused(tmp_path: Path) -> None:
 def test_backends_send_each_others_files_back(tmp_path: Path) -> None:
     write_model(tmp_path / "m.bin")
     (tmp_path / "v.txt").write_text("dog 1 2\n")
-    with pytest.raises(ConfigError, match=r"set embeddings\.backend: fasttext"):
+    with pytest.raises(ConfigError, match=r"embeddings\.backend: fasttext reads it"):
         read_table(tmp_path / "m.bin", {"dog"})
     with pytest.raises(DataError, match="not a fastText model"):
         FastText(tmp_path / "v.txt", ["dog"])

@@ -1,4 +1,4 @@
-"""C3D and VGGish: networks, front end and quantisation against the published code, and files of their layouts."""
+"""C3D and VGGish: networks, front end and quantisation against the released code, and files of their layouts."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_shapes_and_layers() -> None:
         assert network(torch.empty(2, 3, 16, 112, 112)).shape == (2, 4096)
         vggish = VGGish()
         assert vggish(torch.empty(3, 96, 64)).shape == (3, 128)
-    # With the 487 labels' layer that is left out: what the published files hold.
+    # With the 487 labels' layer that is left out: what the released files hold.
     assert sum(p.numel() for p in network.parameters()) + 487 * 4097 == 79_991_015
     assert sum(p.numel() for p in vggish.parameters()) == 72_141_184
 

@@ -11,7 +11,7 @@ import pytest
 
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_text
-from extractors import download as module
+from avzsl.runtime import download as module
 from extractors.download import download
 
 BODY = bytes(range(256)) * 4096
@@ -82,8 +82,10 @@ def test_broken_transfers_are_resumed(site: Site, tmp_path: Path, ranges: bool) 
 
 def test_a_later_run_resumes(site: Site, tmp_path: Path) -> None:
     site.status = 503
-    (tmp_path / f"weights_pth-{sha256_text(site.url)[:12]}.part").write_bytes(BODY[:1000])
-    with pytest.raises(DataError, match=r"cannot be fetched .* run again to go on"):
+    part = tmp_path / f"weights_pth-{sha256_text(site.url)[:12]}.part"
+    part.write_bytes(BODY[:1000])
+    part.with_name(part.name + ".url").write_text(site.url)
+    with pytest.raises(DataError, match=r"could not be downloaded .* run again to go on"):
         download(site.url, tmp_path)
     assert len(site.requests) == module.ATTEMPTS
     site.status, site.requests = 200, []
@@ -106,7 +108,7 @@ def test_the_first_checksum_is_recorded_and_must_hold(site: Site, tmp_path: Path
 def test_a_wrong_checksum_is_refused(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected 0000"):
         download(site.url, tmp_path, "0" * 64)
-    assert [p.suffix for p in tmp_path.iterdir()] == []
+    assert [p.suffix for p in tmp_path.iterdir()] == [".lock"]
 
 
 def test_no_such_file(site: Site, tmp_path: Path) -> None:
@@ -119,5 +121,6 @@ def test_no_such_file(site: Site, tmp_path: Path) -> None:
 def test_stale_partial_file(site: Site, tmp_path: Path) -> None:
     target = tmp_path / f"weights_pth-{sha256_text(site.url)[:12]}"
     (tmp_path / f"{target.name}.part").write_bytes(b"x" * (len(BODY) + 5))
+    (tmp_path / f"{target.name}.part.url").write_text(site.url)
     path, _ = download(site.url, tmp_path)
     assert path.read_bytes() == BODY

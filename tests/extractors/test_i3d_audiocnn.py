@@ -1,4 +1,4 @@
-"""I3D and the audio network: against the published code, padding from its definition, files of both layouts."""
+"""I3D and the audio network: against the released code, padding from its definition, files of both layouts."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_i3d_counts_its_steps() -> None:
         network = I3D().eval()
         for frames, steps in ((9, 1), (16, 1), (17, 2), (24, 2), (64, 7)):
             assert network(torch.empty(1, 3, frames, 224, 224)).shape == (1, steps, 1024)
-    # With the labels' layer that is left out: what the published files hold.
+    # With the labels' layer that is left out: what the released files hold.
     assert sum(p.numel() for p in network.parameters()) + 400 * 1025 == 12_697_264
 
 

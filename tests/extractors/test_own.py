@@ -14,11 +14,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from avzsl.config.features import FeaturesConfig
+from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.streams import read_streams
 from extractors.importing import import_any
 from extractors.own import import_own
-from extractors.packing import pack
+from extractors.packing import pack, pack_steps
 from extractors.steps_out import export_steps
 from extractors.temporal import export_temporal
 
@@ -95,6 +96,34 @@ def test_every_layout_gives_the_same(tmp_path: Path, layout: str) -> None:
         for place, values in enumerate(clips):
             assert np.array_equal(streams[name].clip(place)[0], values)
     assert streams["audio"].clip(2)[1].tolist() == [[0, 0.96], [0.96, 1.92], [1.92, 0.96 * 3], [0.96 * 3, 3.84]]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("only", ["audio", "visual"])
+def test_features_of_one_modality(tmp_path: Path, layout: str, only: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other has no column and no step, as an extractor without it gives; a clip of the set without any is left out."""
+    listed(tmp_path, [*IDS, "lost"])
+    monkeypatch.setitem(globals(), "VALUES", {only: VALUES[only]})
+    if layout.startswith("flat"):
+        listed(tmp_path)
+    if layout == "npz":
+        for clip_id, values in zip(IDS, VALUES[only], strict=True):
+            (tmp_path / clip_id).parent.mkdir(parents=True, exist_ok=True)
+            np.savez(tmp_path / f"{clip_id}.npz", **{only: values})
+    else:
+        LAYOUTS[layout](tmp_path)
+    table, streams, _ = go(tmp_path, ids=[*IDS, "lost"])
+    assert table["status"].tolist() == ["ok", "ok", "ok", "no_media"]
+    other = "visual" if only == "audio" else "audio"
+    assert table[f"{only}_steps"].tolist() == [*STEPS[only], 0]
+    assert table[f"{other}_steps"].tolist() == [0] * 4
+    assert streams[other].values.shape == (0, 0)
+    assert np.array_equal(streams[only].values, np.concatenate(VALUES[only]))
+    packed = (tmp_path / "p.safetensors", tmp_path / "p.parquet")
+    pack([(tmp_path / "out.safetensors", tmp_path / "out.parquet")], *packed)
+    assert read_arrays(packed[0])[0][other].shape == (3, 0)
+    pack_steps([tmp_path / "out.safetensors"], packed[0], tmp_path / "steps.safetensors")
+    assert read_streams(tmp_path / "steps.safetensors")[0][other].lengths.tolist() == [0, 0, 0]
 
 
 def test_averages_are_one_step(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import ConfigError, CorruptError, DataError
 from avzsl.contracts.schemas import FEATURES
-from avzsl.contracts.streams import as_type, map_streams, read_streams, shared
-from avzsl.contracts.tables import read_table
+from avzsl.contracts.streams import Stream, as_type, map_streams, read_streams, shared, write_streams
+from avzsl.contracts.tables import read_table, write_table
 from extractors import extract_shard, pack
 from extractors.base import find_extractor
 from extractors.packing import average, pack_steps
@@ -276,6 +277,41 @@ def test_pack(tmp_path: Path) -> None:
         pack([(shards[0][0], shards[1][1])], tmp_path / "q.safetensors", tmp_path / "q.parquet")
     with pytest.raises(DataError, match="no shard"):
         pack([], tmp_path / "q.safetensors", tmp_path / "q.parquet")
+
+
+def test_averages_are_packed_in_pieces_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces smaller than a clip, of some clips and of all give the same file, which holds each clip's own mean."""
+    rng = np.random.default_rng(0)
+    shards, means = [], []
+    for number, lengths in enumerate(([3, 1, 40, 2], [7])):
+        offsets = np.cumsum([0, *lengths], dtype=np.int64)
+        values = rng.standard_normal((offsets[-1], 5)).astype(np.float16)
+        means += [values[a:b].mean(0, dtype=np.float32) for a, b in itertools.pairwise(offsets)]
+        ids = [f"{number}/{k}" for k in range(len(lengths))]
+        times = np.zeros((len(values), 2))
+        nothing = Stream(np.zeros((0, 0), np.float32), np.zeros(len(offsets), np.int64), np.zeros((0, 2)))
+        files = (tmp_path / f"{number}.safetensors", tmp_path / f"{number}.parquet")
+        write_streams(
+            files[0], {"audio": nothing, "visual": Stream(values, offsets, times)}, {"clip_ids": ids, "extractor": {}}
+        )
+        table = pd.DataFrame({"clip_id": ids, "shard": number, "status": "ok", "row": np.arange(len(ids))})
+        write_table(files[1], table.assign(audio_steps=0, visual_steps=lengths), FEATURES)
+        shards.append(files)
+    made = []
+    for piece in (1, 100, 1 << 20):
+        monkeypatch.setattr("extractors.packing.PIECE", piece)
+        pack(shards, tmp_path / "p.safetensors", tmp_path / "p.parquet")
+        made.append((tmp_path / "p.safetensors").read_bytes())
+    assert made[0] == made[1] == made[2]
+    arrays, _ = read_arrays(tmp_path / "p.safetensors")
+    assert np.array_equal(arrays["visual"], np.stack(means))
+    assert arrays["audio"].shape == (5, 0)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".parquet"] * 3 + [".safetensors"] * 3
+    damaged = bytearray(shards[1][0].read_bytes())
+    damaged[-3] ^= 1
+    shards[1][0].write_bytes(damaged)
+    with pytest.raises(CorruptError, match="checksum is wrong"):
+        pack(shards, tmp_path / "p.safetensors", tmp_path / "p.parquet")
 
 
 @pytest.mark.usefixtures("plugins")

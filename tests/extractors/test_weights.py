@@ -14,9 +14,10 @@ import torch
 from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.pretrained.checkpoints import random_state, read_checkpoint
 from extractors.selavi import Options
 from extractors.selavi.trunks import Trunks
-from extractors.weights import load_weights, random_state, read_checkpoint
+from extractors.weights import load_weights
 
 TEMPLATE = {
     "video_network.base.stem.0.weight": torch.zeros(2, 3, 1, 7, 7),

@@ -1,6 +1,6 @@
 """Numbers of the project's own making, kept beside it: `python -m tests.goldens.make [AREA ...]` makes them anew.
 
-The code they come from was compared with outputs of the published implementations first, so they hold what that showed
+The code they come from was compared with outputs of the released implementations first, so they hold what that showed
 for anyone who has the project alone. Inputs come from seeds. Remake an area only when its numbers are meant to change,
 and say in the commit why.
 """

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from avzsl.config.load import load_project
-from avzsl.methods import Batch, Clips, Dims, Method, build
+from avzsl.methods import Batch, Clips, Dims, Method, Steps, build
 from tests.goldens.digest import digest
 
 DIMS = Dims(14, 12, 10)
@@ -23,15 +23,17 @@ TRAINED = (
     "avca", "avca-audio", "avca-minus-lct", "avca-minus-lr", "avca-minus-lrec", "avca-minus-lt", "avca-minus-lw",
     "avca-no-xatt", "avca-output-min", "avca-output-sum", "cjme", "cjme-both", "cjme-minus-lav", "cjme-no-attention",
     "cjme-only-lta", "avgzslnet", "apn", "ale", "sje", "devise", "fvaegan", "audio-only", "visual-only", "concat",
+    "tcaf", "clipclap",
 )  # fmt: skip
 SOLVED = ("ridge", "prototype", "eszsl", "sae", "conse", "gcca", "pretrained")
-RELEASED = ("avca", "cjme", "apn", "ale", "sje", "devise", "avgzslnet", "fvaegan")
+RELEASED = ("avca", "cjme", "apn", "ale", "sje", "devise", "avgzslnet", "fvaegan", "tcaf", "clipclap")
 
 
 class Set:
-    """Training clips of known classes, and batches of them by a seed."""
+    """Training clips of known classes, and batches of them by a seed; with `steps` a clip is sequences, not averages."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: bool = False) -> None:
+        self.steps = steps
         rng = np.random.default_rng(11)
         classes = rng.standard_normal((CLASSES, DIMS.text))
         self.classes = _tensor(classes / np.linalg.norm(classes, axis=1, keepdims=True))
@@ -47,7 +49,14 @@ class Set:
 
     def clips(self, at: Any) -> Clips:
         at = torch.as_tensor(np.asarray(at))
-        return Clips(self.audio[at], self.visual[at], self.classes[self.labels[at]], self.labels[at])
+        audio, visual = self.inputs(at)
+        return Clips(audio, visual, self.classes[self.labels[at]], self.labels[at])
+
+    def inputs(self, at: torch.Tensor) -> tuple[Any, Any]:
+        """Return what a method sees of the clips at positions `at`."""
+        if not self.steps:
+            return self.audio[at], self.visual[at]
+        return _steps(self.audio, at, 3, 0.96), _steps(self.visual, at, 5, 0.64)
 
     def everything(self) -> Clips:
         return self.clips(np.arange(CLIPS))
@@ -58,6 +67,16 @@ class Set:
             others = [np.flatnonzero(self.labels.numpy() != self.labels[p].item()) for p in positive]
             negative = [int(self.rng.choice(other)) for other in others]
             yield Batch(self.clips(positive), self.clips(negative), self.classes)
+
+
+def _steps(averages: torch.Tensor, at: torch.Tensor, longest: int, seconds: float) -> Steps:
+    """Return one to `longest` steps of each clip at `at`, its average bent a little more at each."""
+    lengths = at % longest + 1
+    place = torch.arange(longest, dtype=torch.float64)
+    real = (place < lengths[:, None])[..., None]
+    columns = torch.arange(averages.shape[1], dtype=torch.float64)
+    values = averages[at][:, None] + 0.3 * torch.sin(place[:, None] * (columns + 1))
+    return Steps(values * real, lengths, torch.stack([place, place + 1], -1) * seconds * real)
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
@@ -73,6 +92,9 @@ def _weights(method: Method) -> None:
         else:
             value = rng.standard_normal(parameter.shape) * (2 / np.prod(parameter.shape[1:])) ** 0.5
         parameter.data.copy_(_tensor(value))
+    for name, buffer in method.named_buffers():
+        if name.endswith("frequencies"):
+            buffer.copy_(_tensor(np.random.default_rng(15).standard_normal(buffer.shape)))
     for module in method.modules():
         if isinstance(getattr(module, "p", None), float):
             module.p = 0.0
@@ -85,7 +107,7 @@ def one(project: Any, name: str, preset: str) -> dict[str, Any]:
     torch.manual_seed(0)
     method = build(chosen.config.module, DIMS, chosen.options).double()
     _weights(method)
-    data = Set()
+    data = Set(method.inputs == "sequences")
     training = chosen.training.under(preset).model_copy(
         update={"batches_per_epoch": 2, "batch_size": 9, "precision": "float64", "epochs": EPOCHS}
     )
@@ -98,7 +120,7 @@ def one(project: Any, name: str, preset: str) -> dict[str, Any]:
     method.eval()
     rng = np.random.default_rng(14)
     new = np.concatenate([data.classes.numpy(), rng.standard_normal((3, DIMS.text)) / DIMS.text**0.5])
-    inputs = data.audio[::2], data.visual[::2], _tensor(new)
+    inputs = *data.inputs(torch.arange(0, CLIPS, 2)), _tensor(new)
     with torch.no_grad():
         distances, points = method.distances(*inputs), method.embed(*inputs)
     state = [v for v in method.state_dict().values() if v.is_floating_point()]

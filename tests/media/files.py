@@ -101,3 +101,67 @@ def turned(source: Path, out: Path, matrix: Sequence[int]) -> Path:
         data[begin + 4 * k : begin + 4 * k + 4] = value.to_bytes(4, "big", signed=True)
     out.write_bytes(bytes(data))
     return out
+
+
+def wrapped(source: Path, out: Path, after: float) -> Path:
+    """Write an MPEG-TS again with its 33-bit clock moved so that it wraps `after` seconds from 0."""
+    data = bytearray(source.read_bytes())
+    moved = (1 << 33) - round(after * 90000)
+
+    def move(
+        place: int,
+    ) -> None:  # a PTS or DTS: 3, 15 and 15 bits, each followed by a marker (ISO/IEC 13818-1 2.4.3.7)
+        a, b, c = data[place], int.from_bytes(data[place + 1 : place + 3]), int.from_bytes(data[place + 3 : place + 5])
+        ticks = ((a >> 1 & 7) << 30 | (b >> 1) << 15 | c >> 1) + moved & (1 << 33) - 1
+        data[place] = a & 0xF0 | ticks >> 30 << 1 | 1
+        data[place + 1 : place + 3] = ((ticks >> 15 & 0x7FFF) << 1 | 1).to_bytes(2)
+        data[place + 3 : place + 5] = ((ticks & 0x7FFF) << 1 | 1).to_bytes(2)
+
+    for packet in range(0, len(data), 188):
+        payload = packet + 4
+        if data[packet + 3] & 0x20:  # an adaptation field
+            length = data[packet + 4]
+            payload += 1 + length
+            if length and data[packet + 5] & 0x10:  # its clock reference: 33 bits and more
+                clock = int.from_bytes(data[packet + 6 : packet + 12])
+                ticks = (clock >> 15) + moved & (1 << 33) - 1
+                data[packet + 6 : packet + 12] = (ticks << 15 | clock & 0x7FFF).to_bytes(6)
+        if data[packet + 1] & 0x40 and data[packet + 3] & 0x10 and data[payload : payload + 3] == b"\0\0\1":
+            flags = data[payload + 7] >> 6
+            if flags & 2:
+                move(payload + 9)
+            if flags == 3:
+                move(payload + 14)
+    out.write_bytes(bytes(data))
+    return out
+
+
+def hidden(source: Path, out: Path, seconds: float) -> Path:
+    """Write an mp4 again with edit lists that hide its first seconds, as cutting by stream copy does."""
+    data = bytearray(source.read_bytes())
+
+    def add(place: int, amount: float) -> None:
+        data[place : place + 4] = round(int.from_bytes(data[place : place + 4]) + amount).to_bytes(4)
+
+    def boxes(begin: int, end: int) -> dict[bytes, list[tuple[int, int]]]:
+        found: dict[bytes, list[tuple[int, int]]] = {}
+        while begin < end:
+            size = int.from_bytes(data[begin : begin + 4])
+            found.setdefault(bytes(data[begin + 4 : begin + 8]), []).append((begin + 8, begin + size))
+            begin += size
+        return found
+
+    movie = boxes(*boxes(0, len(data))[b"moov"][0])
+    header = movie[b"mvhd"][0][0]  # version 0, as everywhere here: four bytes a number
+    scale = int.from_bytes(data[header + 12 : header + 16])
+    add(header + 16, -seconds * scale)
+    for track in movie[b"trak"]:
+        parts = boxes(*track)
+        add(parts[b"tkhd"][0][0] + 20, -seconds * scale)
+        media = boxes(*parts[b"mdia"][0])[b"mdhd"][0][0]
+        edit = boxes(*parts[b"edts"][0])[b"elst"][0][0]  # length and begin of its only entry
+        assert int.from_bytes(data[edit + 4 : edit + 8]) == 1
+        add(edit + 8, -seconds * scale)
+        add(edit + 12, seconds * int.from_bytes(data[media + 12 : media + 16]))
+    out.write_bytes(bytes(data))
+    return out

@@ -12,14 +12,16 @@ import pytest
 from avzsl.acquisition.cut import cut
 from avzsl.acquisition.probe import probe
 from avzsl.config.features import FeaturesConfig
+from avzsl.media.beginnings import second_beginning
 from avzsl.media.errors import MediaError
 from avzsl.media.opening import open_container
 from avzsl.media.streams import choose_streams
 
-from .files import scene, write  # isort: skip
-from .test_same import cut_of, seconds_of  # isort: skip
+from .files import hidden, scene, wrapped, write  # isort: skip
+from .test_same import assert_same, cut_of, seconds_of  # isort: skip
 
-HARD = Path(__file__).resolve().parents[3] / "shared" / "data" / "hard_clips"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+HARD, CLIPS = SHARED / "hard_clips", SHARED / "clips"
 
 
 def remux(source: Path, out: Path, change=lambda packet: packet, extra=None) -> Path:
@@ -68,13 +70,77 @@ def test_joined_recordings_follow_each_other(name: str, ahead: float, tmp_path: 
     assert np.abs(window.frames[5].astype(int) - scene(4.05).astype(int)).mean() < 12
 
 
-@pytest.mark.parametrize("name", ["c.flv", "c.mkv"])
+@pytest.mark.parametrize(("gop", "after"), [(25, 2.7), (150, 4.4), (25, 1.42), (25, 30.0)])
+def test_a_clock_that_wraps_goes_on(gop: int, after: float, tmp_path: Path) -> None:
+    """MPEG-TS counts 33 bits: the clock goes back to 0 after 26.5 hours, here in the middle, at the start, or soon after."""
+    straight = write(tmp_path / "straight.ts", gop=gop)
+    path = wrapped(straight, tmp_path / "c.ts", after)
+    facts = probe(str(path))
+    assert facts["status"] == "ok" and facts["note"] is None and facts["duration_s"] == pytest.approx(6, abs=0.05)
+    windows, info = seconds_of(path)
+    assert len(windows) == 6 and info.note is None
+    for k, window in enumerate(windows):
+        assert np.abs(window.frames[5].astype(int) - scene(k + 0.55).astype(int)).mean() < 4
+    assert_same(path, 1, 5)
+
+
+VP8 = {"codec": "libvpx", "audio_codec": "libopus", "rate": 48000}
+NOT_FOLLOWED = {
+    "c.flv": {}, "c.mkv": {}, "c.webm": VP8, "c.mp4": {}, "c.mov": {}, "c.wmv": {"codec": "wmv2", "audio_codec": "wmav2"},
+    "faststart.mp4": {"options": {"movflags": "+faststart"}},
+    "pieces.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
+    "live.mkv": {"options": {"live": "1"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_FOLLOWED)
 def test_half_of_joined_recordings_is_not_the_whole(name: str, tmp_path: Path) -> None:
-    """The demuxer stops at the second beginning, or its clock goes back there."""
-    path = write(tmp_path / name, seconds=3)
+    """The demuxer stops at the second beginning, or its clock goes back there: probing, reading, cutting all say so."""
+    path = write(tmp_path / name, seconds=3, **NOT_FOLLOWED[name])
+    assert probe(str(path))["status"] == "ok" and len(seconds_of(path)[0]) == 3
     path.write_bytes(path.read_bytes() * 2)
     facts = probe(str(path))
-    assert facts["status"] == "corrupt" and "recordings were joined" in facts["error"]
+    assert facts["status"] == "corrupt" and "several recordings were joined" in facts["error"]
+    with pytest.raises(MediaError) as error:
+        seconds_of(path)
+    assert (error.value.status, error.value.reason) == ("corrupt", facts["error"])
+    for start in (1, 4):
+        result = cut_of(path, start, start + 1)
+        assert (result["status"], result["error"]) == ("corrupt", facts["error"])
+
+
+def test_joined_avis_follow_each_other(tmp_path: Path) -> None:
+    avi = {"codec": "mpeg4", "audio_codec": "mp3"}
+    parts = [write(tmp_path / f"{k}.avi", seconds=3, picture=lambda t, k=k: scene(t + 3 * k), **avi) for k in range(2)]
+    path = tmp_path / "c.avi"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    windows, _ = seconds_of(path)
+    assert len(windows) == 6 and probe(str(path))["duration_s"] == pytest.approx(6, abs=0.1)
+    part, _ = seconds_of(cut_of(path, 3.5, 5.5)["out"])
+    for window, moment in ((windows[1], 1.55), (windows[4], 4.55), (part[0], 4.05)):
+        assert np.abs(window.frames[5].astype(int) - scene(moment).astype(int)).mean() < 12
+
+
+def test_pieces_that_bring_their_own_header_are_one_recording(tmp_path: Path) -> None:
+    """A fragmented mp4 may repeat its header before each fragment: its clock goes on."""
+    path = write(tmp_path / "c.mp4", seconds=3, options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+    data = path.read_bytes()
+    header, last = data[: data.find(b"moof") - 4], data.rfind(b"moof") - 4
+    path.write_bytes(data[:last] + header + data[last:])
+    assert second_beginning(path) is not None
+    assert probe(str(path))["status"] == "ok" and len(seconds_of(path)[0]) == 3
+
+
+@pytest.mark.parametrize("name", NOT_FOLLOWED)
+def test_a_walk_over_damaged_parts_ends(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, seconds=1, **NOT_FOLLOWED[name])
+    data, dice = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(40):
+        damaged_data = bytearray(data[: dice.integers(1, len(data))])
+        for place in dice.integers(0, min(len(damaged_data), 400), 4):
+            damaged_data[place] = dice.integers(256)
+        path.write_bytes(bytes(damaged_data))
+        assert second_beginning(path) is None or second_beginning(path) < len(damaged_data)
 
 
 @pytest.mark.parametrize("name", ["c.webm", "c.mkv", "c.avi", "c.flv"])
@@ -92,19 +158,26 @@ def test_a_file_that_was_cut_short_says_so(name: str, tmp_path: Path) -> None:
 
 def test_what_an_edit_list_hides_is_not_counted(tmp_path: Path) -> None:
     """As cut by stream copy: packets from the key frame on, the first second of them hidden."""
-    source = write(tmp_path / "c.mp4", seconds=6, gop=50)
-
-    def change(packet):
-        moved = shifted(-3.0)(packet)
-        keep = moved.pts >= (round(-1.0 / packet.time_base) if packet.stream.type == "video" else 0)
-        return moved if keep else None
-
-    path = remux(source, tmp_path / "hidden.mp4", change)
+    whole = write(tmp_path / "c.mp4", seconds=4, gop=50)
+    path = hidden(whole, tmp_path / "hidden.mp4", 1.0)
     with av.open(str(path)) as container:
-        if not any(packet.is_discard for packet in container.demux(container.streams.video[0])):
-            pytest.skip("this FFmpeg's muxer writes no edit list here")
-    assert probe(str(path))["duration_s"] == pytest.approx(3, abs=0.1)
-    assert len(seconds_of(path)[0]) == 3
+        assert any(packet.is_discard for packet in container.demux(container.streams.video[0]))
+    assert probe(str(path))["duration_s"] == pytest.approx(3, abs=0.05)
+    windows, info = seconds_of(path)
+    assert len(windows) == 3 and info.note is None
+    for window, moment in zip(windows, (1.55, 2.55, 3.55), strict=True):
+        assert np.abs(window.frames[5].astype(int) - scene(moment).astype(int)).mean() < 4
+    assert_same(path, 0, 3)
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="../shared/data/clips is not there")
+def test_the_length_of_real_clips_is_what_they_show() -> None:
+    paths = sorted(CLIPS.glob("*.*"))
+    assert paths
+    for path in paths:
+        facts = probe(str(path))
+        if facts["status"] == "ok":
+            assert seconds_of(path)[1].duration_s == pytest.approx(facts["duration_s"], abs=0.04), path.name
 
 
 def test_the_same_default_streams_everywhere(tmp_path: Path) -> None:
@@ -179,6 +252,35 @@ def test_damage_is_a_number_and_has_a_limit(tmp_path: Path) -> None:
         ends = [list(items)[-1] for items in pool.clips([Path(row["path"]) for row in rows])]
     assert [end.status for end in ends] == ["ok", "corrupt"]
     assert ends[0].info.lost_frames > 0 and "lost" in ends[0].reason and "max_lost_share" in ends[1].reason
+
+
+def test_a_codec_that_nobody_knows_has_a_reason(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.mp4", seconds=2)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    for facts in (probe(str(path)), cut_of(path, 0, 1)):
+        assert facts["status"] == "corrupt" and "video" in str(facts["error"])
+    with pytest.raises(MediaError, match="no decoder for its video"):
+        seconds_of(path)
+
+
+@pytest.mark.parametrize("name", [*NOT_FOLLOWED, "c.ts", "c.avi"])
+def test_a_message_is_about_the_file(name: str, tmp_path: Path) -> None:
+    """However a file is damaged, it gives windows or a reason, and the reason is no "Operation not permitted"."""
+    options = NOT_FOLLOWED.get(name, {"codec": "mpeg4", "audio_codec": "mp3"} if name == "c.avi" else {})
+    path = write(tmp_path / name, seconds=2, **options)
+    data, dice, said = path.read_bytes(), np.random.default_rng(1), []
+    for k in range(12):
+        damaged_data = bytearray(data[: dice.integers(10, len(data))] if k % 3 == 0 else data)
+        for place in dice.integers(0, len(damaged_data), 1 + 4 * (k % 3)):
+            damaged_data[place : place + 200] = dice.bytes(len(damaged_data[place : place + 200]))
+        path.write_bytes(bytes(damaged_data))
+        facts, result = probe(str(path)), cut_of(path, 0.5, 1.5)
+        said += [str(facts), str(result)]
+        try:
+            said.append(str(seconds_of(path)[1].note))
+        except MediaError as error:
+            said.append(error.reason)
+    assert not any("not permitted" in text or "Errno" in text for text in said), said
 
 
 @pytest.mark.parametrize("where", ["relative", "absolute"])
@@ -261,7 +363,7 @@ class TestHardClips:
         assert np.abs(whole[2].frames.astype(int) - part[0].frames.astype(int)).mean() < 4
 
     def test_class_names(self):
-        from avzsl.embeddings.words import words_of
+        from avzsl.pretrained.words import words_of
 
         for name in (HARD / "class_names/names.txt").read_text(encoding="utf-8").splitlines():
             assert len(words_of(name, lowercase=True)) == len(name.split()), name

@@ -1,4 +1,4 @@
-"""ClipClap, and AVCA with the alignment of Hyper-AVZSL, against outputs of the published implementations, in float64."""
+"""ClipClap, and AVCA with the alignment of Hyper-AVZSL, against outputs of the released implementations, in float64."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_alignment_sees_directions_and_nothing_else():
     rng = torch.Generator().manual_seed(0)
     x, y = (torch.randn(7, 5, generator=rng, dtype=torch.float64) for _ in range(2))
     scaled = x * torch.rand(7, 1, generator=rng, dtype=torch.float64)
-    # What the published code makes of a row before it takes cosines, for two curvatures.
+    # What the released code makes of a row before it takes cosines, for two curvatures.
     for c in (0.01, 1.0):
         limit = 0.999 / c**0.5
         clipped = x * (limit / x.norm(dim=1, keepdim=True)).clamp_max(1)

@@ -233,3 +233,21 @@ def test_a_wrong_option_is_one_sentence():
         make(attention="none")
     with pytest.raises(ConfigError, match="audio_norm"):
         make(audio_norm="max")
+
+
+@pytest.mark.parametrize("preset", ["corrected", "as_released"])
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_batch_with_no_or_one_step_of_sound_is_trained_on(preset, count):
+    """One step has no variance; under `corrected` it is scaled by the running statistics, which stay as they are."""
+    method = make(preset).train()
+    b = batch()
+    audio = steps([count, 0, 0, 0, 0, 0], DIMS.audio, 1, count)
+    b = Batch(Clips(audio, b.positive.visual, b.positive.text, b.positive.labels), b.negative, b.classes)
+    buffers = {name: value.clone() for name, value in method.encoders[0].named_buffers()}
+    loss = method.loss(b)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+    assert all(part.training for part in method.modules())
+    if preset == "corrected":
+        assert all(torch.equal(value, buffers[name]) for name, value in method.encoders[0].named_buffers())

@@ -1,4 +1,4 @@
-"""TCaF under `as_released` against outputs of the published implementation, in float64."""
+"""TCaF under `as_released` against outputs of the released implementation, in float64."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from avzsl.embeddings import embed_classes
 from avzsl.methods import Dims, build
 from avzsl.predict import predict
 from avzsl.predict.show import as_page, nearness
+from tests.media.files import write
 from tests.predict.tiny_extractor import DIM, _Networks
 
 LABELS = ["bouncing ball bell", "spinning star clock"]
@@ -112,6 +113,17 @@ def test_unreadable_clips_have_a_reason(project: Project, run: Path, tmp_path: P
     got = predict(project, run, [empty, tmp_path / "not there.mp4", good], LABELS)
     assert [c.status for c in got.clips] == ["too_short", "missing", "ok"]
     assert got.clips[1].reason == "there is no such file"
+
+
+@pytest.mark.parametrize("name", ["c.flv", "c.mkv", "c.webm"])
+def test_the_first_of_joined_recordings_is_not_a_clip(name: str, project: Project, run: Path, tmp_path: Path) -> None:
+    webm = {"codec": "libvpx", "audio_codec": "libopus", "rate": 48000} if name == "c.webm" else {}
+    one = write(tmp_path / name, seconds=3, **webm)
+    two = tmp_path / f"joined-{name}"
+    two.write_bytes(one.read_bytes() * 2)
+    good, bad = predict(project, run, [one, two], LABELS).clips
+    assert good.status == "ok" and len(good.seconds) == 3
+    assert bad.status == "corrupt" and "several recordings were joined" in str(bad.reason)
 
 
 def test_other_features_or_words_than_the_runs_are_refused(project: Project, run: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def ucf(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 @pytest.fixture(scope="session")
 def activitynet(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """The annotations of ActivityNet as far as the published lists tell: times are not known, lost segments fill the gaps."""
+    """The annotations of ActivityNet as far as the released lists tell: times are not known, lost segments fill the gaps."""
     folder = shared / "data/published_splits/activitynet"
     with (folder / "activitynet_w2v_class_names.csv").open(newline="") as stream:
         label_of = {row["original"]: row["manual"] for row in csv.DictReader(stream)}

@@ -194,7 +194,7 @@ def test_audioset_files_that_are_none(tmp_path, text, words):
 def test_without_a_network_the_error_says_what_to_do(tmp_path, module, key):
     dead = {"urls": ["http://127.0.0.1:9/file"]}
     with pytest.raises(
-        AvzslError, match=rf"127.0.0.1:9/file: .*Get it by hand and give `datasets/mine.yaml: catalog.{key}: PATH`"
+        AvzslError, match=rf"127.0.0.1:9/file: .*get it by hand and give `datasets/mine.yaml: catalog.{key}: PATH`"
     ):
         build(module, tmp_path, **{key: dead})
     with pytest.raises(ConfigError, match=rf"datasets/mine.yaml: catalog.{key}: .*nowhere does not exist"):

@@ -36,6 +36,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.path, asked))
         if self.path in {"/file", "/broken", "/short"}:
             start = int(asked[6:-1]) if asked and self.path != "/short" else 0
+            if start > len(DATA):
+                self.send_error(416)
+                return
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(DATA) - 1}/{len(DATA)}")
@@ -43,6 +46,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             first = self.path == "/short" or (self.path == "/broken" and not start)
             self.wfile.write(DATA[start : start + len(DATA) // 3] if first else DATA[start:])
+        elif self.path in {"/to-a-file", "/loop"}:
+            self.send_response(302)
+            self.send_header("Location", "/loop" if self.path == "/loop" else "file:///etc/passwd")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif self.path == "/html":
             self.send_response(200)
             self.end_headers()
@@ -56,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch) -> Iterator[Server]:
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
     server = Server()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -95,7 +103,7 @@ def test_a_part_of_an_earlier_run_is_used_only_for_the_same_address(server, tmp_
 
 
 def test_a_truncated_file_never_gets_the_name(server, tmp_path):
-    with pytest.raises(AvzslError, match=r"got \d+ of \d+ bytes|ended early"):
+    with pytest.raises(AvzslError, match=r"\d+ of \d+ bytes came|ended early"):
         download([server.url("short")], tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
@@ -117,3 +125,31 @@ def test_no_network_and_strange_addresses(tmp_path):
         download(["http://127.0.0.1:9/file"], tmp_path / "a")
     with pytest.raises(AvzslError, match="is not an http"):
         download(["file:///etc/passwd"], tmp_path / "a")
+
+
+def test_a_file_that_is_too_large_is_left(server, tmp_path):
+    with pytest.raises(AvzslError, match=rf"has {len(DATA)} bytes, at most 1000"):
+        download([server.url("file")], tmp_path / "a", max_bytes=1000)
+    with pytest.raises(AvzslError, match="more than the 10 bytes"):
+        download([server.url("html")], tmp_path / "a", max_bytes=10)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_part_that_does_not_fit_is_thrown_away(server, tmp_path):
+    (tmp_path / "a.part").write_bytes(DATA + b"more")
+    (tmp_path / "a.part.url").write_text(server.url("file"))
+    assert download([server.url("file")], tmp_path / "a").read_text() == BODY
+
+
+def test_what_changed_at_its_address_is_refused_where_a_checksum_says_so(server, tmp_path):
+    with pytest.raises(AvzslError, match="thrown away"):
+        download([server.url("html")], tmp_path / "a", sha256=sha256_text(BODY).upper())
+    assert download([server.url("file")], tmp_path / "a", sha256=sha256_text(BODY).upper()).is_file()
+
+
+def test_a_redirect_goes_nowhere_but_to_a_web_address(server, tmp_path):
+    with pytest.raises(AvzslError, match="could not be downloaded"):
+        download([server.url("to-a-file")], tmp_path / "a")
+    with pytest.raises(AvzslError, match="redirects"):
+        download([server.url("loop")], tmp_path / "a")
+    assert len(server.requests) < 15

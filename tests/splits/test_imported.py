@@ -1,4 +1,4 @@
-"""Published lists as they are, checked against the catalogue."""
+"""Released lists as they are, checked against the catalogue."""
 
 from __future__ import annotations
 

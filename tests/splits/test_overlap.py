@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from avzsl.config.splits import OverlapConfig
-from avzsl.contracts.errors import AvzslError, ConfigError
+from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from splits.labels import LABEL_SETS, load_labels
 from splits.overlap import aliases, find_overlap
 
@@ -111,8 +111,9 @@ def test_similar_vectors(tmp_path):
     keys = {"rules": ("embedding",), "vectors": str(tmp_path / "words.txt")}
     found = overlap(["bike", "song", "unknown"], ["cycle"], **keys)
     assert found[["class_name", "kind", "evidence"]].to_numpy().tolist() == [["bike", "embedding", "cosine 0.995"]]
+    assert overlap(["bike", "song"], ["none of the words"], **keys).empty
     (tmp_path / "words.txt").write_text("bike 1 x\n")
-    with pytest.raises(ConfigError, match="line 1: expected a word and numbers"):
+    with pytest.raises(DataError, match="line 1: could not convert"):
         overlap(["bike"], ["cycle"], **keys)
     with pytest.raises(ValueError, match="needs `vectors`"):
         OverlapConfig(rules=("embedding",))

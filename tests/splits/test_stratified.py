@@ -1,4 +1,4 @@
-"""The stratified shuffle split against the published lists and against what any split must hold."""
+"""The stratified shuffle split against the released lists and against what any split must hold."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_it_is_scikit_learns_where_both_agree():
 
 
 def test_later_versions_differ_by_two_clips_of_airplane_flyby(shared):
-    """On VGGSound's class sizes: ours is the older rule, which the published lists follow."""
+    """On VGGSound's class sizes: ours is the older rule, which the released lists follow."""
     sklearn = pytest.importorskip("sklearn.model_selection")
     table = pd.read_csv(shared / "data/overlap/vggsound_classes.tsv", sep="\t", keep_default_na=False)
     sizes = table.set_index("class")[["n_tr", "n_vS", "n_vU", "n_tsS"]].sum(axis=1)

@@ -26,6 +26,14 @@ def found(name: str) -> dict[str, set[str]]:
         ("guitar", {"Guitar", "Electric guitar", "Strum"}, {"electric guitar", "acoustic guitar"}),
         ("violin", {"Violin, fiddle", "Pizzicato"}, {"violin"}),
         ("tabby cat", {"Cat"}, {"tabby"}),
+        # Other words for the same thing, as WordNet has them.
+        ("rooster", {"Chicken, rooster", "Cluck", "Crowing, cock-a-doodle-doo"}, {"cock"}),
+        ("chicken", {"Chicken, rooster"}, {"cock", "hen"}),
+        ("hen", {"Chicken, rooster", "Cluck"}, {"hen"}),
+        ("cow", {"Cattle, bovinae", "Moo"}, {"ox"}),
+        ("hog", {"Pig", "Oink"}, {"hog"}),
+        ("violoncello", {"Cello"}, {"cello"}),
+        ("kettledrum", {"Timpani"}, set()),
     ],
 )
 def test_labels_that_name_a_class_or_a_kind_of_it(name: str, audioset: set[str], imagenet: set[str]) -> None:

@@ -69,4 +69,4 @@ def test_the_released_row_order_costs_zero_shot_accuracy(shared, tmp_path):
         assert f"{zsl[value]:.2f}" in section
     assert f"{zsl['difference']:+.2f}" in section
     # The features are known to be synthetic everywhere on the page: nothing calls them published.
-    assert "published features" not in page.split('id="plotly"')[0]
+    assert "released features" not in page.split('id="plotly"')[0]

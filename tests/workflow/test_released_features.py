@@ -1,4 +1,4 @@
-"""Published features train without a video, and clips they lack keep a row that says so."""
+"""Released features train without a video, and clips they lack keep a row that says so."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from avzsl.acquisition import network
 from avzsl.acquisition.clip import Clip
-from avzsl.acquisition.errors import AcquisitionError, ClipError
-from avzsl.acquisition.locks import waiting
+from avzsl.acquisition.errors import AcquisitionError, ClipError, StoppedError
 from avzsl.acquisition.pace import Pace
 from avzsl.acquisition.sources.base import Fetched, Work
 from avzsl.acquisition.sources.folder import Folder
@@ -19,6 +18,7 @@ from avzsl.acquisition.transfer import download
 from avzsl.acquisition.unpack import unpack
 from avzsl.config.sources import ArchiveSource, FolderSource
 from avzsl.contracts.hashing import safe_name, sha256_text
+from avzsl.runtime.locks import waiting
 
 _DONE = ".unpacked"
 
@@ -48,7 +48,8 @@ class Archive:
     def open(self) -> None:
         """Unpack whatever is not unpacked yet; other shards wait meanwhile."""
         self._root.mkdir(parents=True, exist_ok=True)
-        with waiting(self._root.with_name(self._root.name + ".lock"), self._stop):
+        lock = self._root.with_name(f"{self._root.name}.lock")
+        with waiting(lock, self._stop, StoppedError(f"{lock}: the run is ending")):
             for number, archive in enumerate(self._archives()):
                 marker = self._root / f"{_DONE}-{number:04d}"
                 if marker.is_file() and marker.read_text(encoding="utf-8") == archive:

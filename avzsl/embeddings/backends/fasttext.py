@@ -19,7 +19,7 @@ class Options(Section):
     """A fastText model."""
 
     table: LocalFile = Field(description="the model (.bin), whose character n-grams give a vector to any phrase")
-    lowercase: bool = Field(False, description="look phrases up in lower case; the published vectors do not")
+    lowercase: bool = Field(False, description="look phrases up in lower case; the released vectors do not")
 
 
 def vectors(options: Options, phrases: Sequence[str]) -> Vectors:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from avzsl.config.base import Local, Section, Several, expand
+from avzsl.config.base import Local, expand
 from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.hashing import sha256_file, sha256_value
 from avzsl.embeddings.backends import Vectors
+from avzsl.embeddings.prompts import OwnPrompts
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class Options(Section):
+class Options(OwnPrompts):
     """A sentence encoder and its prompts."""
 
     table: Annotated[str, Local("file or folder")] = Field(
@@ -24,17 +25,6 @@ class Options(Section):
         description="nothing for MiniLM of the extra [pretrained], or a folder with its config.json, tokenizer.json and "
         "model.safetensors",
     )
-    prompts: Several[str] = Field(
-        ("{}",), min_length=1, description="what is embedded, {} stands for the phrase; of several the mean is taken"
-    )
-
-    @field_validator("prompts")
-    @classmethod
-    def _have_a_place(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
-        for prompt in prompts:
-            if prompt.count("{}") != 1:
-                raise ValueError(f"{prompt!r} must hold {{}} once, where the phrase stands")
-        return prompts
 
 
 def check(options: Options) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from avzsl.config.base import Section
 from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
-from avzsl.embeddings.words import words_of
+from avzsl.pretrained.words import words_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def check(options: Options) -> None:
 
 def source(options: Options) -> Path:
     """Return the file of the table; raises ConfigError if it, or the extra that holds it, is not there."""
-    from avzsl.embeddings.tables import DEMO_WORDS, glove_files
+    from avzsl.pretrained.word_vectors import DEMO_WORDS, glove_files
 
     if options.table == "demo":
         return DEMO_WORDS
@@ -49,7 +49,7 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
     """Read the vectors of the phrases' words."""
     import numpy as np
 
-    from avzsl.embeddings.tables import read_glove_package, read_table
+    from avzsl.pretrained.word_vectors import read_glove_package, read_table
 
     needed = {word for phrase in phrases for word in words_of(phrase, lowercase=options.lowercase)}
     path = source(options)

@@ -11,24 +11,24 @@ from avzsl.config.base import LocalFile, Section
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
-from avzsl.embeddings.words import words_of
+from avzsl.pretrained.words import words_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 class Options(Section):
-    """A file of published class embeddings."""
+    """A file of released class embeddings."""
 
     table: LocalFile = Field(description="an .npy file of the AVCA repository")
 
 
 def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
     """Read the file."""
-    from avzsl.embeddings.published import read_published
+    from avzsl.embeddings.released import read_released
 
     path = existing(options.table)
-    exact = read_published(path)
+    exact = read_released(path)
     loose: dict[str, set[str]] = {}
     for key in exact:
         loose.setdefault("".join(words_of(key, lowercase=True)), set()).add(key)

@@ -9,8 +9,8 @@ import pytest
 from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.embeddings import ClassEmbeddings, embed_classes, read_embeddings, write_embeddings
-from avzsl.embeddings.tables import DEMO_WORDS, read_table
-from avzsl.embeddings.words import words_of
+from avzsl.pretrained.word_vectors import DEMO_WORDS, read_table
+from avzsl.pretrained.words import words_of
 
 VECTORS = {"dog": [1.0, 0, 0], "bark": [0, 2.0, 0], "the": [9, 9, 9.0], "größe": [0, 0, -1.0]}
 
@@ -89,7 +89,7 @@ def test_unknown_words_name_class_word_and_file_or_are_skipped(tmp_path: Path) -
         ("b.txt", b"the 1 2 3\ndog 1 2\n", "line 2: expected 3 finite numbers for 'dog', got 2"),
         ("c.txt", b"the 1 2 3\ndog 1 nan 2\n", "finite"),
         ("d.txt", b"", "holds no vectors"),
-        ("e.txt.gz", gzip.compress(lines().encode())[:-12], "cannot be read"),
+        ("e.txt.gz", gzip.compress(lines().encode(), mtime=0)[:-12], "cannot be read"),
         ("f.bin", binary()[:-30], "in the middle of word"),
         ("g.bin", b"\x00" * 100, "not a word2vec"),
         ("h.bin", b"99999999 3\n" + b"x" * 3000, "in the middle of word 1"),

@@ -1,4 +1,4 @@
-"""Read the published class embeddings: `.npy` files that hold a pickled dictionary phrase -> vector.
+"""Read the released class embeddings: `.npy` files that hold a pickled dictionary phrase -> vector.
 
 A pickle can run anything when it is loaded. The files need three names of numpy, and here those stand for three small
 classes of this module, so that a file can build dictionaries, strings and plain arrays and nothing else.
@@ -60,8 +60,8 @@ class _Restricted(pickle._Unpickler):
             raise pickle.UnpicklingError(f"it wants to load {module}.{name}, which no table of vectors needs") from None
 
 
-def read_published(path: Path) -> dict[str, np.ndarray]:
-    """Return the vectors, (dim,) float32, of a published `.npy` file by phrase.
+def read_released(path: Path) -> dict[str, np.ndarray]:
+    """Return the vectors, (dim,) float32, of a released `.npy` file by phrase.
 
     Nothing of the file can execute (see above). Raises DataError if it is not such a file, or holds anything else than
     finite vectors of one length.
@@ -88,7 +88,7 @@ def read_published(path: Path) -> dict[str, np.ndarray]:
     # A hostile stream makes the unpickler raise anything.
     except Exception as error:
         raise DataError(
-            path, f"is not a published table of class embeddings: {type(error).__name__}: {error}"
+            path, f"is not a released table of class embeddings: {type(error).__name__}: {error}"
         ) from error
     vectors = {_phrase(path, key): _vector(path, key, value) for key, value in items}
     if not vectors or len({len(vector) for vector in vectors.values()}) != 1:

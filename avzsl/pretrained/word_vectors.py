@@ -39,7 +39,9 @@ def read_table(path: Path, needed: set[str]) -> dict[str, np.ndarray]:
         with _opened(path) as stream:
             head = stream.read(512)
             if head.startswith(FASTTEXT_MAGIC):
-                raise ConfigError(f"{path}: is a fastText model; set embeddings.backend: fasttext")
+                raise ConfigError(
+                    f"{path}: is a fastText model, not a table of words; embeddings.backend: fasttext reads it"
+                )
             binary = path.name.removesuffix(".gz").endswith(".bin")
         with _opened(path) as stream:
             return _read_binary(path, stream, needed) if binary else _read_text(path, stream, needed)

@@ -1,4 +1,4 @@
-"""The published layout of averaged features, read and written: one .h5 file a class, modality and split.
+"""The released layout of averaged features, read and written: one .h5 file a class, modality and split.
 
     features/main_features/{audio,video}/<split>/<class>.h5    data (clips, dim) float32, video_urls (clips) strings
 
@@ -43,9 +43,9 @@ def import_features(
     """Write the released features under `folder` as a shard; return a table of clip_id, class_name and split.
 
     `folder` is the one that holds features/main_features, or main_features itself. A clip has one row of the returned
-    table for every split that lists it. The per-second features were never published: an average is a clip's one step, without
+    table for every split that lists it. The per-second features were never released: an average is a clip's one step, without
     a time. `listed` are the clips of the catalogue: those without features keep a row in the manifest that says so.
-    `extractor` is what made the features: only those of SeLaVi are the published ones.
+    `extractor` is what made the features: only those of SeLaVi are the released ones.
 
     Raises DataError for a missing modality, audio and video that disagree, a clip of two classes, or two different
     vectors for one clip.
@@ -66,7 +66,7 @@ def import_features(
         raise DataError(root, "holds no <split>/<class>.h5 under audio and video")
     identity = {
         "name": extractor, "windows": "as_released" if extractor == "selavi" else None, "random_weights": False,
-        "weights": "published features" if extractor == "selavi" else f"{extractor} features", "execution": "imported",
+        "weights": "released features" if extractor == "selavi" else f"{extractor} features", "execution": "imported",
     }  # fmt: skip
 
     def read(clip_id: str, modality: str) -> Given:

@@ -1,4 +1,4 @@
-"""The published layouts of features, in and out, and what they must not do."""
+"""The released layouts of features, in and out, and what they must not do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.tables import read_table, write_table
-from extractors.published import export_features, import_features
+from extractors.released_features import export_features, import_features
 from extractors.unpickle import read_feature_pickle
 
 SUBSETS = {
@@ -72,7 +72,7 @@ def test_out_and_in_again(packed: tuple[Path, Path, pd.DataFrame], tmp_path: Pat
         assert np.array_equal(file["data"][()], given["audio"][:3])
     table = import_features(tmp_path / "out", tmp_path / "i.safetensors", tmp_path / "i.parquet")
     values, header = read_arrays(tmp_path / "i.safetensors")
-    assert header["extractor"]["weights"] == "published features"
+    assert header["extractor"]["weights"] == "released features"
     import_features(tmp_path / "out", tmp_path / "i.safetensors", tmp_path / "i.parquet", extractor="mine")
     values, header = read_arrays(tmp_path / "i.safetensors")
     assert (header["extractor"]["name"], header["extractor"]["weights"]) == ("mine", "mine features")

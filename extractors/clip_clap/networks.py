@@ -1,0 +1,134 @@
+"""CLIP and CLAP on a device, what they are known by, and a check that they are the networks they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avzsl.config.features import WeightsConfig
+from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.clap import SoundEncoder, unit, wavcaps_tensors
+from avzsl.pretrained.clip import PictureEncoder
+from avzsl.pretrained.clip_files import CLAPS, WAVCAPS, Clap, filled
+from extractors.base import Features, Window, pictures, sounds
+from extractors.clip_clap import Options
+from extractors.weights import load_weights
+
+# What weights of a known identity make of the fixed input, so that another network is found out whatever changed it.
+KNOWN: Mapping[tuple[str, str], tuple[float, ...]] = {
+    ("clip", "random:0"): (0.68, 0.05, 0.07, -0.16, -0.18, -0.49, -0.48, 0.16),
+    ("laion", "random:0"): (0.74, -0.18, -0.12, -0.22, -0.25, 0.02, -0.42, -0.09),
+    ("wavcaps", "random:0"): (0.28, 0.12, 0.39, 0.24, 0.28, -0.23, -0.29, -0.27),
+}
+TOLERANCE = 0.02
+
+
+def load_networks(options: Options, device: str, threads: int, cache: Path) -> ClipClapNetworks:
+    """Load both networks onto `device` ("auto", "cpu" or "cuda").
+
+    Raises ConfigError if the device is not there or a network gives other numbers than its weights are known for; DataError
+    for a file of other layout.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but torch sees no GPU; use device: auto or cpu")
+    torch.set_num_threads(threads)
+    clap = CLAPS[options.sound]
+    picture, sound = PictureEncoder(), SoundEncoder(clap)
+    names, probes, random = [], {}, []
+    for kind, network, weights in (
+        ("clip", picture, options.picture_weights),
+        (clap.name, sound, options.sound_weights),
+    ):
+        name, is_random = _fill(kind, network, weights, cache)
+        names.append(f"{kind} {name}")
+        probes[kind] = check_probe(kind, name, network)
+        random.append(is_random)
+    identity = {
+        "name": "clip_clap", "windows": _plan(options), "weights": ", ".join(names),
+        "random_weights": any(random), "execution": "float32", "probe": probes,
+        "label_sets": [] if all(random) else ["web_captions"],
+    }  # fmt: skip
+    where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    return ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows)
+
+
+def _plan(options: Options) -> str:
+    return f"uniform, {options.frames} a second" if options.windows == "uniform" else f"as_released, {options.colours}"
+
+
+def _fill(kind: str, network: PictureEncoder | SoundEncoder, weights: WeightsConfig, cache: Path) -> tuple[str, bool]:
+    template = network.template() if isinstance(network, SoundEncoder) else network.state_dict()
+    translate = wavcaps_tensors if kind == WAVCAPS.name else visual_names if kind == "clip" else None
+    state, name, is_random = load_weights(weights, template, cache, translate=translate)
+    network.take(state)
+    return name, is_random
+
+
+def visual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return CLIP's tower of pictures alone."""
+    return {name: value for name, value in tensors.items() if name.startswith("visual.")}
+
+
+def check_probe(kind: str, weights: str, network: nn.Module) -> list[float]:
+    """Return a fixed input's embedding at eight places, over its largest number and rounded to two digits.
+
+    Raises ConfigError where weights of this identity are known for others.
+    """
+    found = probe(network)
+    known = KNOWN.get((kind, weights))
+    if known and max(abs(a - b) for a, b in zip(found, known, strict=True)) > TOLERANCE:
+        raise ConfigError(
+            f"the network {kind} gives {found} for the check's input, with its weights {weights} it should be {list(known)}; "
+            "install the versions of pip install 'avzsl[clip]'"
+        )
+    return found
+
+
+@torch.inference_mode()
+def probe(network: nn.Module) -> list[float]:
+    """Return a network's numbers for a fixed input, always computed in float32 on the processor."""
+    rng = np.random.default_rng(0)
+    if isinstance(network, SoundEncoder):
+        given = torch.from_numpy(rng.uniform(-0.5, 0.5, (1, network.samples)).astype(np.float32))
+    else:
+        given = torch.from_numpy(rng.integers(0, 256, (1, 224, 224, 3), np.uint8))
+    row = network(given)[0]
+    return [round(float(value), 2) for value in (row / row.abs().max())[:: len(row) // 8][:8]]
+
+
+class ClipClapNetworks:
+    """Embeds windows of `extractors.clip_clap.read` (see `extractors.base.Networks`): unit vectors.
+
+    A CPU computes window by window, so that the features of a clip do not depend on its neighbours in a batch.
+    """
+
+    visual_dim = PictureEncoder.dim
+
+    def __init__(
+        self, clap: Clap, sound: SoundEncoder, picture: PictureEncoder, identity: dict[str, Any],
+        device: torch.device, batch_windows: int,
+    ) -> None:  # fmt: skip
+        self.audio_dim, self.identity, self.batch_windows = clap.dim, identity, batch_windows
+        self.measured = dict[str, float]()
+        self._clap, self._device = clap, device
+        self._sound, self._picture = sound.to(device).eval(), picture.to(device).eval()
+
+    @torch.inference_mode()
+    def embed(self, windows: Sequence[Window]) -> Features:
+        """Begin to embed windows; the function returned gives float32 (sounds, audio_dim) and (pictures, 512)."""
+        heard = [filled(samples, self._clap) for samples in sounds(windows)]
+        audio = self._unit(lambda x: self._sound(x.float() / 32768.0), heard, self.audio_dim)
+        visual = self._unit(self._picture, pictures(windows), self.visual_dim)
+        return lambda: (audio.cpu().numpy(), visual.cpu().numpy())
+
+    def _unit(self, network: Any, parts: list[np.ndarray], dim: int) -> Tensor:
+        if not parts:
+            return torch.zeros(0, dim)
+        size = 1 if self._device.type == "cpu" else len(parts)
+        batches = [np.stack(parts[start : start + size]) for start in range(0, len(parts), size)]
+        return torch.cat([unit(network(torch.from_numpy(batch).to(self._device))) for batch in batches])
