@@ -41,16 +41,17 @@ from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
 from extractors.shards import Clip, extract_clips
 
 
-def make_clip(path: Path, seconds: int, seed: int) -> None:
-    """Write a clip of 340 x 256 at 25 frames a second with stereo sound: drifting noise and a warbling tone."""
+def make_clip(path: Path, seconds: int, seed: int, size: tuple[int, int] = (340, 256)) -> None:
+    """Write a clip of `size` (width, height) at 25 frames a second with stereo sound: drifting noise and a warbling tone."""
     rng = np.random.default_rng(seed)
-    ground = rng.integers(0, 256, (64, 85, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    width, height = size
+    ground = rng.integers(0, 256, ((height + 256) // 8, (width + 340) // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=25, options={"preset": "veryfast"})
-        video.width, video.height, video.pix_fmt = 340, 256, "yuv420p"
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         sound = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
         for k in range(seconds * 25):
-            image = np.ascontiguousarray(ground[k % 200 : k % 200 + 256, (2 * k) % 300 : (2 * k) % 300 + 340])
+            image = np.ascontiguousarray(ground[k % 200 : k % 200 + height, (2 * k) % 300 : (2 * k) % 300 + width])
             out.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         out.mux(video.encode(None))
         t = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
@@ -110,7 +111,7 @@ def ours(paths: list[Path], networks: SelaviNetworks, features: FeaturesConfig, 
     """Return each clip's averaged visual features by the pipeline, decoding processes included."""
     clips = [Clip({"clip_id": str(k), "shard": 0, "status": "ok", "path": str(p)}) for k, p in enumerate(paths)]
     extract_clips(clips, networks, features, threads)
-    return [np.mean(clip.visual, axis=0) for clip in clips]
+    return [np.mean(clip.steps["visual"].values, axis=0) for clip in clips]
 
 
 def main() -> None:

@@ -80,6 +80,8 @@ def configure(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    # The configuration is refused while a folder it names is not there; the features follow once the split is made.
+    (folder / "released").mkdir(exist_ok=True)
 
 
 def make_features(folder: Path, noise: float, draw: int) -> None:
@@ -95,7 +97,7 @@ def make_features(folder: Path, noise: float, draw: int) -> None:
         clip_features(clips["class_name"], vectors, dims=(512, 512), noise=noise, seed=draw),
         {"clip_ids": clips["clip_id"].tolist()},
     )
-    manifest = clips[["clip_id"]].assign(shard=0, status="ok", row=np.arange(len(clips)), windows=1)
+    manifest = clips[["clip_id"]].assign(shard=0, status="ok", row=np.arange(len(clips)), audio_steps=1, visual_steps=1)
     write_table(pack[1], manifest, FEATURES)
     export_features(*pack, clips, folder / "released")
 

@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.results", "avzsl.published", "avzsl.tables"},
     "avzsl/inspect": FLOOR | {"avzsl.results", "avzsl.evaluation", "avzsl.inspect"},
-    "avzsl/report": FLOOR | {"avzsl.results", "avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
+    "avzsl/report": FLOOR
+    | {"avzsl.media", "avzsl.results", "avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/starters": FLOOR | {"splits", "avzsl.media", "avzsl.starters"},
     "avzsl/predict": FLOOR | {"avzsl.results", "extractors", "avzsl.embeddings", "avzsl.methods", "avzsl.predict"},
 }

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from avzsl.config import plugins
 from avzsl.config.base import local_paths
-from avzsl.config.load import Project
+from avzsl.config.files import shown
+from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.records import read_record
@@ -47,6 +48,7 @@ def check_machine(project: Project) -> None:
             _check_paths(extractor, where, "")
             _check_part(plugins.load(plugins.EXTRACTOR, project.features(features).extractor), extractor, where)
     for benchmark in project.benchmarks.values():
+        _check_methods(project, benchmark)
         features_config = project.features(benchmark.features)
         if features_config.imported and not (folder := features_config.imported_from(benchmark.dataset)).is_dir():
             where = project.file("features", benchmark.features)
@@ -75,6 +77,23 @@ def _check_part(module: Any, options: BaseModel, where: str) -> None:
             hook(options)
         except AvzslError as error:
             raise ConfigError(f"{where}: {error}") from error
+
+
+def _check_methods(project: Project, benchmark: Benchmark) -> None:
+    """Ask methods whose options' model has `suits` whether they can run on the features of a benchmark."""
+    features = project.features(benchmark.features)
+    extractor = None if features.imported else features.extractor
+    given = project.options_of_extractor(benchmark.features)
+    for name in benchmark.methods:
+        suits = getattr(
+            plugins.options_model(plugins.METHOD, project.method(name, benchmark).config.module), "suits", None
+        )
+        needs = None if suits is None else suits(extractor, given)
+        if needs is not None:
+            raise ConfigError(
+                f"{shown(project.source)}: benchmarks.{benchmark.group or benchmark.name}: the method {name} needs {needs}, "
+                f"not {benchmark.features!r}; choose other features, or list `methods` without it"
+            )
 
 
 def _class_names(project: Project, dataset: str, catalog: Any, options: BaseModel) -> set[str] | None:

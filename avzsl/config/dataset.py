@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
 
 from avzsl.config.base import Name, Part, PartName, Section, Several
 from avzsl.config.embeddings import EmbeddingsConfig
@@ -31,8 +33,13 @@ class DatasetConfig(Section):
     shards: int = Field(
         1, gt=0, le=20_000, description="number of parts the clips are processed in; about 256 clips a shard"
     )
-    features: Name = Field("selavi", description="feature set: a file of config/features")
-    embeddings: EmbeddingsConfig = Field(description="how class names become vectors")
+    features: Name = Field(
+        "selavi", description="feature set: a file of config/features; default of a folder of videos: pretrained"
+    )
+    embeddings: EmbeddingsConfig = Field(
+        EmbeddingsConfig(),
+        description="how class names become vectors; default of a folder of videos: {backend: sentences}",
+    )
     phrases: dict[str, str] = Field(
         {}, description="class name -> words to embed, where the name itself does not read well"
     )
@@ -41,7 +48,20 @@ class DatasetConfig(Section):
         min_length=1,
         description="splits by name; the first is the default",
     )
+    multilabel: str | None = Field(
+        None,
+        description="all labels of VGGSound's test clips, for a score beside the plain one: vggsounder (the package's table, where it is installed) or a CSV like it",
+    )
     methods: Overrides = Field(Overrides(), description="changes to every method on this data set")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_videos(cls, values: Any) -> Any:
+        """Give a folder of videos networks and words that need no download: those of the extra [pretrained]."""
+        catalog = values.get("catalog") if isinstance(values, dict) else None
+        if isinstance(catalog, dict) and catalog.get("module") == "folder":
+            return {"features": "pretrained", "embeddings": {"backend": "sentences"}, **values}
+        return values
 
     @field_validator("splits", mode="after")
     @classmethod

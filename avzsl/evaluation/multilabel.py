@@ -55,6 +55,11 @@ def read_labels(path: Path | None = None) -> dict[str, ClipLabels]:
     return {clip: ClipLabels(own, static[clip]) for clip, own in labels.items()}
 
 
+def is_installed() -> bool:
+    """Whether the package with the labels is there."""
+    return bool(list(importlib.metadata.distributions(name=PACKAGE)))
+
+
 def _packaged() -> Path:
     """Return the table inside the installed package."""
     try:

@@ -13,6 +13,11 @@ import av
 import numpy as np
 from PIL import Image
 
+from avzsl.media.display import orientation, upright
+from avzsl.media.errors import MediaError
+from avzsl.media.opening import open_container
+from avzsl.media.streams import choose_streams
+
 logger = logging.getLogger(__name__)
 
 SECONDS = 3.0
@@ -39,8 +44,10 @@ def make_preview(path: Path) -> Preview:
 
     Raises av.FFmpegError, OSError or ValueError if the file cannot be read as video and sound.
     """
-    frames = _frames(path)
-    sound = _sound(path)
+    try:
+        frames, sound = _frames(path), _sound(path)
+    except MediaError as error:
+        raise ValueError(error.reason) from error
     if not frames and not len(sound):
         raise ValueError("neither picture nor sound could be decoded")
     return Preview(
@@ -53,18 +60,20 @@ def make_preview(path: Path) -> Preview:
 def _frames(path: Path) -> list[np.ndarray]:
     """Return RGB frames at FPS, WIDTH wide, of the first SECONDS."""
     frames: list[np.ndarray] = []
-    with av.open(str(path)) as container:
-        if not container.streams.video:
+    with open_container(path) as container:
+        stream = choose_streams(container).video
+        if stream is None:
             return frames
         first: float | None = None
-        for frame in container.decode(video=0):
+        for frame in container.decode(stream):
             time = frame.time if frame.time is not None else len(frames) / FPS
             first = time if first is None else first
             if time - first >= SECONDS:
                 break
             if time - first + 1e-6 >= len(frames) / FPS:
                 height = max(2, min(2 * WIDTH, round(WIDTH * frame.height / max(frame.width, 1) / 2) * 2))
-                frames.append(frame.to_ndarray(format="rgb24", width=WIDTH, height=height))
+                pixels = upright(frame.to_ndarray(format="rgb24", width=WIDTH, height=height), orientation(frame))
+                frames.append(np.ascontiguousarray(pixels))
     # A stream may change its size on the way; an encoder may not.
     return [f for f in frames if f.shape == frames[0].shape]
 
@@ -72,12 +81,13 @@ def _frames(path: Path) -> list[np.ndarray]:
 def _sound(path: Path) -> np.ndarray:
     """Return mono int16 samples at RATE of the first SECONDS."""
     parts: list[np.ndarray] = []
-    with av.open(str(path)) as container:
-        if not container.streams.audio:
+    with open_container(path) as container:
+        stream = choose_streams(container).audio
+        if stream is None:
             return np.empty(0, np.int16)
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         total = 0
-        for frame in container.decode(audio=0):
+        for frame in container.decode(stream):
             for out in resampler.resample(frame):
                 part = out.to_ndarray()[0]
                 parts.append(part)

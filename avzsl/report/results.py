@@ -73,6 +73,7 @@ class BenchmarkFiles:
     split: SplitConfig
     results: Path
     shards: int = 1
+    labels: str | None = None  # the data set's `multilabel`
     finished_only: bool = False  # leave runs aside that are not there yet
 
     @property
@@ -157,5 +158,7 @@ def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:
     found = []
     for benchmark in project.benchmarks.values():
         dataset = project.dataset(benchmark.dataset)
-        found.append(BenchmarkFiles(benchmark, dataset.splits[benchmark.split], results, dataset.shards))
+        found.append(
+            BenchmarkFiles(benchmark, dataset.splits[benchmark.split], results, dataset.shards, dataset.multilabel)
+        )
     return found

@@ -21,6 +21,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import EXCLUDED, RUNS
 from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Sample, collect_hits, compare, compare_folds, sample
 from avzsl.published import Published, for_benchmark
+from avzsl.report.all_labels import all_labels
 from avzsl.report.open_features import mark
 from avzsl.report.results import BenchmarkFiles, RunFiles, open_benchmarks
 from avzsl.results.places import Places
@@ -127,8 +128,13 @@ def over_folds(name: str, folds: list[tuple[BenchmarkFiles, Summary]]) -> Summar
                 f"{metric}_low": np.nan, f"{metric}_high": np.nan,
                 f"{metric}_total_low": found.low if found else np.nan, f"{metric}_total_high": found.high if found else np.nan,
                 f"{metric}_chance": float(np.mean([table[f"{metric}_chance"] for table in tables])), f"{metric}_published": None,
+                f"{metric}_multilabel": None, f"{metric}_multilabel_plain": None,
             }  # fmt: skip
-        row |= {"published_source": None, "seconds": float(sum(table["seconds"] for table in tables))}
+        row |= {
+            "published_source": None,
+            "multilabel_clips": None,
+            "seconds": float(sum(table["seconds"] for table in tables)),
+        }
         rows.append(row)
     runs = pd.concat([part.runs for _, part in folds], ignore_index=True)
     return Summary(runs, pd.DataFrame(rows), samples)
@@ -201,6 +207,11 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
         row[f"{metric}_chance"] = getattr(benchmark.record.chance, metric)
         row[f"{metric}_published"] = getattr(published, metric) if published else None
     row["published_source"] = published.place if published else None
+    known = all_labels(benchmark, runs)
+    row["multilabel_clips"] = known[0].clips if known else None
+    for metric in METRICS:
+        row[f"{metric}_multilabel"] = known[0].multi[metric] if known else None
+        row[f"{metric}_multilabel_plain"] = known[0].plain[metric] if known else None
     clips = benchmark.clips
     row |= {
         "clips_listed": len(clips),

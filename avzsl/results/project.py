@@ -210,8 +210,8 @@ def _read_benchmark(name: str, values: dict[str, Any]) -> Benchmark:
 
 
 def _outline(dataset: DatasetConfig, chosen: list[Benchmark]) -> dict[str, Any]:
-    """Return the shards of a data set and those of its splits that benchmarks use."""
-    part = dataset_part(dataset, "splits", "shards")
+    """Return what tables need of a data set; of its splits, those that benchmarks use."""
+    part = dataset_part(dataset, "splits", "shards", "multilabel")
     used = {benchmark.split for benchmark in chosen}
     return {**part, "splits": {name: split for name, split in part["splits"].items() if name in used}}
 

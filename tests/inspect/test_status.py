@@ -27,7 +27,12 @@ BENCHMARK = "s\th:m:s\tmax_rss\tcpu_time\tresources\n10.5\t0:00:10\t2048.0\t30.0
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
-    dataset = {"catalog": {"module": "folder", "root": "v"}, "shards": 4, "embeddings": {"table": "demo"}}
+    dataset = {
+        "catalog": {"module": "folder", "root": "v"},
+        "shards": 4,
+        "embeddings": {"table": "demo"},
+        "features": "selavi",
+    }
     write_config(tmp_path, "datasets/d.yaml", dataset)
     write_config(tmp_path, "config.yaml", {"benchmarks": "d", "seeds": [0, 1], "methods": ["avca"]})
     return load_project("config/config.yaml")

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from avzsl.config.features import FeaturesConfig
 from avzsl.evaluation import Calibration
 from avzsl.methods.blocks import pairwise
+from avzsl.pretrained.wheels import missing
+from extractors.base import options_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,3 +73,20 @@ def test_the_released_row_order_costs_zero_shot_accuracy(shared, tmp_path):
     assert f"{zsl['difference']:+.2f}" in section
     # The features are known to be synthetic everywhere on the page: nothing calls them published.
     assert "released features" not in page.split('id="plotly"')[0]
+
+
+def test_the_cost_of_a_window_is_measured_of_windows_that_are_made() -> None:
+    if missing():
+        pytest.skip("needs the extra [pretrained]")
+    times = script("pretrained").measure(2, 1, {"small": (64, 48)})
+    assert times["small"][0] > 0
+
+
+def test_our_averages_are_read_from_clips_as_the_pipeline_leaves_them(tmp_path: Path) -> None:
+    module = script("extraction")
+    clip = tmp_path / "a.mp4"
+    module.make_clip(clip, 2, 0)
+    settings = FeaturesConfig.model_validate({"windows": "as_released", "weights": {"random_seed": 0}})
+    networks = module.load(options_of(settings), "cpu", 1, tmp_path)
+    found, expected = module.ours([clip], networks, settings, 1)[0], module.plain(clip, networks)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
