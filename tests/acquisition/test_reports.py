@@ -120,7 +120,9 @@ def project(tmp_path, good_clip, make_clips, monkeypatch):
     (tmp_path / "config/datasets/mine.yaml").write_text(yaml.safe_dump(dataset))
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump({"benchmarks": "mine", "methods": ["probe"]}))
     (tmp_path / "config/methods").mkdir()
-    (tmp_path / "config/methods/probe.yaml").write_text(yaml.safe_dump({"title": "p", "module": "p", "source": "none"}))
+    (tmp_path / "config/methods/probe.yaml").write_text(
+        yaml.safe_dump({"title": "p", "module": "ridge", "source": "none"})
+    )
     clips = make_clips(["a.mp4", "b.mp4"])
     write_table(tmp_path / "results/mine/catalog/clips.parquet", clips, CLIPS)
     write_table(tmp_path / "results/mine/catalog/shards/0000.parquet", clips, CLIPS)
@@ -143,7 +145,7 @@ def test_retry_asks_again_and_touches_only_what_changed(project, good_clip, caps
     assert list(_fetch(project, dataset)["status"]) == ["ok", "missing"]
     manifest = Path("results/mine/media/0000.parquet")
     os.utime(manifest, (1e9, 1e9))
-    common = {"config": "config/config.yaml", "dataset": [], "status": [], "now": True, "workers": 1}
+    common = {"config": "config/config.yaml", "results": None, "dataset": [], "status": [], "now": True, "workers": 1}
     assert retry_command.run(argparse.Namespace(**common, dry_run=True)) == 0
     assert "1 clips in 1 shards would" in capsys.readouterr().out
     assert retry_command.run(argparse.Namespace(**common, dry_run=False)) == 0
@@ -216,7 +218,7 @@ def test_release_leaves_files_that_are_used_in_place(tmp_path, good_clip):
 
 
 def test_doctor_on_one_screen(project, capsys):
-    arguments = argparse.Namespace(dataset=[], config="config/config.yaml", live=False, clips=0)
+    arguments = argparse.Namespace(dataset=[], config="config/config.yaml", results=None, live=False, clips=0)
     assert doctor_command.run(arguments) == 0
     said = capsys.readouterr().out
     for word in ("yt-dlp", "JavaScript runtime", "FFmpeg", "GPU", "disk", "2 clips of 2 videos", "test clip"):
@@ -235,7 +237,7 @@ def test_attrition_command(project, capsys):
     split = pd.DataFrame({"clip_id": ["a.mp4", "b.mp4"], "class_name": "a class", "subset": "test_unseen"})
     write_table(Path("results/mine/splits/default/split.parquet"), split, SPLIT)
     arguments = argparse.Namespace(
-        dataset="mine", config="config/config.yaml", split=None, limit=5, csv=Path("list.csv")
+        dataset="mine", config="config/config.yaml", results=None, split=None, limit=5, csv=Path("list.csv")
     )
     assert attrition_command.run(arguments) == 0
     said = capsys.readouterr().out

@@ -29,6 +29,9 @@ def test_the_guides_own_method_runs_from_two_new_files(tmp_path, monkeypatch):
     (tmp_path / "code" / package / "__init__.py").touch()
     (tmp_path / "code" / package / f"{last}.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    # Another test may have imported a package of that name from a folder of its own.
+    for known in [known for known in sys.modules if known == package or known.startswith(f"{package}.")]:
+        monkeypatch.delitem(sys.modules, known)
     for folder, file, text in (
         ("methods", last, settings),
         ("datasets", "toy", yaml.safe_dump({"catalog": {"module": "demo"}, "embeddings": {"table": "demo"}})),

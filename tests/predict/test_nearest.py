@@ -49,15 +49,17 @@ def test_what_is_there_decides_and_is_said(clips: Path) -> None:
     )
     assert [label["label"] for label in found["labels"]] == ["white noise", "狗", "дождь"]
     both, picture, sound, silent, broken, gone = found["clips"]
-    assert both["reason"] is None
+    assert both["reason"] == "still: the picture never changes"
     assert both["evidence"]["heard"]
     assert len(both["seconds"]) == 2
-    assert picture["reason"] == "the file has no audio stream; the picture alone decides"
+    assert picture["reason"].startswith("the file has no audio stream; ")
+    assert picture["reason"].endswith("; the picture alone decides")
     assert "heard" not in picture["evidence"]
     assert sound["reason"] == "the file has no video stream; the sound alone decides"
     assert set(sound["evidence"]) == {"heard"}
     assert sound["ranking"][0]["label"] == "white noise"
-    assert silent["reason"] == "its sound is silent; the picture alone decides"
+    assert silent["reason"].startswith("silent: every sample of the sound is zero; ")
+    assert silent["reason"].endswith("; its sound is silent; the picture alone decides")
     assert silent["ranking"] == picture["ranking"]
     assert (broken["status"], gone["status"]) == ("corrupt", "missing")
 
