@@ -9,8 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-# Columns and keys that say when, how long and where; everything else must be equal.
-TIMES = {"fetched_at", "seconds", "time", "times_s", "started", "finished", "created", "host", "device_name"}
+# Columns and keys that say when, how long and where; everything else must be equal. A record's checksum is over its times too.
+TIMES = {
+    "fetched_at",
+    "seconds",
+    "time",
+    "times_s",
+    "started",
+    "finished",
+    "created",
+    "host",
+    "device_name",
+    "checksum",
+}
 # Not results: locks, and what is kept to go on after an interruption.
 WORKING = {".lock", ".jsonl", ".corrupt"}
 
