@@ -41,11 +41,12 @@ class Planner:
 def _serve() -> None:
     # What Snakemake and the workflow import while the workflow is read.
     for module in ("avzsl.cli.check", "avzsl.results.project", "avzsl.runtime.devices", "avzsl.runtime.runs", "pandas",
-                   "snakemake.api", "snakemake.report", "avzsl.methods.options.avca",
+                   "snakemake.api", "snakemake.report", "smart_open", "jinja2", "splits.facts", "avzsl.methods.options.avca",
                    "splits.catalogs.folder", "extractors.selavi", "avzsl.embeddings.backends.table"):  # fmt: skip
         importlib.import_module(module)
     from snakemake import cli
 
+    cli.get_argument_parser()  # Snakemake's search for plugins
     for line in sys.stdin:
         arguments = json.loads(line)
         with tempfile.TemporaryFile("w+") as said:
