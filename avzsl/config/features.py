@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Local, Part, PartName, Section
+from avzsl.config.base import Local, Part, PartName, Section, expand
+
+# Keys of a feature set that only extracting, and only importing, asks for.
+EXTRACTING = frozenset({"max_lost_share", "time_limit_s"})
+IMPORTING = frozenset({"released", "arrays", "audio_step_seconds", "visual_step_seconds"})
 
 # The feature sets of a published kind, same networks and same weights: settings of methods for the kind hold for them, and
 # printed numbers are compared with theirs.
@@ -77,6 +82,13 @@ class FeaturesConfig(Part):
     def imported(self) -> bool:
         """Whether the features exist already, so that nothing is extracted."""
         return self.released is not None or self.arrays is not None
+
+    def imported_from(self, dataset: str) -> Path:
+        """Return the folder of a data set's features that exist already; ValueError if they are extracted."""
+        given = self.arrays if self.arrays is not None else self.released
+        if given is None:
+            raise ValueError("these features are extracted")
+        return expand(given.replace("{dataset}", dataset))
 
     @model_validator(mode="after")
     def _one_source(self) -> FeaturesConfig:
