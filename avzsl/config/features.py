@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -49,6 +49,11 @@ class ExtractorOptions(Section):
     def libraries(self) -> tuple[str, ...]:
         """The packages, besides av, numpy and torch, whose versions change the features."""
         return ()
+
+    @property
+    def trains(self) -> Any:
+        """How the workflow trains a network of it before extraction, with a `split`; None where nothing is trained."""
+        return None
 
 
 class FeaturesConfig(Part):
