@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "avzsl/published": FLOOR | {"avzsl.published"},
     "avzsl/tables": FLOOR | {"avzsl.results", "avzsl.published", "avzsl.tables"},
     "avzsl/inspect": FLOOR | {"avzsl.results", "avzsl.evaluation", "avzsl.inspect"},
+    "avzsl/share": FLOOR | {"avzsl.results", "avzsl.evaluation", "avzsl.share"},
     "avzsl/report": FLOOR
     | {"avzsl.media", "avzsl.results", "avzsl.benchmark", "avzsl.published", "avzsl.evaluation", "avzsl.report"},
     "avzsl/starters": FLOOR | {"splits", "avzsl.media", "avzsl.starters"},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from avzsl.config.features import KINDS, original
 from avzsl.config.splits import SplitConfig
 
 NUMBERS = Path(__file__).with_name("numbers.csv")
@@ -25,20 +26,6 @@ SOURCES = {
     "clipclap-readme": "README of github.com/dkurzend/ClipClap-GZSL",
     "hsp-moe-readme": "README of github.com/XPX-LQL/HSP-MoE-AVGZSL (one seed)",
 }
-
-
-# Our feature sets that are of a published kind: same network, same weights.
-FEATURES = {
-    "selavi": "selavi",
-    "selavi-as-released": "selavi",
-    "selavi-released": "selavi",
-    "c3d-vggish": "c3d-vggish",
-    "clipclap-paper": "clip-clap",
-    **{f"{name}-released": "selavi" for name in ("ucf", "vggsound", "activitynet")},
-    **{f"{name}-released-cls": "c3d-vggish" for name in ("ucf", "vggsound", "activitynet")},
-}
-# What `avzsl new NAME --released` calls the data set whose clips the released lists name.
-RELEASED = "-released"
 
 
 @dataclass(frozen=True)
@@ -109,9 +96,7 @@ def for_benchmark(
 
     `features` is the name of the feature set. Features of random weights are comparable with nothing.
     """
-    kind = FEATURES.get(features)
+    kind = KINDS.get(features)
     if kind is None or random_weights or split.flavour not in ("published", "imported"):
         return []
-    return comparable(
-        dataset.removesuffix(RELEASED), kind, "published_cls" if split.variant == "cls" else "published", task
-    )
+    return comparable(original(dataset), kind, "published_cls" if split.variant == "cls" else "published", task)
