@@ -53,7 +53,7 @@ def check_machine(project: Project) -> None:
         if features_config.imported and not (folder := features_config.imported_from(benchmark.dataset)).exists():
             where = project.file("features", benchmark.features)
             key = "released" if features_config.arrays is None else "arrays"
-            raise ConfigError(f"{where}: {key}: there is no folder or archive {folder}; put the features there")
+            raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
 
 
 def _check_paths(section: BaseModel, where: str, prefix: str) -> None:

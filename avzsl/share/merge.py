@@ -77,7 +77,7 @@ def page(table: pd.DataFrame) -> str:
     """Return the table as one HTML page, a section a test set."""
     parts = []
     for (dataset, split, task), rows in table.groupby(["dataset", "split", "task"], sort=False):
-        shared = rows["common_clips"].notna().any()
+        shared = bool(rows["common_clips"].notna().any())
         heads = ["bundle", "features", "preset", "method", "seeds", *(SHORT[m] for m in METRICS)]
         heads += [f"{SHORT[m]} on {int(rows['common_clips'].iloc[0])} common clips" for m in METRICS] if shared else []
         body = "".join(
@@ -93,7 +93,7 @@ def page(table: pd.DataFrame) -> str:
     )
 
 
-def _cells(row: pd.Series, shared: bool) -> list[str]:  # type: ignore[type-arg]
+def _cells(row: pd.Series, shared: bool) -> list[str]:
     texts = [str(row[name]) for name in ("bundle", "features", "preset", "method", "seeds")]
     numbers = [row[m] for m in METRICS] + ([row[f"common_{m}"] for m in METRICS] if shared else [])
     return [html.escape(text) for text in texts] + ["" if pd.isna(n) else f"{n:.2f}" for n in numbers]
