@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.schemas import MEDIA_STATUS, PERMANENT_STATUS
+from avzsl.contracts.secrets import hide
 
 
 class AcquisitionError(AvzslError):
@@ -38,6 +39,6 @@ def first_sentence(error: object, limit: int = 300) -> str:
 
     File names, titles and servers' answers may hold anything, escape sequences included.
     """
-    text = str(error).strip() or type(error).__name__
+    text = hide(str(error)).strip() or type(error).__name__
     line = next((part for part in text.splitlines() if part.strip()), "")
     return "".join(c if c.isprintable() else "?" for c in line.encode("utf-8", "replace").decode("utf-8"))[:limit]

@@ -18,6 +18,8 @@ from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError
 
 from avzsl.acquisition.errors import ClipError, first_sentence
 from avzsl.contracts.errors import ConfigError
+from avzsl.contracts.secrets import remember
+from avzsl.runtime.redirects import guard
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ def reveal(secret: SecretStr) -> str:
         raise ConfigError(
             f"the environment variable {unset[1].strip('{}')}, which a source of the data set names, is not set"
         )
-    return text
+    return remember(text)
 
 
 class Silent:
@@ -54,13 +56,21 @@ class Silent:
     info = warning = error = debug
 
 
-def session(**params: Any) -> yt_dlp.YoutubeDL:
-    """Return a yt-dlp session that prints nothing, writes nothing and retries nothing by itself."""
-    quiet = {
+def session(private: bool = False, **params: Any) -> yt_dlp.YoutubeDL:
+    """Return a yt-dlp session that prints nothing, writes nothing and retries nothing by itself.
+
+    Its redirects are guarded (`avzsl.runtime.redirects`); `private` allows those to private addresses.
+    """
+    quiet: dict[str, Any] = {
         "quiet": True, "no_warnings": True, "noprogress": True, "logger": Silent(), "retries": 0, "cachedir": False,
         "extractor_retries": 0, "file_access_retries": 0, "noplaylist": True, "color": "never",
     }  # fmt: skip
-    return yt_dlp.YoutubeDL({**quiet, **params}, auto_init=True)
+    client = yt_dlp.YoutubeDL({**quiet, **params}, auto_init=True)
+    handler: Any = client._request_director.handlers["Requests"]
+    create = handler._create_instance
+    # yt-dlp follows redirects itself and sends all headers along.
+    handler._create_instance = lambda **given: guard(create(**given), private)
+    return client
 
 
 def open_url(

@@ -14,7 +14,7 @@ from avzsl.acquisition import network
 from avzsl.acquisition.errors import ClipError
 from avzsl.acquisition.policy import check_headers
 from avzsl.config.sources import TransferConfig
-from avzsl.runtime.download import BrokenError, TooLargeError, TooSlowError, receive
+from avzsl.runtime.download import BrokenError, TooLargeError, TooSlowError, receive, within
 
 # Opens the address from one byte up to another (None: to the end); waits for its turn after the first request.
 Opener = Callable[[int, int | None], Any]
@@ -154,7 +154,10 @@ class RangeReader:
         index = bisect.bisect_left(self._have, (start, 0))
         if index < len(self._have):
             end = min(end, self._have[index][0])
-        answer = self._opener(start, end)
+        try:
+            answer = within(lambda: self._opener(start, end), self._deadline - time.monotonic(), self._limit_s)
+        except TooSlowError as failure:
+            raise ClipError("network", f"the transfer {failure}") from failure
         try:
             size = check_answer(answer, 1 << 62, self._respect)
             ranged = answer.status == 206

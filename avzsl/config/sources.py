@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, Strict
+from pydantic import Field, PlainSerializer, SecretStr, Strict
 
 from avzsl.config.base import Section, Several
+from avzsl.contracts.secrets import masked
+
+# Written into records without user name, password and values of its query; jobs read them in the data set's file.
+Address = Annotated[str, PlainSerializer(masked, when_used="json")]
 
 
 class PaceConfig(Section):
@@ -65,7 +69,7 @@ class ArchiveSource(FileSource):
     """Files in tar, zip or rar archives, which are unpacked once."""
 
     kind: Literal["archive"] = Field(description="which kind of source this is")
-    archives: Several[str] = Field(min_length=1, description="files, globs or http(s) addresses; parts in order")
+    archives: Several[Address] = Field(min_length=1, description="files, globs or http(s) addresses; parts in order")
     search: bool = Field(True, description="look for the file's name anywhere in the archives; the suffix may differ")
     unpack_to: str | None = Field(None, description="where to unpack; default: archives/ beside the data set's media")
     max_unpacked_bytes: int = Field(1_000_000_000_000, gt=0, description="an archive that unpacks to more is refused")
@@ -79,12 +83,20 @@ class HttpSource(Section):
 
     kind: Literal["http"] = Field(description="which kind of source this is")
     name: str | None = Field(None, description="how manifests call this source; default: made from kind and place")
-    url: str = Field("{url}", description="address of a clip's file, e.g. https://host/videos/{source_id}.mp4")
+    url: Address = Field(
+        "{url}",
+        description="address of a clip's file, e.g. https://host/videos/{source_id}.mp4; $NAME is an environment variable",
+    )
     trimmed: bool = Field(False, description="the files are the segments already; otherwise segments are cut from them")
     respect_opt_out: bool = Field(True, description="obey robots.txt and X-Robots-Tag: noai, noimageai")
     user_agent: str = Field("avzsl", description="sent with every request; robots.txt is read for its first word")
     proxy: SecretStr | None = Field(None, description="http, https or socks address; never logged")
-    headers: dict[str, SecretStr] = Field(default_factory=dict, description="further headers; never logged")
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="further headers; never logged, and never sent to another host"
+    )
+    private_redirects: bool = Field(
+        False, description="follow redirects from a public address to this machine or a private network"
+    )
     transfer: TransferConfig = Field(TransferConfig(), description="limits of one request")
     pace: PaceConfig = Field(PaceConfig(), description="how fast it is asked")
 
@@ -94,7 +106,7 @@ class YoutubeSource(Section):
 
     kind: Literal["youtube"] = Field(description="which kind of source this is")
     name: str = Field("youtube", description="how manifests call this source")
-    url: str = Field("https://www.youtube.com/watch?v={source_id}", description="address of a clip's video")
+    url: Address = Field("https://www.youtube.com/watch?v={source_id}", description="address of a clip's video")
     format: str = Field(
         "bv*[height<=360][ext=mp4]+ba[ext=m4a]/bv*[height<=480]+ba/b[height<=480]/bv*+ba/b",
         description="yt-dlp's format selection; SeLaVi sees 112 pixels, so small formats are enough",

@@ -12,6 +12,7 @@ import yaml
 
 from avzsl import __version__
 from avzsl.config.load import Project
+from avzsl.contracts.secrets import masked_all
 from avzsl.report.results import BenchmarkFiles
 from avzsl.results.places import LOGS, Places
 
@@ -48,7 +49,7 @@ def effective_config(project: Project, benchmark: BenchmarkFiles) -> str:
         "features": project.features(config.features).model_dump(mode="json"),
         "methods": methods,
     }  # fmt: skip
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(masked_all(content), sort_keys=False, allow_unicode=True, width=100)
 
 
 def preset_choices(project: Project, benchmark: BenchmarkFiles) -> list[dict[str, Any]]:

@@ -20,13 +20,12 @@ from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.config.project import ProjectConfig
 from avzsl.config.read import read_yaml
 from avzsl.contracts.errors import ConfigError, CorruptError
+from avzsl.contracts.secrets import MASK, masked_all
 from avzsl.contracts.records import read_record, write_record
 from avzsl.results.places import Places
 
 logger = logging.getLogger(__name__)
 
-# How pydantic writes a SecretStr: secrets are in no record.
-_SECRET = "**********"
 # Where and how a project is built, never what comes out.
 _HOW = {"results", "data", "cache", "device", "tracking"}
 
@@ -76,7 +75,7 @@ def dataset_of(part: dict[str, Any], secrets: str | None = None) -> DatasetConfi
 
 def secrets_of(project: Project, name: str) -> str | None:
     """Return the file of a data set whose sources hold secrets, None if they hold none."""
-    if _SECRET not in str(dataset_part(project.dataset(name), "sources")):
+    if MASK not in str(dataset_part(project.dataset(name), "sources")):
         return None
     return _spelled(path_of(project.folders, "datasets", name))
 
@@ -139,7 +138,7 @@ def write_project(project: Project) -> None:
     }
     path = Places(Path(project.config.results)).project
     try:
-        write_record(path, record)
+        write_record(path, masked_all(record))
     except OSError as error:
         logger.warning("%s: cannot be written (%s)", path, error.strerror or error)
 

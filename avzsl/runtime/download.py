@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import queue
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 import requests
 import urllib3
 
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.hashing import sha256_file, sha256_text
+from avzsl.contracts.secrets import place_of
 from avzsl.runtime.locks import waiting
 from avzsl.runtime.progress import progress
+from avzsl.runtime.redirects import guard
 
 logger = logging.getLogger(__name__)
+
+Opened = TypeVar("Opened")
 
 CHUNK = 1 << 20
 # Seconds without a byte before a connection counts as broken, and for a whole file.
@@ -88,7 +95,7 @@ def receive(
         while True:
             before = done
             try:
-                answer = opener(done)
+                answer = within(functools.partial(opener, done), deadline - time.monotonic(), limit_s)
                 try:
                     if answer.start != done:  # the server starts over, so do we
                         stream.truncate(0)
@@ -121,6 +128,30 @@ def receive(
                 done = out.stat().st_size
 
 
+def within(call: Callable[[], Opened], seconds: float, limit_s: float) -> Opened:
+    """Return what `call` returns or raises within `seconds`; raises TooSlowError, which names `limit_s`, if it does not end.
+
+    A server that sends a byte of its headers now and then keeps a connection open for ever; the thread that listens to it
+    ends with it, or with the process.
+    """
+    done: queue.SimpleQueue[tuple[Opened | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put((call(), None))
+        except BaseException as error:  # it is raised where it is waited for
+            done.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result, error = done.get(timeout=max(0.0, seconds))
+    except queue.Empty:
+        raise TooSlowError(f"did not end within {limit_s:.0f} s") from None
+    if error is not None:
+        raise error
+    return cast(Opened, result)
+
+
 def download(
     urls: Sequence[str],
     path: str | Path,
@@ -148,8 +179,8 @@ def download(
             try:
                 digest = _fetch(url, path, sha256, max_bytes, timeout_s)
             except (BrokenError, RefusedError) as error:
-                problems.append(f"{url}: {error}")
-                logger.warning("%s: %s", url, error)
+                problems.append(f"{place_of(url)}: {error}")
+                logger.warning("%s: %s", place_of(url), error)
                 continue
             write_text(path.with_name(path.name + ".sha256"), f"{digest}  {path.name}\n")
             return path
@@ -179,9 +210,10 @@ def _fetch(url: str, path: Path, sha256: str | None, max_bytes: int, timeout_s: 
     part = path.with_name(path.name + ".part")
     origin = part.with_name(part.name + ".url")
     # A part from another address may be another version of the file.
-    if not (origin.is_file() and origin.read_text(encoding="utf-8") == url):
+    mark = sha256_text(url)
+    if not (origin.is_file() and origin.read_text(encoding="utf-8") == mark):
         part.unlink(missing_ok=True)
-        write_text(origin, url)
+        write_text(origin, mark)
     failures = 0
 
     def again(failure: BrokenError, done: int, grown: bool) -> None:
@@ -190,11 +222,12 @@ def _fetch(url: str, path: Path, sha256: str | None, max_bytes: int, timeout_s: 
         if failures >= ATTEMPTS or (not done and isinstance(failure, _UnreachableError)):
             raise failure
         pause = RETRY_S * (2**failures - 1)
-        logger.info("%s: %s; trying again in %.0f s", url, failure, pause)
+        logger.info("%s: %s; trying again in %.0f s", place_of(url), failure, pause)
         time.sleep(pause)
 
     with requests.Session() as session, progress(path.name, 0, "MiB") as ticker:
         session.max_redirects = _REDIRECTS
+        guard(session)
 
         def tick(done: int, size: int | None) -> None:
             ticker.expect((size or 0) >> 20)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from avzsl.contracts.errors import AvzslError, CorruptError
+from avzsl.contracts.secrets import Hiding
 from avzsl.runtime.devices import let_idle_threads_sleep
 from avzsl.runtime.leftovers import at_work
 from avzsl.runtime.seals import STATE, asked_of, changed_use, noting, seal, unseal
@@ -90,11 +91,13 @@ def setup_logging(log: str | Path | None = None, label: str = "", level: int = l
         root.removeHandler(handler)
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(logging.Formatter(f"[{label}] %(message)s" if label else "%(message)s"))
+    screen.addFilter(Hiding())
     root.addHandler(screen)
     if log:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(log, mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        file.addFilter(Hiding())
         root.addHandler(file)
     for noisy in ("numba", "matplotlib", "urllib3", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -18,6 +18,7 @@ from avzsl.acquisition.transfer import download
 from avzsl.acquisition.unpack import unpack
 from avzsl.config.sources import ArchiveSource, FolderSource
 from avzsl.contracts.hashing import safe_name, sha256_text
+from avzsl.contracts.secrets import masked, place_of
 from avzsl.runtime.locks import waiting
 
 _DONE = ".unpacked"
@@ -82,7 +83,7 @@ class Archive:
         return found
 
     def _download(self, url: str) -> Path:
-        out = self._root / f"{safe_name(url)}{Path(urlsplit(url).path).suffix}"
+        out = self._root / f"{safe_name(masked(url))}{Path(urlsplit(url).path).suffix}"
         pace = Pace(self._pace_state, f"http-{urlsplit(url).hostname}", self._config.pace, self._stop)
         client = network.session(socket_timeout=self._config.transfer.timeout_s)
         asked = False
@@ -99,7 +100,7 @@ class Archive:
                 download(opener, out, self._config.max_unpacked_bytes, self._config.transfer, True)
         except ClipError as failure:
             raise AcquisitionError(
-                f"{url}: the archive cannot be fetched ({failure.status}: {failure.error}); run again later"
+                f"{place_of(url)}: the archive cannot be fetched ({failure.status}: {failure.error}); run again later"
             ) from failure
         finally:
             client.close()

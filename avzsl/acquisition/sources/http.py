@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import yt_dlp
+from pydantic import SecretStr
 
 from avzsl.acquisition import network
 from avzsl.acquisition.clip import Clip, file_suffix
@@ -17,6 +18,7 @@ from avzsl.acquisition.policy import Robots
 from avzsl.acquisition.sources.base import Fetched, Work, original_path
 from avzsl.acquisition.transfer import Opener, RangeReader, download
 from avzsl.config.sources import HttpSource
+from avzsl.contracts.secrets import remember
 
 
 class Http:
@@ -25,7 +27,7 @@ class Http:
     remote = True
 
     def __init__(self, config: HttpSource, state: Path, stop: threading.Event) -> None:
-        self.name = config.name or f"http:{config.url}"
+        self.name = config.name or f"http:{urlsplit(config.url).hostname or config.url}"
         self.config = config
         self.parallel = min(config.pace.parallel, 16)
         self.attempts, self.backoff_s = config.pace.attempts, config.pace.backoff_s
@@ -33,6 +35,9 @@ class Http:
         self._robots = Robots(config.user_agent) if config.respect_opt_out else None
         headers = {name: network.reveal(secret) for name, secret in config.headers.items()}
         self._headers = {"User-Agent": config.user_agent, **headers}
+        self._url = network.reveal(SecretStr(config.url)) if "$" in config.url else config.url
+        for secret in filter(None, (urlsplit(config.url).password, urlsplit(config.url).username)):
+            remember(secret)
         self._local = threading.local()
         self._clients: list[yt_dlp.YoutubeDL] = []
 
@@ -45,7 +50,7 @@ class Http:
         self._clients.clear()
 
     def fetch(self, clip: Clip, work: Work) -> Fetched:
-        url = address(clip.fill(self.config.url, in_address=True))
+        url = address(clip.fill(self._url, in_address=True))
         if self._robots is not None:
             self._robots.check(url, self._load)
         with self.pace.request():
@@ -77,6 +82,7 @@ class Http:
     def _opener(self, url: str) -> Opener:
         """Return a function that opens ranges of `url`; further requests wait for their turn."""
         asked = False
+        client = self._client()
 
         def opener(start: int, end: int | None) -> Any:
             nonlocal asked
@@ -84,7 +90,7 @@ class Http:
                 self.pace.turn()
             asked = True
             # Even the first request names a range: the answer tells whether the server serves them.
-            return network.open_url(self._client(), url, self._headers, start, end)
+            return network.open_url(client, url, self._headers, start, end)
 
         return opener
 
@@ -107,7 +113,9 @@ class Http:
         client: yt_dlp.YoutubeDL | None = getattr(self._local, "client", None)
         if client is None:
             proxy = network.reveal(self.config.proxy) if self.config.proxy else None
-            client = network.session(socket_timeout=self.config.transfer.timeout_s, proxy=proxy)
+            client = network.session(
+                self.config.private_redirects, socket_timeout=self.config.transfer.timeout_s, proxy=proxy
+            )
             self._local.client = client
             self._clients.append(client)
         return client
