@@ -71,6 +71,13 @@ class ProjectConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda asks for a GPU in every job that runs networks; cpu never uses one"
     )
+    interim: bool = Field(
+        False, description="score what is there: the shards whose features are finished, marked as interim everywhere"
+    )
+    only_shards: Annotated[str, Field(pattern=r"^[0-9]+-[0-9]+$")] | None = Field(
+        None,
+        description="first-last, such as 0-99: fetch and extract these shards alone, for `avzsl gather` on another machine",
+    )
     tracking: Tracking = Field(
         "tensorboard",
         description="what shows training while it runs; none needs an account; wandb and mlflow are installed by who wants them",

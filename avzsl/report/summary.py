@@ -222,6 +222,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
         "classes_validated_and_tested": validated_and_tested(clips),
         "weights": _weights(benchmark.extractor),
         "random_weights": benchmark.random_weights,
+        "interim": "{} of {}".format(*benchmark.record.interim) if benchmark.record.interim else None,
         "seconds": float(np.sum([run.record.seconds for run in runs])),
     }
     return row
@@ -333,6 +334,8 @@ def _rich_table(summary: Summary) -> Table:
     said = folds_in_words(summary)
     said += [f"{escape(name)}: {words}" for name, words in not_zero_shot(summary).items()]
     said += [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
+    for benchmark, words in summary.table.dropna(subset=["interim"]).groupby("benchmark")["interim"].first().items():
+        said.append(f"INTERIM: {escape(str(benchmark))} is scored on {words} shards; the others are not finished yet.")
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):
         names = escape(", ".join(random))
