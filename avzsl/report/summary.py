@@ -334,8 +334,9 @@ def _rich_table(summary: Summary) -> Table:
     said = folds_in_words(summary)
     said += [f"{escape(name)}: {words}" for name, words in not_zero_shot(summary).items()]
     said += [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
-    for benchmark, words in summary.table.dropna(subset=["interim"]).groupby("benchmark")["interim"].first().items():
-        said.append(f"INTERIM: {escape(str(benchmark))} is scored on {words} shards; the others are not finished yet.")
+    unfinished = summary.table.dropna(subset=["interim"])
+    for name, words in dict(zip(unfinished["benchmark"], unfinished["interim"], strict=True)).items():
+        said.append(f"INTERIM: {escape(name)} is scored on {words} shards; the others are not finished yet.")
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):
         names = escape(", ".join(random))
