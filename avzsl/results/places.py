@@ -124,6 +124,14 @@ class Places:
     def features(self, dataset: str, features: str) -> Path:
         return self.results / dataset / "features" / features
 
+    def audio_network(self, dataset: str, features: str) -> Path:
+        """The weights of a network that is trained before extraction, where a feature set asks for it."""
+        return self.features(dataset, features) / "audio_network.safetensors"
+
+    def audio_network_record(self, dataset: str, features: str) -> Path:
+        """How its training went."""
+        return self.features(dataset, features) / "audio_network.json"
+
     def shard_arrays(self, dataset: str, features: str, shard: str) -> Path:
         return self.features(dataset, features) / "shards" / f"{shard}.safetensors"
 
