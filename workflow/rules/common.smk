@@ -11,7 +11,7 @@ from avzsl.config.base import expand
 from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
-from avzsl.results.places import LOGS, Places, shard_name
+from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.results.project import (
     dataset_part,
     media_part,
@@ -329,6 +329,16 @@ def report_parts(name):
         PLACES.audit(dataset, benchmark.split),
         *media_of(benchmark),
         *network_record(benchmark),
+    ]
+
+
+def report_costs(name):
+    """Return the files that say what the stages of a benchmark cost; a log that is gone is not made again."""
+    benchmark = project.benchmarks[name]
+    dataset = benchmark.dataset
+    return [
+        *feature_costs(dataset, benchmark.features, project.dataset(dataset).shards),
+        *run_costs(name, benchmark.methods, benchmark.seeds),
     ]
 
 
