@@ -337,7 +337,7 @@ def report_costs(name):
     benchmark = project.benchmarks[name]
     dataset = benchmark.dataset
     return [
-        *feature_costs(dataset, benchmark.features, project.dataset(dataset).shards),
+        *feature_costs(dataset, benchmark.features, len(shards_of(dataset))),
         *run_costs(name, benchmark.methods, benchmark.seeds),
     ]
 
