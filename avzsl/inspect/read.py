@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from avzsl.config.load import Benchmark, Project
 from avzsl.inspect.usage import Usage, usage_of
-from avzsl.results.places import LOGS, Places, shard_name
+from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.runtime.jobs import holder
 
 
@@ -59,7 +59,7 @@ def read_status(project: Project, folder: Path = Path()) -> Status:
     places = Places(folder / project.config.results, folder / project.config.data)
     held = holder(places.lock)
     since = places.lock.stat().st_mtime if held else None
-    reader = _Reader(places, folder / LOGS, since)
+    reader = _Reader(places, folder, since)
     stages: list[Stage] = []
     for dataset in sorted({b.dataset for b in project.benchmarks.values()}):
         feature_sets = sorted({b.features for b in project.benchmarks.values() if b.dataset == dataset})
@@ -70,12 +70,12 @@ def read_status(project: Project, folder: Path = Path()) -> Status:
 
 
 class _Reader:
-    def __init__(self, places: Places, logs: Path, since: float | None) -> None:
-        self.places, self.logs, self.since = places, logs, since
+    def __init__(self, places: Places, folder: Path, since: float | None) -> None:
+        self.places, self.folder, self.since = places, folder, since
         self.unreadable: list[Path] = []
 
     def dataset(self, name: str, shards: int, feature_sets: list[str]) -> list[Stage]:
-        places, logs = self.places, self.logs / name
+        places, logs = self.places, self.folder / LOGS / name
         numbers = [shard_name(shard) for shard in range(shards)]
         stages = [Stage("catalog", name, int(places.catalog_clips(name).is_file()), 1, "table")]
         media = [places.manifest(name, number) for number in numbers]
@@ -84,17 +84,16 @@ class _Reader:
         )
         for feature_set in feature_sets:
             made = [places.shard_manifest(name, feature_set, number) for number in numbers]
-            costs = [logs / "features" / feature_set / f"{number}.benchmark.tsv" for number in numbers]
+            costs = [self.folder / path for path in feature_costs(name, feature_set, shards)]
             stages.append(self._stage(f"features {feature_set}", name, made, "shards", costs))
             packed = int(places.pack_manifest(name, feature_set).is_file())
             stages.append(Stage(f"pack {feature_set}", name, packed, 1, "table"))
         return stages
 
     def runs(self, benchmark: Benchmark) -> Stage:
-        logs = self.logs / "benchmarks" / benchmark.name
         pairs = [(method, seed) for method in benchmark.methods for seed in benchmark.seeds]
         made = [self.places.run(benchmark.name, method, seed).record for method, seed in pairs]
-        costs = [logs / f"{method}-seed-{seed}.benchmark.tsv" for method, seed in pairs]
+        costs = [self.folder / path for path in run_costs(benchmark.name, benchmark.methods, benchmark.seeds)]
         return self._stage("runs", benchmark.name, made, "runs", costs)
 
     def _stage(self, name: str, of: str, made: list[Path], unit: str, costs: list[Path]) -> Stage:

@@ -11,7 +11,7 @@ from avzsl.config.base import expand
 from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
-from avzsl.results.places import LOGS, Places, shard_name
+from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.results.project import (
     dataset_part,
     outline_of,
@@ -140,6 +140,26 @@ def lean(wildcards):
     return media_settings(wildcards)
 
 
+def trained_split(dataset, features):
+    """Return the split whose training clips a network of a feature set is trained on, None where none is trained."""
+    return project.trained_split(dataset, features)
+
+
+def trained_network(wildcards):
+    """Return the weights that are trained before extraction; nothing for other feature sets."""
+    dataset, features = wildcards.dataset, wildcards.features
+    if trained_split(dataset, features) is None:
+        return []
+    return PLACES.audio_network(dataset, features)
+
+
+def network_record(benchmark):
+    """Return how the training of a benchmark's features went, for the page; nothing for other feature sets."""
+    if trained_split(benchmark.dataset, benchmark.features) is None:
+        return []
+    return [PLACES.audio_network_record(benchmark.dataset, benchmark.features)]
+
+
 def pack_parts(wildcards):
     """Return what a pack is made of: the shards, or the one of imported features."""
     dataset, features = wildcards.dataset, wildcards.features
@@ -246,6 +266,17 @@ def report_parts(name):
         PLACES.split_classes(dataset, benchmark.split),
         PLACES.audit(dataset, benchmark.split),
         *media_of(benchmark),
+        *network_record(benchmark),
+    ]
+
+
+def report_costs(name):
+    """Return the files that say what the stages of a benchmark cost; a log that is gone is not made again."""
+    benchmark = project.benchmarks[name]
+    dataset = benchmark.dataset
+    return [
+        *feature_costs(dataset, benchmark.features, project.dataset(dataset).shards),
+        *run_costs(name, benchmark.methods, benchmark.seeds),
     ]
 
 
