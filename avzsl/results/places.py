@@ -92,12 +92,20 @@ class Places:
         return self.results / dataset / "catalog" / "catalog.json"
 
     def catalogued(self, dataset: str) -> Path:
-        """An empty file: the catalogue is there."""
+        """An empty file: the shards of the catalogue are there."""
         return self.results / dataset / "catalog" / "done"
 
     def clips(self, dataset: str, shard: str) -> Path:
-        """The clips of one shard."""
+        """The clips of one shard that are fetched."""
         return self.results / dataset / "catalog" / "shards" / f"{shard}.parquet"
+
+    def shard_tables(self, dataset: str) -> list[Path]:
+        """Return the clips of the shards that are there."""
+        return sorted((self.results / dataset / "catalog" / "shards").glob("*.parquet"))
+
+    def used(self, dataset: str) -> Path:
+        """How many of the listed clips are fetched, and for which splits."""
+        return self.results / dataset / "catalog" / "used.json"
 
     def manifest(self, dataset: str, shard: str) -> Path:
         """The MEDIA table of one shard."""

@@ -16,7 +16,7 @@ UNFINISHED = ".avzsl-unfinished-"
 WATCH = Path(__file__).parent / "watch"
 # Folders of the project that jobs write to.
 OURS = ("results/", "logs/", "data/")
-RULES = {"catalog_small", "embeddings", "media", "extract", "pack", "steps", "split", "benchmark", "run", "results",
+RULES = {"catalog_small", "shards_small", "embeddings", "media", "extract", "pack", "steps", "split", "benchmark", "run", "results",
          "report", "tables"}  # fmt: skip
 
 pytestmark = pytest.mark.timeout(600)
