@@ -36,13 +36,18 @@ def run(arguments: argparse.Namespace) -> int:
     for frame in (report.by_subset, report.reasons):
         table = Table(*[str(name) for name in frame.columns])
         for row in frame.itertuples(index=False, name=None):
-            table.add_row(*(str(value).replace("[", "\\[") for value in row))
+            table.add_row(*(printable(str(value)).replace("[", "\\[") for value in row))
         console.print(table)
     if len(report.low):
-        names = ", ".join(f"{row.class_name} ({row.used})" for row in report.low.itertuples())
+        names = ", ".join(f"{printable(row.class_name)} ({row.used})" for row in report.low.itertuples())
         console.print(f"test classes with fewer than {arguments.limit} used clips: {names}", markup=False)
     console.print(f"list of used clips: {report.snapshot}")
     if arguments.csv is not None:
         write_clip_list(arguments.csv, report)
         console.print(f"written to {arguments.csv}", markup=False)
     return 0
+
+
+def printable(text: str) -> str:
+    """Return a text with what a terminal would obey (colours, bells, cursor movements) replaced."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -8,6 +8,7 @@ import html
 import http.server
 import ipaddress
 import logging
+import threading
 import urllib.parse
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +20,9 @@ from avzsl.results.places import Places
 from avzsl.results.project import find_project
 
 logger = logging.getLogger(__name__)
+
+# Connections at a time, and seconds of silence after which one is closed.
+CONNECTIONS, SILENCE_S = 32, 15
 
 
 def add_parser(subparsers: Any) -> None:
@@ -59,9 +63,13 @@ def make_server(results: Path, host: str, port: int) -> http.server.ThreadingHTT
     """Return a server of the pages of `results` at `host` and `port`; raises AvzslError if it cannot listen there."""
     handler = functools.partial(_Handler, results=results.resolve(), local=_is_loopback(host))
     try:
-        return http.server.ThreadingHTTPServer((host, port), handler)
-    except OSError as error:
-        raise AvzslError(f"cannot listen at {host}:{port}: {error.strerror}; choose another --port") from error
+        return _Server((host, port), handler)
+    except OverflowError as error:
+        raise AvzslError(f"--port {port}: is no port; they go from 0, any free one, to 65535") from error
+    except (OSError, UnicodeError) as error:
+        raise AvzslError(
+            f"cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}; choose another --host or --port"
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:
@@ -71,8 +79,32 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """Takes so many connections at a time; who comes then is turned away at once."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers GET and HEAD for the report, the list of predictions and its pages; nothing else is reachable."""
+
+    timeout = SILENCE_S
 
     def __init__(self, *arguments: Any, results: Path, local: bool) -> None:
         self._results = results
@@ -87,7 +119,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         # A page elsewhere may point its own name at this machine; then the Host header is not ours.
-        name = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        try:
+            name = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        except ValueError:
+            self.send_error(HTTPStatus.BAD_REQUEST, "the Host header is no host")
+            return
         if self._local and not _is_loopback(name):
             self.send_error(HTTPStatus.FORBIDDEN, "this server answers to its own address only")
             return
@@ -108,8 +144,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Return the page of a path; names are looked up in a list of what is there, so none can lead elsewhere."""
         if path in ("/", "/index.html"):
             report = self._results / "report" / "index.html"
-            return report.read_bytes() if report.is_file() else None
-        pages = {page.name: page for page in sorted((self._results / "predictions").glob("*.html")) if page.is_file()}
+            return self._read(report)
+        pages = {
+            page.name: page for page in sorted((self._results / "predictions").glob("*.html")) if self._inside(page)
+        }
         if path in ("/predictions", "/predictions/"):
             items = "".join(
                 f'<li><a href="/predictions/{urllib.parse.quote(n)}">{html.escape(n)}</a></li>' for n in pages
@@ -117,7 +155,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             text = items or "<li>none yet: run <code>avzsl predict ... --html</code></li>"
             return f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>avzsl: predictions</title><h1>Predictions</h1><ul>{text}</ul><p><a href="/">The report</a></p></html>'.encode()
         page = pages.get(path.removeprefix("/predictions/")) if path.startswith("/predictions/") else None
-        return page.read_bytes() if page is not None else None
+        return self._read(page) if page is not None else None
+
+    def _read(self, page: Path) -> bytes | None:
+        return page.read_bytes() if self._inside(page) else None
+
+    def _inside(self, page: Path) -> bool:
+        """Return whether a page is a file of the results folder, not a link out of it."""
+        return page.is_file() and page.resolve().is_relative_to(self._results)
 
     def log_message(self, format: str, *args: Any) -> None:
         logger.debug("%s %s", self.address_string(), format % args)

@@ -23,7 +23,12 @@ _OURS = {"splits": "catalogs", "extractors": "base"}
 
 
 def check_neighbours() -> None:
-    """Raise AvzslError if another distribution's `splits` or `extractors` stands in the way of ours."""
+    """Raise AvzslError if another distribution's `splits` or `extractors`, or a place that Snakemake cannot use, is in the way."""
+    for place in (ROOT, Path.cwd()):
+        if set("{}") & set(str(place)):
+            raise AvzslError(
+                f"{place}: Snakemake reads {{ and }} in a path as wildcards; move the folder to a path without"
+            )
     for name, mark in _OURS.items():
         spec = importlib.util.find_spec(name)
         origin = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parent

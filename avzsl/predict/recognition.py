@@ -105,11 +105,12 @@ def predict(
     if project.trained_split(record.dataset, record.features) is not None:
         network = Places(Path(project.config.results)).audio_network(record.dataset, record.features)
         features = with_trained(features, network)
+    # A run that cannot be used says so before an hour of extraction.
+    vectors, seen = _embed(project, run, record, labels)
+    model, output = _load_model(project, run, record)
     with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
         streams, header, table = _extract(clips, features, Path(folder), project, device, threads)
     _check_features(run, record, header["extractor"])
-    vectors, seen = _embed(project, run, record, labels)
-    model, output = _load_model(project, run, record)
     beta = (record.beta or 0.0) if any(seen) and not all(seen) else 0.0
     shift = beta * np.asarray(seen, dtype=float)
     most = LONGEST if model.inputs == "sequences" else sys.maxsize

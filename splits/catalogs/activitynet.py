@@ -44,7 +44,7 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     content = _load(path)
     rows: list[tuple[Any, ...]] = []
     phrases: dict[str, str] = {}
-    odd = 0
+    odd: list[str] = []
     for video, entry in content["database"].items():
         if not isinstance(entry, dict) or not isinstance(entry.get("annotations", []), list):
             raise DataError(path, f"video {video!r}: expected an object with a list of annotations")
@@ -53,13 +53,18 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
             class_name = label.replace(" ", "")
             if phrases.setdefault(class_name, label) != label:
                 raise DataError(path, f"labels {phrases[class_name]!r} and {label!r} are one class name")
-            odd += end <= start
+            odd += [f"{video}_{k}"] if end <= start else []
             rows.append((f"{video}_{k}", class_name, video, _url(video), start, end, entry.get("subset")))
     if not rows:
         raise DataError(path, "holds no annotated segment")
     columns = ["clip_id", "class_name", "source_id", "url", "start_s", "end_s", "official_subset"]
     classes = pd.DataFrame({"class_name": list(phrases), "phrase": list(phrases.values()), "category": None})
-    notes = [f"{odd} segments end before they begin"] if odd else []
+    notes = []
+    if odd:
+        notes.append(
+            f"{len(odd)} segments end before they begin, an error of the annotations: {', '.join(odd[:3])}"
+            f"{', ...' if len(odd) > 3 else ''}; they cannot be cut"
+        )
     if not str(content.get("version", "")).endswith("1.3"):
         notes.append(f"the file says version {content.get('version')!r}; the benchmark was made from 1.3")
     if len(phrases) != 200:

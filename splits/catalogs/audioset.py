@@ -32,7 +32,8 @@ SHA256 = {
     "balanced_train": "3b83e5ff9ed72cfda37d4e36ce08250e107c1ea70f109f6ab6668ac200db5e94",
     "eval": "f7055f53935f70e74e39494a5c8c4c78f1700fce275028bd36e31186f33d45db",
 }
-ROW = re.compile(r'([\w-]{11}), (\d+\.\d+), (\d+\.\d+), "(/[mtg]/[\w/,]+)"\n?')
+# A spreadsheet that saved the list again drops the blanks and quotes, and writes 30.000 as 30.
+ROW = re.compile(r'([\w-]{11}), ?(\d+(?:\.\d+)?), ?(\d+(?:\.\d+)?), ?"?(/[mtg]/[\w/,]+)"?\s*')
 # CJME's classes and their labels (facts; the lists of the released data set show one label a class).
 LABELS = {
     "aircraft": "/m/0k5j", "ambulance": "/m/03j1ly", "bicycle": "/m/0199g", "bird": "/m/015p6", "boom": "/m/07qqyl4",

@@ -45,6 +45,11 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     )
     rows: dict[str, tuple[str, str, str, str, float, float, str, str]] = {}
     for number, row in _rows(table):
+        # A spreadsheet that saved the list again puts a header there and may write 30 as 30.0.
+        if number == 1 and len(row) == 4 and row[3].lower() in {"split", "subset"}:
+            continue
+        if len(row) == 4:
+            row[1] = re.sub(r"\.0+$", "", row[1])
         if (
             len(row) != 4
             or not re.fullmatch(r"[\w-]{11}", row[0])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,35 @@ def test_other_names_for_this_machine_are_refused(address) -> None:
 def test_a_taken_port_is_one_sentence(address, tmp_path: Path) -> None:
     with pytest.raises(AvzslError, match="choose another --port"):
         make_server(tmp_path, "127.0.0.1", address[1])
+
+
+def test_links_lead_nowhere(address, tmp_path: Path) -> None:
+    (tmp_path.parent / "outside.html").write_text("outside")
+    (tmp_path / "predictions" / "link.html").symlink_to(tmp_path.parent / "outside.html")
+    assert get(address, "/predictions/link.html")[0] == 404
+    assert "link.html" not in get(address, "/predictions/")[1]
+
+
+def test_a_host_that_is_none_is_answered_in_a_sentence(address) -> None:
+    status, said = get(address, "/", host="[")
+    assert status == 400 and "no host" in said
+
+
+@pytest.mark.parametrize("port", [70000, -1])
+def test_a_port_that_is_none_is_a_sentence(tmp_path: Path, port: int) -> None:
+    with pytest.raises(AvzslError, match="is no port"):
+        make_server(tmp_path, "127.0.0.1", port)
+
+
+def test_silent_connections_are_limited_and_end(address, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avzsl.cli import serve
+
+    assert serve._Handler.timeout == serve.SILENCE_S
+    held = [socket.create_connection(address[:2]) for _ in range(serve.CONNECTIONS)]
+    time.sleep(0.5)
+    with socket.create_connection(address[:2], timeout=5) as late:
+        assert late.recv(1) == b"", "turned away at once"
+    for connection in held:
+        connection.close()
+    time.sleep(0.5)
+    assert get(address, "/")[0] == 200
