@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             table.add_row(*(printable(str(value)).replace("[", "\\[") for value in row))
         console.print(table)
     if len(report.low):
-        names = ", ".join(f"{printable(row.class_name)} ({row.used})" for row in report.low.itertuples())
+        names = ", ".join(f"{printable(str(row.class_name))} ({row.used})" for row in report.low.itertuples())
         console.print(f"test classes with fewer than {arguments.limit} used clips: {names}", markup=False)
     console.print(f"list of used clips: {report.snapshot}")
     if arguments.csv is not None:
