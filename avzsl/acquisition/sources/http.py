@@ -36,8 +36,8 @@ class Http:
         headers = {name: network.reveal(secret) for name, secret in config.headers.items()}
         self._headers = {"User-Agent": config.user_agent, **headers}
         self._url = network.reveal(SecretStr(config.url)) if "$" in config.url else config.url
-        for secret in filter(None, (urlsplit(config.url).password, urlsplit(config.url).username)):
-            remember(secret)
+        if password := urlsplit(self._url).password:
+            remember(password)
         self._local = threading.local()
         self._clients: list[yt_dlp.YoutubeDL] = []
 
