@@ -165,6 +165,12 @@ def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:
     for benchmark in project.benchmarks.values():
         dataset = project.dataset(benchmark.dataset)
         found.append(
-            BenchmarkFiles(benchmark, dataset.splits[benchmark.split], results, dataset.shards, dataset.multilabel)
+            BenchmarkFiles(
+                benchmark,
+                dataset.splits[benchmark.split],
+                results,
+                dataset.shards * dataset.media.parts,
+                dataset.multilabel,
+            )
         )
     return found

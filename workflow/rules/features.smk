@@ -51,6 +51,7 @@ rule extract:
         LOGS / "{dataset}" / "features" / "{features}" / "{shard}.log",
     benchmark:
         LOGS / "{dataset}" / "features" / "{features}" / "{shard}.benchmark.tsv"
+    priority: shard_priority
     conda:
         "../../environment.yml"
     threads: 4
