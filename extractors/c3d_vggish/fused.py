@@ -18,11 +18,10 @@ class FusedC3D(nn.Module):
 
     def __init__(self, network: C3D) -> None:
         super().__init__()
-        first = network.get_submodule("conv1")
-        weight: Tensor = first.weight.detach()  # type: ignore[union-attr,operator,assignment]
-        flat = weight.permute(0, 2, 1, 3, 4).flatten(1, 2)
+        weight, bias = network.get_submodule("conv1").parameters()
+        flat = weight.detach().permute(0, 2, 1, 3, 4).flatten(1, 2)
         self.register_buffer("weight", flat.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", first.bias.detach())  # type: ignore[union-attr,operator,arg-type]
+        self.register_buffer("bias", bias.detach())
         self.convolutions = nn.ModuleList(
             [Winograd(*network.get_submodule(name).parameters()) for name, *_ in CONVOLUTIONS[1:]]
         )

@@ -89,14 +89,10 @@ def _folded(unit: Unit) -> nn.Module:
 
 def _weights(unit: Unit) -> tuple[Tensor, Tensor]:
     bn = unit.bn
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
     weight, bias = fuse_conv_bn_weights(
-        unit.conv3d.weight,
-        None,
-        bn.running_mean,
-        bn.running_var,
-        bn.eps,
-        bn.weight,
-        bn.bias,  # type: ignore[arg-type]
+        unit.conv3d.weight, None, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
     )
     return weight.detach(), bias.detach()
 
