@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avzsl.config.base import expand
 from avzsl.config.features import FeaturesConfig
 from extractors.own import import_own
 from extractors.released_features import import_features
@@ -18,9 +17,7 @@ def import_any(
 
     `{dataset}`, ~ and environment variables in its paths are filled in. Raises DataError as the layouts' readers do.
     """
-    text = features.arrays if features.arrays is not None else features.released
-    assert text is not None
-    folder = expand(text.replace("{dataset}", dataset))
+    folder = features.imported_from(dataset)
     if features.arrays is not None:
         import_own(folder, name, features, listed, arrays, manifest)
     elif pickles(folder):

@@ -48,9 +48,12 @@ class Second:
 
 
 def read_uniform_seconds(
-    path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert, *, either: bool = False
-) -> Iterator[Second]:
+    path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert, *, either: bool = False,
+    shortest: float = SHORTEST_S,
+) -> Iterator[Second]:  # fmt: skip
     """Yield the seconds of a clip with `frames` frames each; at most a second of either stream is held in memory.
+
+    A last part of `shortest` seconds or more is a window; its frames are `frames` too, the last one repeated.
 
     With `either`, a clip that has no sound or no picture, or none that can be decoded, gives seconds of the other alone;
     `info.absent` and `info.note` say what is not there. Raises ClipError where there is no window.
@@ -89,7 +92,7 @@ def read_uniform_seconds(
             shown, seconds = (None, 1.0) if video is None else video.take(zero + second)
             part = min(1.0, 1.0 if samples is None else samples.size / rate, seconds)
             length = second + max(part, 0.0)
-            if part < SHORTEST_S or (video is not None and shown is None):
+            if part < shortest or (video is not None and shown is None):
                 break
             info.found(findings)
             yield Second(float(second), length, samples, shown)
@@ -104,9 +107,9 @@ def read_uniform_seconds(
         if stated is not None and length < stated - 1.0 and not joins.several:
             notes.insert(0, f"only {length:.1f} of the stated {stated:.1f} s could be read")
         info.note = joined(notes)
-        if length < SHORTEST_S:
+        if length < shortest:
             what = "sound and picture together last" if len(streams) > 1 else "it lasts"
-            raise ClipError("too_short", f"{what} {length:.2f} s; a window needs half a second")
+            raise ClipError("too_short", f"{what} {length:.2f} s; a window needs {max(shortest, 0.01):.2g}")
 
 
 def _without(error: ClipError, faults: list[ClipError], either: bool) -> None:

@@ -11,6 +11,7 @@ import sys
 
 from avzsl import __version__
 from avzsl.contracts.errors import AvzslError
+from avzsl.runtime.devices import let_idle_threads_sleep
 from avzsl.runtime.jobs import setup_logging
 
 EPILOG = """\
@@ -52,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     setup_logging()
+    let_idle_threads_sleep()
     try:
         return int(options.run(options))
     except AvzslError as error:

@@ -11,6 +11,7 @@ from avzsl.cli import add_project
 from avzsl.inspect import Stage, read_status
 from avzsl.inspect.verify import corrupt_files
 from avzsl.results.project import find_project
+from avzsl.runtime.progress import pace
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     status = read_status(project)
     write = sys.stdout.write
     write(f"running: process {status.holder}\n" if status.holder else "no run is in progress\n")
-    write(f"{'':>34} {'done':>13}  {'CPU time':>9} {'GPU time':>9} {'peak':>8}  {'left':>9}\n")
+    write(f"{'':>34} {'done':>13}  {'CPU time':>9} {'GPU time':>9} {'peak':>8}  {'left':>9} {'pace':>12}\n")
     for stage in status.stages:
         write(_line(stage))
         for reason, count in stage.failed.items():
@@ -67,8 +68,10 @@ def _line(stage: Stage) -> str:
     gpu = span(usage.gpu_s) if usage.gpu_s else ""
     peak = f"{usage.peak_mb:.0f} MB" if usage.jobs else ""
     left = "" if stage.done == stage.total else ("?" if stage.left_s is None else span(stage.left_s))
+    rate = pace(stage.rate) if stage.rate and stage.done < stage.total else ""
     return (
-        f"{f'{stage.of} {stage.name}'.strip():>34} {done:>13}  {cpu:>9} {gpu:>9} {peak:>8}  {left:>9}\n".rstrip() + "\n"
+        f"{f'{stage.of} {stage.name}'.strip():>34} {done:>13}  {cpu:>9} {gpu:>9} {peak:>8}  {left:>9} {rate:>12}\n".rstrip()
+        + "\n"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from avzsl.config import plugins
-from avzsl.config.base import expand, local_paths
+from avzsl.config.base import local_paths
 from avzsl.config.files import shown
 from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.errors import AvzslError, ConfigError
@@ -48,12 +48,12 @@ def check_machine(project: Project) -> None:
             _check_paths(extractor, where, "")
             _check_part(plugins.load(plugins.EXTRACTOR, project.features(features).extractor), extractor, where)
     for benchmark in project.benchmarks.values():
-        imported = project.features(benchmark.features)
         _check_methods(project, benchmark)
-        for key, given in (("released", imported.released), ("arrays", imported.arrays)):
-            if given is not None and not (folder := expand(given.replace("{dataset}", benchmark.dataset))).is_dir():
-                where = project.file("features", benchmark.features)
-                raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
+        features_config = project.features(benchmark.features)
+        if features_config.imported and not (folder := features_config.imported_from(benchmark.dataset)).is_dir():
+            where = project.file("features", benchmark.features)
+            key = "released" if features_config.arrays is None else "arrays"
+            raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
 
 
 def _check_paths(section: BaseModel, where: str, prefix: str) -> None:

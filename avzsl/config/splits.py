@@ -112,6 +112,8 @@ class SplitConfig(Section):
             raise ValueError("the flavour 'published' needs `classes`: the benchmark whose recipe to follow")
         if self.flavour == "imported" and self.lists is None:
             raise ValueError("the flavour 'imported' needs `lists`")
+        if self.fold is not None and self.folds is None:
+            raise ValueError("`fold` is filled in by avzsl where `folds` says how many; leave it out")
         if self.folds is not None and self.flavour not in ("random", "source_disjoint"):
             raise ValueError(f"`folds` draws classes, but the flavour {self.flavour!r} has its own")
         return self

@@ -42,8 +42,8 @@ def write_table(path: str | Path, frame: pd.DataFrame, schema: TableSchema) -> N
 def read_table(path: str | Path, schema: TableSchema) -> pd.DataFrame:
     """Read a table written by `write_table` and check it against `schema`.
 
-    Raises DataError that names the file if it is missing or does not fit, CorruptError if it is not as it was written
-    (every page has a checksum).
+    Raises DataError that names the file if it is missing, CorruptError if it is not as it was written (every page has a
+    checksum) or does not fit, as one of another version does not.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,12 +56,15 @@ def read_table(path: str | Path, schema: TableSchema) -> pd.DataFrame:
         raise CorruptError(path, f"is not a readable Parquet file ({error}); delete it and run again") from error
     missing = [name for name in schema.columns if name not in table.column_names]
     if missing:
-        raise DataError(path, f"columns {missing} of the {schema.name} table are missing")
+        raise CorruptError(path, f"columns {missing} of the {schema.name} table are missing; delete it and run again")
     try:
         table = table.select(list(schema.columns)).cast(schema.arrow())
     except (pa.ArrowInvalid, ValueError) as error:
-        raise DataError(path, f"does not fit the {schema.name} table: {error}") from error
-    _check(path, table, schema)
+        raise CorruptError(path, f"does not fit the {schema.name} table ({error}); delete it and run again") from error
+    try:
+        _check(path, table, schema)
+    except DataError as error:
+        raise CorruptError(path, f"{error.problem}; delete it and run again") from error
     return table.to_pandas()
 
 

@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avzsl.evaluation.calibration import BoolArray, FloatArray, IntArray, class_recall, harmonic_mean, mean_recall
 
-# Queries ranked at once: bounds memory at QUERIES x gallery distances.
-QUERIES = 256
-
-
-def _distances(queries: FloatArray, gallery: FloatArray) -> NDArray[np.float64]:
-    """Return Euclidean distances (Q, G), in float64 because the matrix-product form cancels."""
-    q, g = queries.astype(np.float64), gallery.astype(np.float64)
-    squared = (q**2).sum(1)[:, None] + (g**2).sum(1)[None] - 2 * q @ g.T
-    return np.sqrt(np.maximum(squared, 0))
+# Distances held at once: a block of queries against the gallery, some ten megabytes with what is made of it.
+BLOCK = 1_000_000
+# A query with more relevant items that another item ties with is sorted as a whole.
+FEW_TIES = 16
 
 
 def average_precision(distances: FloatArray, relevant: BoolArray) -> FloatArray:
     """Return the average precision of each query, (Q,): mean precision at the ranks of its relevant items.
 
-    `distances` (Q, G), infinite for items outside a query's gallery; `relevant` (Q, G). NaN without relevant items.
-    Ties are ranked by position.
+    `distances` (Q, G), not negative, infinite for items outside a query's gallery, are compared in float32;
+    `relevant` (Q, G). NaN without relevant items. Ties are ranked by position.
     """
-    order = np.argsort(distances, axis=1, kind="stable")
-    hits = np.take_along_axis(relevant, order, axis=1)
-    ranks = np.arange(1, distances.shape[1] + 1)
-    precision = np.cumsum(hits, axis=1) / ranks
-    with np.errstate(invalid="ignore"):
-        return (precision * hits).sum(1) / hits.sum(1)
+    return _precisions(np.ascontiguousarray(distances, np.float32), [np.flatnonzero(mask) for mask in relevant])
+
+
+def _precisions(values: FloatArray, relevant: Sequence[IntArray]) -> FloatArray:
+    """Return the average precision of each query of `values` (Q, G) float32, by the positions of its relevant items."""
+    ordered = np.sort(values, axis=1)
+    return np.asarray(
+        [_precision(values[i], ordered[i], own) if len(own) else np.nan for i, own in enumerate(relevant)]
+    )
+
+
+def _precision(values: FloatArray, ordered: FloatArray, own: IntArray) -> float:
+    """Return the average precision of one query: its distances (G,), the same sorted, and its relevant positions."""
+    mine = values[own]
+    before = np.searchsorted(ordered, mine)
+    tied = np.flatnonzero(np.searchsorted(ordered, mine, side="right") - before > 1)
+    if len(tied) > FEW_TIES:
+        ranks = np.empty(len(values), np.int64)
+        ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+        before = ranks[own]
+    else:
+        for item in tied:
+            before[item] += np.count_nonzero(values[: own[item]] == mine[item])
+    before.sort()
+    return float(np.mean(np.arange(1, len(own) + 1) / (before + 1)))
+
+
+# Squared Euclidean distances in one product, in float64 because this form cancels: of a query (-2 q, |q|^2, 1) and of
+# a gallery item (g, 1, |g|^2).
+def _as_query(points: FloatArray) -> NDArray[np.float64]:
+    q = points.astype(np.float64)
+    return np.concatenate([-2 * q, (q**2).sum(1, keepdims=True), np.ones((len(q), 1))], axis=1)
+
+
+def _as_gallery(points: FloatArray) -> NDArray[np.float64]:
+    g = points.astype(np.float64)
+    return np.ascontiguousarray(np.concatenate([g, np.ones((len(g), 1)), (g**2).sum(1, keepdims=True)], axis=1).T)
 
 
 def _per_query(
     queries: list[FloatArray], gallery: list[FloatArray], query_labels: IntArray, labels: IntArray, leave_out: bool
 ) -> FloatArray:
-    result = np.empty(len(query_labels))
-    for start in range(0, len(query_labels), QUERIES):
-        part = slice(start, start + QUERIES)
-        distances = np.sum([_distances(q[part], g) for q, g in zip(queries, gallery, strict=True)], axis=0)
-        relevant = query_labels[part, None] == labels[None]
+    result, nothing = np.empty(len(query_labels)), np.empty(0, np.int64)
+    of_class = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
+    prepared = [(_as_query(q), _as_gallery(g)) for q, g in zip(queries, gallery, strict=True)]
+    some = max(1, BLOCK // len(labels))
+    for start in range(0, len(query_labels), some):
+        part = slice(start, start + some)
+        squared = [np.maximum(q[part] @ g, 0) for q, g in prepared]
+        # One distance orders as its square does.
+        exact = squared[0] if len(squared) == 1 else np.sum([np.sqrt(each) for each in squared], axis=0)
+        distances = exact.astype(np.float32)
+        relevant = [of_class.get(int(label), nothing) for label in query_labels[part]]
         if leave_out:
             own = np.arange(len(distances))
             distances[own, start + own] = np.inf
-            relevant[own, start + own] = False
-        result[part] = average_precision(distances, relevant)
+            relevant = [items[items != start + query] for query, items in enumerate(relevant)]
+        result[part] = _precisions(distances, relevant)
     return result
 
 

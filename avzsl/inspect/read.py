@@ -27,6 +27,7 @@ class Stage:
     unit: str
     rows: Counter[str] = field(default_factory=Counter)  # status of its clips, where it has clips
     usage: Usage = field(default_factory=Usage)
+    rate: float | None = None  # finished a second, in this run; None: cannot be told
     left_s: float | None = None  # estimated wall time to the end; None: cannot be told
 
     @property
@@ -102,8 +103,9 @@ class _Reader:
         for path in made:
             if path.suffix == ".parquet" and path.is_file():
                 rows.update(self._statuses(path))
-        left = _left(times, len(made), self.since)
-        return Stage(name, of, len(times), len(made), unit, rows, usage_of(costs), left)
+        rate = _rate(times, self.since)
+        left = 0.0 if len(times) == len(made) else (len(made) - len(times)) / rate if rate else None
+        return Stage(name, of, len(times), len(made), unit, rows, usage_of(costs), rate, left)
 
     def _statuses(self, path: Path) -> list[str]:
         try:
@@ -113,16 +115,12 @@ class _Reader:
             return []
 
 
-def _left(times: list[float], total: int, since: float | None) -> float | None:
-    """Return the seconds to the end at the rate of this run so far; None without a run or a finished part.
+def _rate(times: list[float], since: float | None) -> float | None:
+    """Return how many parts a second this run has finished so far; None without a run or a finished part.
 
     Jobs work side by side, so the rate is that of finished parts since the run began, whatever one part takes.
     """
-    if len(times) == total:
-        return 0.0
-    if since is None:
+    recent = sum(1 for moment in times if since is not None and moment >= since)
+    if since is None or not recent:
         return None
-    recent = sum(1 for moment in times if moment >= since)
-    if not recent:
-        return None
-    return (total - len(times)) * (time.time() - since) / recent
+    return recent / max(time.time() - since, 1e-9)

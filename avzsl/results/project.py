@@ -100,7 +100,7 @@ def outline_of(project: Project, benchmarks: Iterable[str]) -> dict[str, Any]:
     chosen = [project.benchmarks[name] for name in benchmarks]
     return {
         "benchmarks": {b.name: {**_benchmark(b), "overrides": {}} for b in chosen},
-        "datasets": {b.dataset: dataset_part(project.dataset(b.dataset), "splits", "shards", "multilabel") for b in chosen},
+        "datasets": {name: _outline(project.dataset(name), chosen) for name in dict.fromkeys(b.dataset for b in chosen)},
     }
 
 
@@ -209,9 +209,18 @@ def _read_benchmark(name: str, values: dict[str, Any]) -> Benchmark:
     )  # fmt: skip
 
 
+def _outline(dataset: DatasetConfig, chosen: list[Benchmark]) -> dict[str, Any]:
+    """Return what tables need of a data set; of its splits, those that benchmarks use."""
+    part = dataset_part(dataset, "splits", "shards", "multilabel")
+    used = {benchmark.split for benchmark in chosen}
+    return {**part, "splits": {name: split for name, split in part["splits"].items() if name in used}}
+
+
 def _method(method: Method) -> dict[str, Any]:
+    """Return a method as its benchmark runs it: what its file says for others is left out."""
+    apart = {"presets", "datasets", "variants"} | (set() if method.training.search_trials else {"search"})
     return {
-        "config": method.config.model_dump(mode="json"),
+        "config": method.config.model_dump(mode="json", exclude=apart),
         "options": dict(method.options),
         "training": method.training.model_dump(mode="json"),
     }

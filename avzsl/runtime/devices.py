@@ -1,8 +1,22 @@
-"""Is there a GPU? Asked without torch, where jobs are planned."""
+"""The machine: is there a GPU, and what idle threads do. Asked and set without torch."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Threads of a pool that wait for the next product spin for a while by default, which takes the cores from the decoders
+# beside them. libgomp (torch) reads the first, Intel's OpenMP the second, when it is loaded.
+_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+def let_idle_threads_sleep() -> None:
+    """Have this process's threads, and those of processes that it starts, sleep while they wait; before torch is loaded.
+
+    What the user's environment says stands.
+    """
+    for name, value in _SLEEP.items():
+        os.environ.setdefault(name, value)
 
 
 def wants_gpu(device: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from avzsl.contracts.errors import AvzslError, CorruptError
+from avzsl.runtime.devices import let_idle_threads_sleep
 from avzsl.runtime.leftovers import at_work
 from avzsl.runtime.seals import STATE, asked_of, changed_use, noting, seal, unseal
 from avzsl.runtime.step import give_up_without_daemon
@@ -47,6 +48,7 @@ def job(snakemake: Any | None, label: str = "") -> Iterator[Work]:
     """
     log = snakemake.log[0] if snakemake is not None and snakemake.log else None
     setup_logging(log, label)
+    let_idle_threads_sleep()
     give_up_without_daemon()
     outputs = [] if snakemake is None else [str(path) for path in snakemake.output]
     try:

@@ -16,6 +16,17 @@ logger = logging.getLogger(__name__)
 PLAIN_INTERVAL = 10.0
 
 
+# Items a second below which a rate reads better as seconds an item.
+SLOW = 0.1
+
+
+def pace(rate: float) -> str:
+    """Return a rate for people: 12.3/s, or 45.0 s each where it is below a tenth of one a second."""
+    if rate <= 0:
+        return "none yet"
+    return f"{rate:.1f}/s" if rate >= SLOW else f"{1 / rate:.1f} s each"
+
+
 class Ticker:
     """Counts finished items of a known total and says how fast it goes."""
 
@@ -48,7 +59,7 @@ class Ticker:
         rate = self.done / seconds
         left = (self.total - self.done) / rate if rate else float("inf")
         ending = f", about {left:.0f} s left" if self.done < self.total else f" in {seconds:.1f} s"
-        logger.info("%s: %d of %d %s, %.1f/s%s", self.label, self.done, self.total, self.unit, rate, ending)
+        logger.info("%s: %d of %d %s, %s%s", self.label, self.done, self.total, self.unit, pace(rate), ending)
 
     def finish(self) -> None:
         """Say the final count where no bar shows it."""

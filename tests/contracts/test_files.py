@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.atomic import replacing, sweep, write_json, write_text
-from avzsl.contracts.errors import AvzslError, DataError
+from avzsl.contracts.errors import AvzslError, CorruptError, DataError
 from avzsl.contracts.hashing import safe_name, shard_of
 from avzsl.contracts.schemas import CLASSES, MEDIA_STATUS, PERMANENT_STATUS, SPLIT
 from avzsl.contracts.tables import read_table, write_table
@@ -49,6 +49,24 @@ def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "x.json", {"hm": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda frame: frame.drop(columns="subset"),
+        lambda frame: frame.assign(subset=[1, 2]),
+        lambda frame: frame.assign(class_name=None),
+        lambda frame: frame.assign(clip_id="a"),
+    ],
+    ids=["a column less", "other values", "empty values", "a key twice"],
+)
+def test_a_table_that_does_not_fit_counts_as_corrupt_so_that_it_is_made_again(tmp_path: Path, wrong) -> None:
+    path = tmp_path / "split.parquet"
+    write_table(path, split_frame(), SPLIT)
+    wrong(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(CorruptError, match="delete it and run again"):
+        read_table(path, SPLIT)
 
 
 def test_tables_round_trip_and_fill_nullable_columns(tmp_path: Path) -> None:

@@ -14,6 +14,16 @@ def test_average_precision_agrees_with_scikit_learn():
     np.testing.assert_allclose(average_precision(distances, relevant), want)
 
 
+@pytest.mark.parametrize("levels", [3, 40, 400])
+def test_ties_are_ranked_by_position_few_or_many(levels):
+    rng = np.random.default_rng(levels)
+    distances, relevant = rng.integers(0, levels, (20, 200)) / 7, rng.random((20, 200)) < 0.1
+    order = np.argsort(distances, axis=1, kind="stable")
+    hits = np.take_along_axis(relevant, order, axis=1)
+    want = (np.cumsum(hits, 1) / np.arange(1, 201) * hits).sum(1) / hits.sum(1)
+    np.testing.assert_allclose(average_precision(distances, relevant), want)
+
+
 def test_retrieval_by_hand_leave_one_out_and_class_averaged():
     # Two classes on a line. Class 0 (seen): clips at 0 and 1; class 1 (unseen): clips at 2, 10, 11.
     x = np.asarray([[0.0], [1.0], [2.0], [10.0], [11.0]])

@@ -75,8 +75,18 @@ def test_shards_failures_gpu_time_and_time_left(project: Project) -> None:
     assert stages["media"].left_s == pytest.approx(200, rel=0.05), (
         "one shard in 100 s of this run; the old one does not count"
     )
+    assert stages["media"].rate == pytest.approx(0.01, rel=0.05)
     assert status.gpu_s == pytest.approx(31.5)
     assert stages["features selavi"].usage.peak_mb == 2048
+
+
+def test_a_slow_pace_is_printed_as_seconds_each(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = hold_lock("results/.lock", "busy")
+    os.utime("results/.lock", (time.time() - 100,) * 2)
+    write_media(1, ["ok"])
+    assert main(["status"]) == 0
+    lock.close()
+    assert " s each\n" in next(line for line in capsys.readouterr().out.splitlines(True) if "d media" in line)
 
 
 def test_broken_files_are_named_and_never_fatal(project: Project) -> None:

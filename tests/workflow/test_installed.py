@@ -104,6 +104,7 @@ def test_the_workflow_is_a_module_of_another(tmp_path: Path) -> None:
         'configfile: "config/config.yaml"\n\n'
         f'module avzsl:\n    snakefile: "{ROOT / "workflow/Snakefile"}"\n    config: config\n\n'
         "use rule * from avzsl as avzsl_*\n\n"
+        "onstart:\n    avzsl.onstart()\n\nonerror:\n    avzsl.onerror()\n\n"
         "rule mine:\n"
         '    input: "results/demo/splits/default/split.parquet", "results/benchmark.csv"\n'
         '    output: "mine.txt"\n'
@@ -123,6 +124,7 @@ def test_the_workflow_is_a_module_of_another(tmp_path: Path) -> None:
     )  # fmt: skip
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-4000:]
     assert (tmp_path / "results/demo/media/0000.parquet").is_file()
+    assert (tmp_path / "results/.lock").is_file() and (tmp_path / "results/project.json").is_file()
 
 
 def test_the_workflow_catalogue_finds_what_it_asks_for() -> None:

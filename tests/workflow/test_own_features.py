@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,15 @@ def test_features_of_ones_own(
     assert table["usable"].sum() == 48
     assert table.loc["ball/lost", "stage"] == "features"
     assert not (tmp_path / "results/mine/features/mine/steps.safetensors").exists(), "averages need no steps"
+
+    # What a file holds decides, not its time.
+    one, planned = folder / "audio" / "ball" / "0.npy", "rule import_features:"
+    before, facts = one.read_bytes(), one.stat()
+    os.utime(one)
+    again = run("-n")
+    assert "Nothing to be done" in again.stdout + again.stderr
+    one.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    os.utime(one, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    result = run("-n")
+    assert planned in result.stdout + result.stderr
+    assert "has changed since" in result.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 from avzsl.config.dataset import source_configs
 from avzsl.config import shipped
 from avzsl.config.base import expand
+from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
 from avzsl.results.places import LOGS, Places, shard_name
@@ -118,6 +119,18 @@ def media_settings(wildcards):
     return dataset_part(
         dataset.model_copy(update={"sources": sources}), "sources", "media"
     )
+
+
+def extraction(wildcards):
+    """How the features of a data set's media are extracted."""
+    features = project.features(wildcards.features)
+    return features.model_dump(mode="json", exclude={"title", *IMPORTING})
+
+
+def importing(wildcards):
+    """How features that exist already are imported."""
+    features = project.features(wildcards.features)
+    return features.model_dump(mode="json", exclude={"title", *EXTRACTING})
 
 
 def lean(wildcards):
@@ -251,13 +264,9 @@ def unique(files):
     return list(dict.fromkeys(files))
 
 
-def listing(dataset):
-    """Hash of the file names below a folder catalogue's root: a clip added or removed makes the catalogue again."""
-    catalog = project.dataset(dataset).catalog
-    if catalog.module != "folder":
-        return ""
+def names_below(root):
+    """Hash of the file names below a folder; what files hold is sealed (avzsl.runtime.seals)."""
     names = hashlib.sha256()
-    root = expand(project.options_of_catalog(dataset).root)
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
@@ -265,20 +274,11 @@ def listing(dataset):
     return names.hexdigest()
 
 
-def imported_files(dataset, features):
-    """Hash of names, sizes and times of the files that a feature set imports: changed ones are imported again."""
-    config = project.features(features)
-    text = (config.arrays or config.released).replace("{dataset}", dataset)
-    root = os.path.expandvars(os.path.expanduser(text))
-    seen = hashlib.sha256()
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
-            state = os.lstat(f"{folder}/{name}")
-            seen.update(
-                os.fsencode(f"{folder}/{name}\0{state.st_size} {state.st_mtime_ns}\0")
-            )
-    return seen.hexdigest()
+def listing(dataset):
+    """Names below a folder catalogue's root: a clip added or removed makes the catalogue again."""
+    if project.dataset(dataset).catalog.module != "folder":
+        return ""
+    return names_below(expand(project.options_of_catalog(dataset).root))
 
 
 def after_catalog(wildcards):

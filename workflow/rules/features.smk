@@ -20,9 +20,7 @@ rule extract:
         runtime=minutes(240),
         gpu=gpus,
     params:
-        settings=lambda w: project.features(w.features).model_dump(
-            mode="json", exclude={"title"}
-        ),
+        settings=extraction,
         lean=how(lean),
         secrets=how(lambda w: secrets_of(project, w.dataset)),
         results=how(str(PLACES.results)),
@@ -49,10 +47,10 @@ rule import_features:
         mem_mb=memory(4000),
         runtime=minutes(120),
     params:
-        settings=lambda w: project.features(w.features).model_dump(
-            mode="json", exclude={"title"}
+        settings=importing,
+        files=lambda w: names_below(
+            project.features(w.features).imported_from(w.dataset)
         ),
-        files=lambda w: imported_files(w.dataset, w.features),
     script:
         "../scripts/import_features.py"
 

@@ -26,7 +26,8 @@ rule split:
     params:
         settings=lambda w: project.dataset(w.dataset)
         .splits[w.split]
-        .model_dump(mode="json"),
+        # Copies of clips are looked for when media are there.
+        .model_dump(mode="json", exclude={"copies"}),
         cache=how(lambda w: str(PLACES.metadata(w.dataset))),
     script:
         "../scripts/split.py"
