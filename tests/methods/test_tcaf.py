@@ -124,7 +124,9 @@ def test_places_that_came_with_the_batch_are_those_found_in_it():
         Steps(s.values, s.lengths, s.times, real(s).flatten().nonzero()[:, 0])
         for s in (b.positive.audio, b.positive.visual)
     ]
-    assert torch.equal(theta(method, Batch(Clips(*given, b.positive.text, b.positive.labels), b.negative, b.classes)), plain)
+    assert torch.equal(
+        theta(method, Batch(Clips(*given, b.positive.text, b.positive.labels), b.negative, b.classes)), plain
+    )
 
 
 def test_order_in_time_matters_only_through_the_clock():
