@@ -177,7 +177,7 @@ def processor() -> str:
     )
 
 
-def measure(shrink: float, threads: int, rounds: int = 5, batches: int = 2) -> None:
+def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 1) -> None:
     """Print medians, side by side in one run, of a training step and of gathering its batch."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
