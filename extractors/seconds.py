@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av.audio.stream import AudioStream
@@ -18,7 +20,7 @@ from av.video.stream import VideoStream
 
 from avzsl.media.clock import find_joins
 from avzsl.media.display import Reformat, orientation, upright
-from avzsl.media.errors import FAILURES, said
+from avzsl.media.failures import FAILURES, said
 from avzsl.media.findings import Findings, joined
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import Picture, shown_pictures
@@ -29,22 +31,27 @@ from extractors.base import ClipError, ClipInfo
 # A window of half a second is kept; a millisecond of grace for what timestamps round away.
 SHORTEST_S = 0.5 - 1e-3
 
-# A decoded frame -> the pixels that the networks take.
-Convert = Callable[[VideoFrame], np.ndarray]
+# A decoded frame -> the pixels that the networks take, an array wherever `Second.frames` is asked for.
+Convert = Callable[[VideoFrame], Any]
 
 
 @dataclass(frozen=True)
 class Second:
     """One second of a clip, or its last part: from `start` to `end` in seconds.
 
-    `samples` int16 at the rate asked for, fewer than a second's at the end of the sound; `frames` (count, ...) converted.
-    One is None in a clip that lacks it.
+    `samples` int16 at the rate asked for, fewer than a second's at the end of the sound; `shown` holds what each frame was
+    converted to, the same object where a picture is shown again. One is None in a clip that lacks it.
     """
 
     start: float
     end: float
     samples: np.ndarray | None
-    frames: np.ndarray | None
+    shown: list[Any] | None
+
+    @cached_property
+    def frames(self) -> np.ndarray | None:
+        """The converted frames as one array (count, ...)."""
+        return None if self.shown is None else np.stack(self.shown)
 
 
 def read_uniform_seconds(
@@ -174,7 +181,7 @@ class _Picture:
         self._convert = convert
         self._count = frames
         self._shown: Picture
-        self._pixels: np.ndarray | None = None  # of the picture on show, converted when first needed
+        self._pixels: Any = None  # of the picture on show, converted when first needed
 
     def begin(self) -> float:
         """Return the time of the first picture; raises ClipError if there is none."""
@@ -184,12 +191,12 @@ class _Picture:
         self._shown = first
         return first.time
 
-    def take(self, time: float) -> tuple[np.ndarray | None, float]:
-        """Return the frames of [time, time + 1), and for how many seconds of it there is a picture.
+    def take(self, time: float) -> tuple[list[Any] | None, float]:
+        """Return the converted frames of [time, time + 1), and for how many seconds of it there is a picture.
 
         After the last frame it is repeated; None where there is no picture at all.
         """
-        chosen: list[np.ndarray] = []
+        chosen: list[Any] = []
         for slot in range(self._count):
             moment = time + (slot + 0.5) / self._count
             while not self._shown.last and self._shown.until <= moment:
@@ -201,9 +208,9 @@ class _Picture:
         if not chosen:
             return None, min(seconds, 0.0)
         chosen += [chosen[-1]] * (self._count - len(chosen))
-        return np.stack(chosen), min(seconds, 1.0)
+        return chosen, min(seconds, 1.0)
 
-    def _converted(self) -> np.ndarray:
+    def _converted(self) -> Any:
         if self._pixels is None:
             try:
                 self._pixels = self._convert(self._shown.frame)
