@@ -68,7 +68,7 @@ def make_server(results: Path, host: str, port: int) -> http.server.ThreadingHTT
         raise AvzslError(f"--port {port}: is no port; they go from 0, any free one, to 65535") from error
     except (OSError, UnicodeError) as error:
         raise AvzslError(
-            f"cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}; choose another --host or --port"
+            f"cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}; choose another --port, or --host"
         ) from error
 
 
