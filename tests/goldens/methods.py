@@ -109,12 +109,12 @@ def _weights(method: Method) -> None:
             module.p = 0.0
 
 
-def one(project: Any, name: str, preset: str) -> dict[str, Any]:
-    """Return the numbers of one method under one preset."""
+def one(project: Any, name: str, preset: str, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the numbers of one method under one preset, with `changes` of its options."""
     benchmark = dataclasses.replace(next(iter(project.benchmarks.values())), preset=preset)
     chosen = project.method(name, benchmark)
     torch.manual_seed(0)
-    method = build(chosen.config.module, DIMS, chosen.options).double()
+    method = build(chosen.config.module, DIMS, {**chosen.options, **(changes or {})}).double()
     built = _built(method)
     _weights(method)
     data = Set(method.inputs == "sequences")
@@ -163,4 +163,8 @@ def values() -> dict[str, Any]:
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         project = project_of(Path(folder))
-        return {f"{name} {preset}": one(project, name, preset) for name, preset in cases()}
+        found = {f"{name} {preset}": one(project, name, preset) for name, preset in cases()}
+        # Options that no configuration shipped takes.
+        for norm in ("pre", "post"):
+            found[f"avca norm: {norm}"] = one(project, "avca", "corrected", {"norm": norm})
+        return found
