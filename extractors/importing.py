@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from avzsl.config.features import FeaturesConfig
+from avzsl.pretrained.xlsa17 import FEATURES
 from extractors.own import import_own
 from extractors.released_features import import_features
 from extractors.temporal import import_temporal, pickles
+from extractors.xlsa17 import import_images
 
 
 def import_any(
@@ -20,6 +22,8 @@ def import_any(
     folder = features.imported_from(dataset)
     if features.arrays is not None:
         import_own(folder, name, features, listed, arrays, manifest)
+    elif (folder / FEATURES).is_file():
+        import_images(folder, name, features, listed, arrays, manifest)
     elif pickles(folder):
         import_temporal(folder, name, features, listed, arrays, manifest)
     else:

@@ -34,6 +34,8 @@ FEATURES = {
     "selavi-released": "selavi",
     "c3d-vggish": "c3d-vggish",
     "clipclap-paper": "clip-clap",
+    "clipclap-paper-ucf": "clip-clap",
+    "res101": "res101",
 }
 
 
