@@ -8,8 +8,9 @@ An extractor is one module with two functions, `read` and `load` (see `Extractor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -18,6 +19,7 @@ import numpy as np
 from avzsl.config import plugins
 from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.contracts.streams import MODALITIES
 from avzsl.media.errors import MediaError
 from avzsl.media.findings import Findings
 
@@ -28,21 +30,34 @@ class Window:
 
     `start` and `end` in seconds from the beginning of the clip; `audio` and `visual` in whatever shape and type the
     extractor's networks expect, without a batch axis. Sound and picture with steps of their own come in windows of
-    their own, None where the other would be; a pair is one window.
+    their own, None where the other would be; a pair is one window. `more` are further arrays that the networks need to make
+    something of a raw window (`Feed`).
     """
 
     start: float
     end: float
-    audio: np.ndarray | None = None
-    visual: np.ndarray | None = None
+    audio: Any = None  # np.ndarray, or what a Feed made of it
+    visual: Any = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def arrays(self) -> dict[str, Any]:
+        """Return all arrays by name."""
+        own = {name: value for name in MODALITIES if (value := getattr(self, name)) is not None}
+        return own | dict(self.more)
+
+    @classmethod
+    def of(cls, start: float, end: float, arrays: Mapping[str, Any]) -> Window:
+        """Return the window whose `arrays` these are."""
+        more = {name: value for name, value in arrays.items() if name not in MODALITIES}
+        return cls(start, end, arrays.get("audio"), arrays.get("visual"), more)
 
 
-def sounds(windows: Sequence[Window]) -> list[np.ndarray]:
+def sounds(windows: Sequence[Window]) -> list[Any]:
     """Return the sound of the windows that have any, in their order."""
     return [window.audio for window in windows if window.audio is not None]
 
 
-def pictures(windows: Sequence[Window]) -> list[np.ndarray]:
+def pictures(windows: Sequence[Window]) -> list[Any]:
     """Return the picture of the windows that have any, in their order."""
     return [window.visual for window in windows if window.visual is not None]
 
@@ -84,6 +99,24 @@ ClipError = MediaError
 Features = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
+class Feed(Protocol):
+    """How raw windows reach networks on a device, straight from the memory that decoding processes write to.
+
+    Networks with an attribute `feed` get the windows of their extractor's `read_raw` in the place of `read`: what was
+    decoded, as small as it can be without a change of the result, for the device to make the rest of it.
+    """
+
+    def pin(self, memory: mmap) -> None:
+        """Prepare a decoding process's memory for fast copies."""
+
+    def unpin(self, memory: mmap) -> None:
+        """Undo `pin`; nothing is copied from this memory any more."""
+
+    def upload(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return a window's arrays on the device, all copied; called from several threads."""
+        ...
+
+
 class Networks(Protocol):
     """Networks on a device, ready to embed windows."""
 
@@ -91,7 +124,7 @@ class Networks(Protocol):
     visual_dim: int  # 0: the features have no picture
     batch_windows: int  # windows that one call should hold
     identity: dict[str, Any]  # name, windows, weights, random_weights, execution: the header of every output
-    measured: dict[str, float]  # what the networks found out about themselves, such as the error of 16-bit arithmetic
+    measured: dict[str, Any]  # what the networks found out about themselves, such as the error of 16-bit arithmetic
 
     def embed(self, windows: Sequence[Window]) -> Features:
         """Begin to embed a non-empty batch and return the function that waits for its features.
@@ -136,3 +169,10 @@ def options_of(features: FeaturesConfig) -> ExtractorOptions:
     if not isinstance(options, ExtractorOptions):
         raise ConfigError(f"extractor: the Options of {features.extractor} do not derive from ExtractorOptions")
     return options
+
+
+def with_trained(features: FeaturesConfig, weights: Path) -> FeaturesConfig:
+    """Return a feature set whose network of sound, which the workflow trains, has the weights of a file."""
+    options = {key: value for key, value in features.options.items() if key != "train"}
+    values = features.model_dump(exclude=set(features.options))
+    return FeaturesConfig.model_validate({**values, **options, "sound_weights": {"path": str(weights)}})

@@ -8,10 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.media.process import Clock, DecodingProcess, DiedError, LateError
-from extractors.base import ClipInfo, Window
+from avzsl.media.ring import Ring
+from extractors.base import ClipInfo, Feed, Window
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +36,12 @@ class DecodePool:
     """`workers` processes that read clips; use as a context manager, then iterate `clips`.
 
     Clips and windows come out in a fixed order whatever the timing, so that two runs make the same batches. A process
-    that dies or passes the time limit costs the clip it was at; a new one takes its place.
+    that dies or passes the time limit costs the clip it was at; a new one takes its place. With a `feed` windows are raw
+    and are on its device when they come out.
     """
 
-    def __init__(self, features: FeaturesConfig, workers: int) -> None:
-        self._features = features
+    def __init__(self, features: FeaturesConfig, workers: int, feed: Feed | None = None) -> None:
+        self._features, self._feed = features, feed
         self._workers = max(workers, 1)
         self._stop = threading.Event()
         self._running: set[_Process] = set()
@@ -124,7 +129,7 @@ class DecodePool:
                 continue
 
     def _start(self) -> _Process:
-        process = _Process(self._features)
+        process = _Process(self._features, self._feed)
         with self._lock:
             self._running.add(process)
             if self._stop.is_set():
@@ -135,15 +140,29 @@ class DecodePool:
         with self._lock:
             self._running.discard(process)
         process.kill()
+        process.forget()
 
 
 class _Process:
     """One decoding process that reads clips."""
 
-    def __init__(self, features: FeaturesConfig) -> None:
+    def __init__(self, features: FeaturesConfig, feed: Feed | None) -> None:
         self._limit_s = features.time_limit_s
-        self._process = DecodingProcess("extractors.worker", {"features": features.model_dump()})
+        self._feed = feed
+        self._ring = Ring.make()
+        try:
+            setup = {"features": features.model_dump(), "raw": feed is not None, "ring": self._ring.describe()}
+            self._process = DecodingProcess("extractors.worker", setup, [self._ring.file])
+        finally:
+            self._ring.close()
+        if feed is not None:
+            feed.pin(self._ring.memory)
         self.kill = self._process.kill
+
+    def forget(self) -> None:
+        """Let go of the memory of a process that was killed."""
+        if self._feed is not None:
+            self._feed.unpin(self._ring.memory)
 
     def read(self, path: Path) -> Iterator[Window | End]:
         """Yield the windows of a file and then its `End`."""
@@ -157,7 +176,7 @@ class _Process:
                     # A long clip may take long: what it has shown so far is added to its time.
                     clock.left += max(header["end"] - reached, 0.0)
                     reached = max(header["end"], reached)
-                    yield Window(header["start"], header["end"], arrays.get("audio"), arrays.get("visual"))
+                    yield Window.of(header["start"], header["end"], self._taken(header, arrays))
                     continue
                 info = ClipInfo(**header["info"])
                 yield End(header.get("status", "ok"), header.get("reason", info.note), info)
@@ -167,3 +186,13 @@ class _Process:
         except (DiedError, BrokenPipeError):
             reason = f"the decoding process died on it ({self._process.death()})"
             yield End("decoder_crash", reason, ClipInfo())
+
+    def _taken(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Return a window's arrays away from the ring, and hand its slot back."""
+        slot = header.get("slot")
+        if slot is not None:
+            arrays = self._ring.views(header["places"])
+        taken = {name: a.copy() for name, a in arrays.items()} if self._feed is None else self._feed.upload(arrays)
+        if slot is not None:
+            self._process.send({"slot": slot})
+        return taken

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av.audio.stream import AudioStream
@@ -29,28 +31,36 @@ from extractors.base import ClipError, ClipInfo
 # A window of half a second is kept; a millisecond of grace for what timestamps round away.
 SHORTEST_S = 0.5 - 1e-3
 
-# A decoded frame -> the pixels that the networks take.
-Convert = Callable[[VideoFrame], np.ndarray]
+# A decoded frame -> the pixels that the networks take, an array wherever `Second.frames` is asked for.
+Convert = Callable[[VideoFrame], Any]
 
 
 @dataclass(frozen=True)
 class Second:
     """One second of a clip, or its last part: from `start` to `end` in seconds.
 
-    `samples` int16 at the rate asked for, fewer than a second's at the end of the sound; `frames` (count, ...) converted.
-    One is None in a clip that lacks it.
+    `samples` int16 at the rate asked for, fewer than a second's at the end of the sound; `shown` holds what each frame was
+    converted to, the same object where a picture is shown again. One is None in a clip that lacks it.
     """
 
     start: float
     end: float
     samples: np.ndarray | None
-    frames: np.ndarray | None
+    shown: list[Any] | None
+
+    @cached_property
+    def frames(self) -> np.ndarray | None:
+        """The converted frames as one array (count, ...)."""
+        return None if self.shown is None else np.stack(self.shown)
 
 
 def read_uniform_seconds(
-    path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert, *, either: bool = False
-) -> Iterator[Second]:
+    path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert, *, either: bool = False,
+    shortest: float = SHORTEST_S,
+) -> Iterator[Second]:  # fmt: skip
     """Yield the seconds of a clip with `frames` frames each; at most a second of either stream is held in memory.
+
+    A last part of `shortest` seconds or more is a window; its frames are `frames` too, the last one repeated.
 
     With `either`, a clip that has no sound or no picture, or none that can be decoded, gives seconds of the other alone;
     `info.absent` and `info.note` say what is not there. Raises ClipError where there is no window.
@@ -89,7 +99,7 @@ def read_uniform_seconds(
             shown, seconds = (None, 1.0) if video is None else video.take(zero + second)
             part = min(1.0, 1.0 if samples is None else samples.size / rate, seconds)
             length = second + max(part, 0.0)
-            if part < SHORTEST_S or (video is not None and shown is None):
+            if part < shortest or (video is not None and shown is None):
                 break
             info.found(findings)
             yield Second(float(second), length, samples, shown)
@@ -104,9 +114,9 @@ def read_uniform_seconds(
         if stated is not None and length < stated - 1.0 and not joins.several:
             notes.insert(0, f"only {length:.1f} of the stated {stated:.1f} s could be read")
         info.note = joined(notes)
-        if length < SHORTEST_S:
+        if length < shortest:
             what = "sound and picture together last" if len(streams) > 1 else "it lasts"
-            raise ClipError("too_short", f"{what} {length:.2f} s; a window needs half a second")
+            raise ClipError("too_short", f"{what} {length:.2f} s; a window needs {max(shortest, 0.01):.2g}")
 
 
 def _without(error: ClipError, faults: list[ClipError], either: bool) -> None:
@@ -171,7 +181,7 @@ class _Picture:
         self._convert = convert
         self._count = frames
         self._shown: Picture
-        self._pixels: np.ndarray | None = None  # of the picture on show, converted when first needed
+        self._pixels: Any = None  # of the picture on show, converted when first needed
 
     def begin(self) -> float:
         """Return the time of the first picture; raises ClipError if there is none."""
@@ -181,12 +191,12 @@ class _Picture:
         self._shown = first
         return first.time
 
-    def take(self, time: float) -> tuple[np.ndarray | None, float]:
-        """Return the frames of [time, time + 1), and for how many seconds of it there is a picture.
+    def take(self, time: float) -> tuple[list[Any] | None, float]:
+        """Return the converted frames of [time, time + 1), and for how many seconds of it there is a picture.
 
         After the last frame it is repeated; None where there is no picture at all.
         """
-        chosen: list[np.ndarray] = []
+        chosen: list[Any] = []
         for slot in range(self._count):
             moment = time + (slot + 0.5) / self._count
             while not self._shown.last and self._shown.until <= moment:
@@ -198,9 +208,9 @@ class _Picture:
         if not chosen:
             return None, min(seconds, 0.0)
         chosen += [chosen[-1]] * (self._count - len(chosen))
-        return np.stack(chosen), min(seconds, 1.0)
+        return chosen, min(seconds, 1.0)
 
-    def _converted(self) -> np.ndarray:
+    def _converted(self) -> Any:
         if self._pixels is None:
             try:
                 self._pixels = self._convert(self._shown.frame)

@@ -152,7 +152,10 @@ def extract_clips(
                     steps.values.append(values)
 
     paths = [Path(clip.row["path"]) for clip in clips]
-    with DecodePool(features, threads) as pool, progress("features", len(clips), "clips") as ticker:
+    with (
+        DecodePool(features, threads, getattr(networks, "feed", None)) as pool,
+        progress("features", len(clips), "clips") as ticker,
+    ):
         for clip, items in zip(clips, pool.clips(paths), strict=True):
             for item in items:
                 if isinstance(item, End):

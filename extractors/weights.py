@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from torch import Tensor
 
@@ -17,19 +18,36 @@ Tensors = Mapping[str, Tensor]
 
 
 def load_weights(
-    weights: WeightsConfig, template: Tensors, cache: Path, translate: Callable[[Tensors], Tensors] | None = None
+    weights: WeightsConfig,
+    template: Tensors,
+    cache: Path,
+    translate: Callable[[Tensors], Tensors] | None = None,
+    published: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Tensor], str, bool]:
     """Return the state dict for `template`'s names and shapes, its identity, and whether it is random.
 
-    `translate` gives the file's tensors the names and shapes of `template`.
-    The identity is `random:SEED` or `sha256:...` of the checkpoint file. A checkpoint given by URL is fetched into
-    `cache` once. Raises ConfigError if the configuration names no weights or more than one kind, DataError if a file is
-    missing or wrong.
+    `translate` gives the file's tensors the names and shapes of `template`; `published` as in `locate`.
+    The identity is `random:SEED` or `sha256:...` of the checkpoint file. Raises ConfigError if the configuration names no
+    weights or more than one kind, DataError if a file is missing or wrong.
     """
     if weights.random_seed is not None:
         if weights.path or weights.url:
             raise ConfigError("features: weights: give either random_seed or path/url, not both")
         return random_state(template, weights.random_seed), f"random:{weights.random_seed}", True
+    path, digest = locate(weights, cache, published)
+    tensors = read_tensors(path)
+    return fit_state(path, translate(tensors) if translate else tensors, template), f"sha256:{digest}", False
+
+
+def locate(weights: WeightsConfig, cache: Path, published: Mapping[str, str] | None = None) -> tuple[Path, str]:
+    """Return the file of weights given by path or URL, and its SHA-256; a URL is fetched into `cache` once.
+
+    `published` has checksums by the names of published files: a file of such a name must have it, unless the
+    configuration gives a checksum of its own. Raises ConfigError if neither is given, DataError if the file is missing or
+    another one.
+    """
+    name = Path(urlsplit(weights.url or "").path if weights.url and not weights.path else weights.path or "").name
+    known = (published or {}).get(name)
     if weights.path:
         path = Path(weights.path).expanduser()
         if not path.is_file():
@@ -39,9 +57,12 @@ def load_weights(
         digest = sha256_file(path)
         if weights.sha256 and digest != weights.sha256.lower():
             raise DataError(path, f"has sha256 {digest}, but features.weights.sha256 says {weights.sha256}")
-    elif weights.url:
-        path, digest = download(weights.url, cache, weights.sha256)
-    else:
-        raise ConfigError("features: weights: give one of random_seed, path or url")
-    tensors = read_tensors(path)
-    return fit_state(path, translate(tensors) if translate else tensors, template), f"sha256:{digest}", False
+        if known and not weights.sha256 and digest != known:
+            raise DataError(
+                path,
+                f"has sha256 {digest}, the published file of this name {known}; fetch it again, or give its `sha256`",
+            )
+        return path, digest
+    if weights.url:
+        return download(weights.url, cache, weights.sha256 or known)
+    raise ConfigError("features: weights: give one of random_seed, path or url")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from avzsl.config.features import FeaturesConfig
-from avzsl.contracts.streams import MODALITIES
 from avzsl.media.child import confine
 from avzsl.media.messages import receive_from, send
+from avzsl.media.ring import Outbox, Ring
 from extractors.base import ClipError, ClipInfo, Window, find_extractor, options_of
 
 
@@ -23,19 +23,23 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     setup, _ = receive_from(requests)
     features = FeaturesConfig.model_validate(setup["features"])
     extractor, options = find_extractor(features.extractor), options_of(features)
+    read = getattr(extractor, "read_raw" if setup["raw"] else "read")
+    outbox = Outbox(Ring(**setup["ring"]), lambda: receive_from(requests)[0])
     send(answers, {"kind": "ready"})
     while True:
         request, _ = receive_from(requests)
+        if outbox.returned(request):
+            continue
         info = ClipInfo()
         try:
-            for window in extractor.read(Path(request["path"]), options, info):
-                send_window(answers, window)
+            for window in read(Path(request["path"]), options, info):
+                send_window(answers, outbox, window)
             if info.lost_share > features.max_lost_share:
                 raise ClipError("corrupt", f"{info.damage}; max_lost_share allows {features.max_lost_share:g}")
             send(answers, {"kind": "done", "info": vars(info)})
         except ClipError as failure:
             send(answers, {"kind": "failed", "status": failure.status, "reason": failure.reason, "info": vars(info)})
-        except BrokenPipeError:
+        except (BrokenPipeError, EOFError):
             raise
         except MemoryError:
             reason = "decoding it needs more memory than a clip may have"
@@ -46,10 +50,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             send(answers, {"kind": "failed", "status": "decoder_crash", "reason": reason, "info": vars(info)})
 
 
-def send_window(stream: BinaryIO, window: Window) -> None:
-    """Write one window: the arrays of the modalities that it has."""
-    arrays = {name: value for name in MODALITIES if (value := getattr(window, name)) is not None}
-    send(stream, {"kind": "window", "start": window.start, "end": window.end}, arrays)
+def send_window(stream: BinaryIO, outbox: Outbox, window: Window) -> None:
+    """Send one window: its arrays through the ring, or through the pipe where they are too large for it."""
+    header = {"kind": "window", "start": window.start, "end": window.end}
+    arrays = window.arrays()
+    places = outbox.put(arrays)
+    send(stream, header | (places or {}), None if places else arrays)
 
 
 def main() -> None:

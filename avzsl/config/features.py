@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,22 @@ from avzsl.config.base import Local, Part, PartName, Section, expand
 # Keys of a feature set that only extracting, and only importing, asks for.
 EXTRACTING = frozenset({"max_lost_share", "time_limit_s"})
 IMPORTING = frozenset({"released", "arrays", "audio_step_seconds", "visual_step_seconds"})
+
+# The feature sets of a published kind, same networks and same weights: settings of methods for the kind hold for them, and
+# printed numbers are compared with theirs.
+KINDS = {
+    "selavi": "selavi",
+    "selavi-as-released": "selavi",
+    "selavi-released": "selavi",
+    "c3d-vggish": "c3d-vggish",
+    "c3d-vggish-as-released": "c3d-vggish",
+    "c3d-vggish-as-released-activitynet": "c3d-vggish",
+    "c3d-vggish-random": "c3d-vggish",
+    "clipclap-paper": "clip-clap",
+    "clipclap-paper-ucf": "clip-clap",
+    "i3d-audiocnn": "cjme",
+    "res101": "res101",
+}
 
 
 class WeightsConfig(Section):
@@ -34,6 +50,11 @@ class ExtractorOptions(Section):
     def libraries(self) -> tuple[str, ...]:
         """The packages, besides av, numpy and torch, whose versions change the features."""
         return ()
+
+    @property
+    def trains(self) -> Any:
+        """How the workflow trains a network of it before extraction, with a `split`; None where nothing is trained."""
+        return None
 
 
 class FeaturesConfig(Part):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from avzsl.config import plugins
 from avzsl.config.base import Section
 from avzsl.config.errors import first_line
+from avzsl.config.features import KINDS
 from avzsl.config.files import Folders, content, parse, path_of, shown
 from avzsl.config.methods import MethodConfig, Option, Overrides, OwnVariantConfig, TrainingConfig, VariantConfig
 from avzsl.contracts.errors import ConfigError
@@ -62,13 +63,14 @@ class Found:
     def own_layers(self, preset: str, dataset: str, features: str) -> Iterator[Layer]:
         """Yield the layers of the method's own file for a benchmark, low to high."""
         yield _layer(self.path, "", self.config.options, {})
-        for kind, key, layers in (
-            ("presets", preset, self.config.presets),
-            ("datasets", dataset, self.config.datasets),
-            ("datasets", f"{dataset}/{features}", self.config.datasets),
+        changes: list[tuple[str, str, Overrides | None]] = [("presets", preset, self.config.presets.get(preset))]  # type: ignore[call-overload]
+        for key in dict.fromkeys(
+            [dataset, *(f"{dataset}/{kind}" for kind in (KINDS.get(features, features), features))]
         ):
-            if key in layers:
-                yield _layer(self.path, f"{kind}.{key}.", layers[key].options, layers[key].training)  # type: ignore[index]
+            changes.append(("datasets", key, self.config.datasets.get(key)))
+        for kind, key, given in changes:
+            if given is not None:
+                yield _layer(self.path, f"{kind}.{key}.", given.options, given.training)
 
     def variant_layers(self) -> Iterator[Layer]:
         """Yield the variant's layer, if it is one."""

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,21 @@ class LateError(Exception):
 class DecodingProcess:
     """`python -m module`, confined by `child.confine`, and the pipes to it. For one thread at a time, but for `kill`."""
 
-    def __init__(self, module: str, setup: dict[str, Any]) -> None:
-        """Start the process, send it `setup` and wait until it is ready; raises AvzslError if it does not start."""
+    def __init__(self, module: str, setup: dict[str, Any], files: Sequence[int] = ()) -> None:
+        """Start the process, send it `setup` and wait until it is ready; raises AvzslError if it does not start.
+
+        `files` are open files that it has under the same numbers.
+        """
         # The child finds the packages where this process found them, and decodes on one core.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
         for library in ("OMP", "OPENBLAS", "MKL"):
             environment[f"{library}_NUM_THREADS"] = "1"
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            pass_fds=files,
         )
         try:
             self.send(setup)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from avzsl.config.features import KINDS
 from avzsl.config.splits import SplitConfig
 
 NUMBERS = Path(__file__).with_name("numbers.csv")
@@ -24,18 +25,6 @@ SOURCES = {
     "mstr-readme": "README of github.com/xia-zhe/MSTR",
     "clipclap-readme": "README of github.com/dkurzend/ClipClap-GZSL",
     "hsp-moe-readme": "README of github.com/XPX-LQL/HSP-MoE-AVGZSL (one seed)",
-}
-
-
-# Our feature sets that are of a published kind: same network, same weights.
-FEATURES = {
-    "selavi": "selavi",
-    "selavi-as-released": "selavi",
-    "selavi-released": "selavi",
-    "c3d-vggish": "c3d-vggish",
-    "clipclap-paper": "clip-clap",
-    "clipclap-paper-ucf": "clip-clap",
-    "res101": "res101",
 }
 
 
@@ -107,7 +96,7 @@ def for_benchmark(
 
     `features` is the name of the feature set. Features of random weights are comparable with nothing.
     """
-    kind = FEATURES.get(features)
+    kind = KINDS.get(features)
     if kind is None or random_weights or split.flavour not in ("published", "imported"):
         return []
     return comparable(dataset, kind, "published_cls" if split.variant == "cls" else "published", task)

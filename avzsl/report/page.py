@@ -20,6 +20,7 @@ from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import AvzslError
+from avzsl.report.audio_network import audio_network_figures
 from avzsl.report.audits import sort_checks
 from avzsl.report.classes import class_accuracy, confusion_figure, swallowers
 from avzsl.report.clipbook import ClipBook
@@ -84,6 +85,7 @@ def build(project: Project, results: Path, out: Path) -> None:
         row_order=row_order_costs(project, summary, Path(results)), row_order_doc=DOC, row_order_link=explanation(Path(out)),
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
+        interim=[(b.name, *b.record.interim) for b in opened if b.record.interim],
         random=[b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
     write_text(out, page)
@@ -112,10 +114,14 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     no_maps: dict[str, list[Figure]] = {"input": [], "learnt": []}
     maps = view("Maps of the embeddings", lambda: embedding_views(benchmark, book), no_maps)
     no_rows: list[dict[str, Any]] = []
+    no_figures: list[Figure] = []
     confusion = each("Confusion", lambda method: confusion_figure(benchmark, method))
     categories = view("Categories", lambda: category_figure(benchmark), None)
     figures: dict[str, list[Figure]] = {
-        "training": view("Training curves", lambda: training_figures(benchmark), []),
+        "training": [
+            *view("Training curves", lambda: training_figures(benchmark), no_figures),
+            *view("Audio network", lambda: audio_network_figures(benchmark), no_figures),
+        ],
         "trade_off": view("Seen over unseen", lambda: trade_off_figures(benchmark), []),
         "confusion": [figure for _, figure in confusion],
         "categories": [] if categories is None else [categories],

@@ -1,13 +1,14 @@
-"""The released weight files of C3D and VGGish, by layout.
+"""The released weight files of C3D and VGGish, by layout: names of tensors, and the file of the whitening.
 
-C3D: `c3d.pickle` of DavideA/c3d-pytorch (converted from facebook/C3D, whose licence is unclear; about 320 MB).
-VGGish: `vggish-10086976.pth` of torchvggish, or the files of tcvrick/audioset-vggish-tensorflow-to-pytorch, whose last three
-layers are called `fc` (Apache-2.0; about 288 MB); the whitening `vggish_pca_params-970ea276.pth`, or AudioSet's `.npz`.
+C3D: `c3d.pickle` of DavideA/c3d-pytorch. VGGish: `vggish-10086976.pth` of torchvggish, or the files of
+tcvrick/audioset-vggish-tensorflow-to-pytorch, whose last three layers are called `fc`; the whitening
+`vggish_pca_params-970ea276.pth`, or AudioSet's `.npz`. `extractors.c3d_vggish.WHERE` has addresses and licences.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +16,20 @@ import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import DataError
-from avzsl.pretrained.checkpoints import read_checkpoint, read_content
-from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, Quantiser, VGGish
+from avzsl.pretrained.checkpoints import read_content
+from extractors.c3d_vggish.networks import AUDIO_DIM, Quantiser
 
-VGGISH_SHA256 = "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b"
+# SHA-256 of published files by name.
+PUBLISHED = {"vggish-10086976.pth": "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b"}
 KEYS = ("pca_eigen_vectors", "pca_means")
 
 
-def read_c3d(path: Path, layer: str = "fc7") -> C3D:
-    """Return C3D with the weights of a file; raises DataError for a file of another layout."""
-    with torch.device("meta"):
-        network = C3D(layer)
-    network.load_state_dict(read_checkpoint(path, network.state_dict()), assign=True)
-    return network.eval()
-
-
-def read_vggish(path: Path) -> VGGish:
-    """Return VGGish with the weights of a file; raises DataError for a file of another layout."""
-    with torch.device("meta"):
-        network = VGGish()
-    network.load_state_dict(read_checkpoint(path, network.state_dict(), vggish_name), assign=True)
-    return network.eval()
-
-
-def vggish_name(name: str) -> str:
-    """Return the name of a tensor of either layout in torchvggish's."""
-    return f"embeddings.{name.removeprefix('fc.')}" if name.startswith("fc.") else name
+def vggish_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of either layout of VGGish under torchvggish's names."""
+    return {
+        f"embeddings.{name.removeprefix('fc.')}" if name.startswith("fc.") else name: value
+        for name, value in tensors.items()
+    }
 
 
 def read_whitening(path: Path, quantised: bool = True) -> Quantiser:

@@ -17,6 +17,7 @@ from avzsl.pretrained.clip import PictureEncoder
 from avzsl.pretrained.clip_files import CLAPS, WAVCAPS, Clap, filled
 from extractors.base import Features, Window, pictures, sounds
 from extractors.clip_clap import Options
+from extractors.devices import choose_device
 from extractors.weights import load_weights
 
 # What weights of a known identity make of the fixed input, so that another network is found out whatever changed it.
@@ -34,8 +35,7 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
     Raises ConfigError if the device is not there or a network gives other numbers than its weights are known for; DataError
     for a file of other layout.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda was asked for, but torch sees no GPU; use device: auto or cpu")
+    where = choose_device(device)
     torch.set_num_threads(threads)
     clap = CLAPS[options.sound]
     picture, sound = PictureEncoder(), SoundEncoder(clap)
@@ -53,7 +53,6 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
         "random_weights": any(random), "execution": "float32", "probe": probes,
         "label_sets": [] if all(random) else ["web_captions"],
     }  # fmt: skip
-    where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     return ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows)
 
 

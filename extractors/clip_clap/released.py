@@ -20,6 +20,7 @@ from avzsl.pretrained.clip_files import CLAPS
 from extractors.base import ClipError, ClipInfo, Window
 from extractors.clip_clap import Options
 from extractors.clip_clap.windows import crop
+from extractors.inversion import invert
 
 
 def read_released(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
@@ -65,8 +66,3 @@ def middle_picture(path: Path, inverted: bool, info: ClipInfo) -> np.ndarray:
             return np.zeros((last.height, last.width, 3), np.uint8)
         pixels = np.asarray(last.to_ndarray(format="bgr24"))
     return invert(pixels) if inverted else pixels
-
-
-def invert(pixels: np.ndarray) -> np.ndarray:
-    """Return (256 - v) mod 256: what torchvision makes of a picture of floats from 0 to 255, which it takes to be of 0 to 1."""
-    return (-pixels.astype(np.int16) % 256).astype(np.uint8)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from avzsl.pretrained.checkpoints import read_checkpoint
+from extractors.i3d_audiocnn.sound import BANDS
 
 DIM = 1024
-FRAMES, HOP = 128, 64  # of one segment
-BANDS = 128
 # Channels of the two convolutions of blocks 1 to 5; block 6 has one.
 BLOCKS = (16, 32, 64, 128, 256)
 
@@ -41,6 +39,11 @@ class AudioNetwork(nn.Module):
         self.layer16, self.layer17 = unit(inputs, 512, 3, 1), nn.MaxPool2d(2)
         self.layer18 = unit(512, DIM, 2, 0)
         self.layer19 = nn.Sequential(nn.Conv2d(DIM, labels, 1))
+        self.register_buffer("band_mean", torch.zeros(BANDS))
+        self.register_buffer("band_deviation", torch.ones(BANDS))
+
+    band_mean: Tensor
+    band_deviation: Tensor
 
     def forward(self, frames: Tensor) -> Tensor:
         x = frames[:, None]
@@ -53,13 +56,17 @@ class AudioNetwork(nn.Module):
         scored: Tensor = self.layer19(features.transpose(1, 2)[..., None])
         return scored.squeeze(3).transpose(1, 2)
 
+    def standardised(self, frames: Tensor) -> Tensor:
+        """Return dB frames as the network takes them: each band less its mean, over its deviation."""
+        return (frames - self.band_mean) / self.band_deviation
 
-def read_audio_network(path: Path, labels: int) -> AudioNetwork:
-    """Return the network with the weights of a file, ours or weak_feature_extractor's `mx-h64-1024_0d3-1.17.pkl` (527 labels).
 
-    Raises DataError for a file of another layout.
-    """
-    with torch.device("meta"):
-        network = AudioNetwork(labels)
-    network.load_state_dict(read_checkpoint(path, network.state_dict()), assign=True)
-    return network.eval()
+def audio_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a file's tensors as those of an `AudioNetwork`: ours, or without bands, which weak_feature_extractor's has not."""
+    return {"band_mean": torch.zeros(BANDS), "band_deviation": torch.ones(BANDS), **tensors}
+
+
+def labels_of(tensors: Mapping[str, Tensor]) -> int:
+    """Return the number of labels of a file's network; 0 if it has none."""
+    last = tensors.get("layer19.0.weight")
+    return 0 if last is None or last.ndim == 0 else len(last)

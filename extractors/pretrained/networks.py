@@ -18,6 +18,7 @@ from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from extractors.base import Features, Window, pictures, sounds
+from extractors.devices import choose_device
 from extractors.pretrained import Options
 
 
@@ -97,7 +98,7 @@ def load_networks(options: Options, device: str, threads: int) -> PretrainedNetw
 
     Raises ConfigError if a package is missing or changed, or the device is not there; DataError for a file of other layout.
     """
-    where = _device(device)
+    where = choose_device(device)
     torch.set_num_threads(threads)
     sound, picture, names, random_weights = load_weights(options.weights)
     identity = {
@@ -156,12 +157,6 @@ def _random(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tenso
         values = generator.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
         state[name] = torch.from_numpy(values.astype(np.float32))
     return state
-
-
-def _device(device: str) -> torch.device:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda was asked for, but torch sees no GPU; use device: auto or cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 class PretrainedNetworks:

@@ -71,6 +71,17 @@ def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
     return read_uniform(path, info, antialias=options.antialias)
 
 
+def read_raw(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:
+    """Yield the windows of `read` as they were decoded, for networks on a device (`extractors.selavi.raw`)."""
+    if options.windows == "as_released":
+        from extractors.selavi.released import read_released_raw
+
+        return read_released_raw(path, info)
+    from extractors.selavi.uniform import read_uniform_raw
+
+    return read_uniform_raw(path, info, antialias=options.antialias)
+
+
 def load(options: Options, device: str, threads: int, cache: Path) -> Networks:
     """Load the two trunks; see `extractors.selavi.networks`."""
     from extractors.selavi.networks import load_networks

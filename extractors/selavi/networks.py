@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avzsl.contracts.errors import ConfigError
 from extractors.base import Features, Window, pictures, sounds
+from extractors.devices import choose_device
 from extractors.selavi import Options, picture
 from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
@@ -51,18 +52,6 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> S
     if options.backend == "openvino":
         networks.use_openvino(threads)
     return networks
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the device for "auto", "cpu" or "cuda"; auto says once where it runs if there is no GPU."""
-    if device == "cpu":
-        return torch.device("cpu")
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if device == "cuda":
-        raise ConfigError("device: cuda was asked for, but torch sees no GPU; use device: auto or cpu")
-    logger.info("no GPU: features are extracted on the CPU")
-    return torch.device("cpu")
 
 
 class SelaviNetworks:

@@ -44,6 +44,20 @@ def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     return first, second, np.float32(1) - weight, weight
 
 
+def taps(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all of an RGB frame that `resize_and_crop` looks at, and what it does with it.
+
+    uint8 (H, W, 3) -> uint8 (224, 224, 3): the upper 112 rows of the pairs and then the lower ones, the left 112 columns and
+    then the right ones; float32 (4, 112): the weights of upper and lower rows, of left and right columns.
+    """
+    height, width = frame.shape[:2]
+    target_height, target_width = short_side_size(height, width)
+    top, bottom, top_weight, bottom_weight = _taps(height, target_height)
+    left, right, left_weight, right_weight = _taps(width, target_width)
+    pixels = frame.take(np.concatenate([top, bottom]), 0).take(np.concatenate([left, right]), 1)
+    return pixels, np.stack([top_weight, bottom_weight, left_weight, right_weight])
+
+
 def resize_and_crop(frame: np.ndarray, *, released: bool = False) -> np.ndarray:
     """Return the normalised central 112 x 112 of an RGB frame: uint8 (H, W, 3) -> float32 (112, 112, 3).
 
@@ -53,17 +67,14 @@ def resize_and_crop(frame: np.ndarray, *, released: bool = False) -> np.ndarray:
     code on frames in memory order height, width, channel does. They differ in the last bit.
     """
     height, width = frame.shape[:2]
-    target_height, target_width = short_side_size(height, width)
     if min(height, width) == SIZE:  # the released code does not resize such frames at all
         top, left = math.ceil((height - SIZE) / 2), math.ceil((width - SIZE) / 2)
         return normalise(frame[top : top + SIZE, left : left + SIZE])
-    top, bottom, top_weight, bottom_weight = _taps(height, target_height)
-    left, right, left_weight, right_weight = _taps(width, target_width)
-    pixels = normalise(frame.take(np.concatenate([top, bottom]), 0).take(np.concatenate([left, right]), 1))
+    whole, weights = taps(frame)
     # Rows of numbers, three to a pixel: NumPy is slow where the innermost axis has three.
-    pixels = pixels.reshape(2 * SIZE, 2, SIZE * 3)
-    near, far = left_weight.repeat(3), right_weight.repeat(3)
-    upper, lower = top_weight[:, None], bottom_weight[:, None]
+    pixels = normalise(whole).reshape(2 * SIZE, 2, SIZE * 3)
+    upper, lower = weights[0, :, None], weights[1, :, None]
+    near, far = weights[2].repeat(3), weights[3].repeat(3)
     if not released:
         across = near * pixels[:, 0]
         across += far * pixels[:, 1]

@@ -7,9 +7,10 @@ of one that it cannot read; here such a clip has no features and a reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -24,8 +25,9 @@ from avzsl.media.pictures import decode_video
 from avzsl.media.sound import decode_audio
 from avzsl.media.streams import pick_audio, pick_video, stated_length
 from extractors.base import ClipError, ClipInfo, Window
-from extractors.selavi.picture import resize_and_crop
+from extractors.selavi.picture import resize_and_crop, taps
 from extractors.selavi.plan import PlannedWindow, plan_released, released_frame_index
+from extractors.selavi.raw import raw_window
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
 
 # Streams that are not longer than this are left out by the released code's filter.
@@ -35,8 +37,24 @@ SHORTEST_S = 1.1
 def read_released(path: Path, info: ClipInfo) -> Iterator[Window]:
     """Yield a clip's windows: `audio` float32 (1, 257, 99 or fewer), `visual` float32 (30, 112, 112, 3).
 
-    Picture and sound are each decoded once, side by side; only frames and samples of unfinished windows are held.
     Raises ClipError where the released code would leave the clip out or replace it.
+    """
+    for window, shown, sound in _read(path, info, lambda rgb: resize_and_crop(rgb, released=True)):
+        yield Window(window.start_s, window.start_s + 1.0, log_filterbank(sound), np.stack(shown))
+
+
+def read_released_raw(path: Path, info: ClipInfo) -> Iterator[Window]:
+    """Yield the same windows for a device to prepare (`extractors.selavi.raw`)."""
+    for window, shown, sound in _read(path, info, taps):
+        yield raw_window(window.start_s, window.start_s + 1.0, sound, shown)
+
+
+def _read(
+    path: Path, info: ClipInfo, crop: Callable[[np.ndarray], Any]
+) -> Iterator[tuple[PlannedWindow, list[Any], np.ndarray]]:
+    """Yield each window's plan, what `crop` made of its 30 RGB frames, and its samples.
+
+    Picture and sound are each decoded once, side by side; only frames and samples of unfinished windows are held.
     """
     with open_container(path) as pictures, open_container(path) as sounds:
         video_stream, audio_stream = pick_video(pictures, info, first=True), pick_audio(sounds, info)
@@ -47,10 +65,9 @@ def read_released(path: Path, info: ClipInfo) -> Iterator[Window]:
             raise ClipError(
                 "too_short", f"the released plan has no window for {info.duration_s:.2f} s; it needs two seconds"
             )
-        frames = _frames(pictures, video_stream, plan, ticks, fps, info)
+        frames = _frames(pictures, video_stream, plan, ticks, fps, info, _Converter(crop))
         samples = _slices(decode_audio(sounds, audio_stream, SAMPLE_RATE), plan, info)
-        for window, visual, sound in zip(plan, frames, samples, strict=True):
-            yield Window(window.start_s, window.start_s + 1.0, log_filterbank(sound), visual)
+        yield from zip(plan, frames, samples, strict=True)
 
 
 def _check(info: ClipInfo, video: VideoStream, audio: av.AudioStream) -> tuple[float, float]:
@@ -75,13 +92,19 @@ class _Open:
     first: int  # ticks, both ends included
     last: int
     seen: int = 0  # frames so far
-    kept: dict[int, np.ndarray] = field(default_factory=dict)  # by position, only those that the window shows
+    kept: dict[int, Any] = field(default_factory=dict)  # by position, only those that the window shows
 
 
 def _frames(
-    container: InputContainer, stream: VideoStream, plan: list[PlannedWindow], ticks: float, fps: float, info: ClipInfo
-) -> Iterator[np.ndarray]:
-    """Yield each window's float32 (30, 112, 112, 3).
+    container: InputContainer,
+    stream: VideoStream,
+    plan: list[PlannedWindow],
+    ticks: float,
+    fps: float,
+    info: ClipInfo,
+    convert: _Converter,
+) -> Iterator[list[Any]]:
+    """Yield each window's 30 frames, converted.
 
     A window holds the frames whose timestamp lies between its ticks, and the first one after them (the released loop
     stores it before it stops). It shows 30 positions, the last frame standing in for positions that do not exist.
@@ -89,16 +112,15 @@ def _frames(
     index = released_frame_index(fps)
     wanted = set(index.tolist())
     waiting = [_Open(int(w.start_frame * ticks), int(w.end_frame * ticks)) for w in plan]
-    convert = VideoReformatter()
     newest: VideoFrame | None = None
     for frame in decode_video(container, stream, strict=True):
         if frame.pts is None:
             raise ClipError("corrupt", "its frames have no timestamps")
         info.frames = (info.frames or 0) + 1
-        pixels: np.ndarray | None = None
+        pixels: Any = None
         while waiting and waiting[0].last < frame.pts:
             if waiting[0].seen in wanted:
-                pixels = _pixels(convert, frame) if pixels is None else pixels
+                pixels = convert(frame) if pixels is None else pixels
                 waiting[0].kept[waiting[0].seen] = pixels
             waiting[0].seen += 1
             yield _show(waiting.pop(0), index, convert, frame)
@@ -106,7 +128,7 @@ def _frames(
             if window.first > frame.pts:
                 break
             if window.seen in wanted:
-                pixels = _pixels(convert, frame) if pixels is None else pixels
+                pixels = convert(frame) if pixels is None else pixels
                 window.kept[window.seen] = pixels
             window.seen += 1
         newest = frame
@@ -116,28 +138,34 @@ def _frames(
         yield _show(window, index, convert, newest)
 
 
-def _show(window: _Open, index: np.ndarray, convert: VideoReformatter, last: VideoFrame | None) -> np.ndarray:
+def _show(window: _Open, index: np.ndarray, convert: _Converter, last: VideoFrame | None) -> list[Any]:
     if not window.seen or last is None:
         raise ClipError("corrupt", "a window has no frame: the file ends before its stated length")
     if window.seen <= int(index[-1]) and window.seen - 1 not in window.kept:
-        window.kept[window.seen - 1] = _pixels(convert, last)
-    return np.stack([window.kept[min(position, window.seen - 1)] for position in index.tolist()])
+        window.kept[window.seen - 1] = convert(last)
+    return [window.kept[min(position, window.seen - 1)] for position in index.tolist()]
 
 
-def _pixels(convert: VideoReformatter, frame: VideoFrame) -> np.ndarray:
-    """Convert with BT.601 whatever the frame says: swscale's default, which the released code never changes."""
-    try:
-        rgb = convert.reformat(
-            frame,
-            format="rgb24",
-            src_colorspace=Colorspace.ITU601,
-            dst_colorspace=Colorspace.ITU601,
-            interpolation=Interpolation.BILINEAR,
-            threads=1,
-        )
-    except FAILURES as error:
-        raise ClipError("corrupt", f"a frame cannot be converted to RGB: {said(error)}") from error
-    return resize_and_crop(rgb.to_ndarray(), released=True)
+class _Converter:
+    """Decoded frame -> RGB by BT.601 whatever the frame says, swscale's default, which the released code never changes."""
+
+    def __init__(self, crop: Callable[[np.ndarray], Any]) -> None:
+        self._crop = crop
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> Any:
+        try:
+            rgb = self._reformatter.reformat(
+                frame,
+                format="rgb24",
+                src_colorspace=Colorspace.ITU601,
+                dst_colorspace=Colorspace.ITU601,
+                interpolation=Interpolation.BILINEAR,
+                threads=1,
+            )
+        except FAILURES as error:
+            raise ClipError("corrupt", f"a frame cannot be converted to RGB: {said(error)}") from error
+        return self._crop(rgb.to_ndarray())
 
 
 def _slices(

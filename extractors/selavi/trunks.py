@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d, relu_
+from torch.nn.functional import conv2d, max_pool2d, pad, relu_
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.models.video import r2plus1d_18
@@ -47,49 +47,90 @@ class Trunks(nn.Module):
         return self.audio_network["base"]
 
 
-class _Spatial(nn.Module):
-    """A (1, k, k) convolution with its BatchNorm folded in, on frames: (N T, C, H, W) channels-last."""
+class Kernels:
+    """How a convolution and what follows it are computed: with `cudnn` in one kernel of cuDNN's, else one after the other."""
 
-    def __init__(self, conv: nn.Conv3d, norm: nn.BatchNorm3d) -> None:
+    def __init__(self, *, cudnn: bool = False) -> None:
+        self._cudnn = cudnn
+
+    def relu(self, x: Tensor, conv: _Folded) -> Tensor:
+        """Return relu(conv(x))."""
+        if self._cudnn:
+            return torch.cudnn_convolution_relu(x, conv.weight, conv.bias, conv.stride, conv.padding, (1, 1), 1)
+        return relu_(self.plain(x, conv))
+
+    def add_relu(self, x: Tensor, conv: _Folded, other: Tensor) -> Tensor:
+        """Return relu(conv(x) + other)."""
+        if self._cudnn:
+            return torch.cudnn_convolution_add_relu(
+                x, conv.weight, other, 1.0, conv.bias, conv.stride, conv.padding, (1, 1), 1
+            )
+        return relu_(self.plain(x, conv).add_(other))
+
+    def plain(self, x: Tensor, conv: _Folded) -> Tensor:
+        """Return conv(x)."""
+        return conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding)
+
+
+class _Folded(nn.Module):
+    """A convolution of 2-d images, channels last, with the BatchNorm behind it folded in."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    def take(self, weight: Tensor, bias: Tensor, inputs: int, outputs: int) -> None:
+        """Keep weights (O, I, h, w), with channels of zeros up to `inputs` and `outputs`."""
+        weight = pad(weight, (0, 0, 0, 0, 0, inputs - weight.shape[1], 0, outputs - weight.shape[0]))
+        self.weight = nn.Parameter(weight.contiguous(memory_format=CHANNELS_LAST), requires_grad=False)
+        self.bias = nn.Parameter(pad(bias, (0, outputs - bias.shape[0])), requires_grad=False)
+
+
+class _Spatial(_Folded):
+    """A (1, k, k) convolution on frames: (N T, C, H, W). `multiple`: its output channels are filled up to one."""
+
+    def __init__(self, conv: nn.Conv3d, norm: nn.BatchNorm3d, multiple: int = 1) -> None:
         super().__init__()
         weight, bias = _folded(conv, norm)
-        self.weight = nn.Parameter(weight.squeeze(2).contiguous(memory_format=CHANNELS_LAST), requires_grad=False)
-        self.bias = nn.Parameter(bias, requires_grad=False)
-        self.stride, self.padding = conv.stride[1:], conv.padding[1:]
-
-    def forward(self, frames: Tensor) -> Tensor:
-        return conv2d(frames, self.weight, self.bias, self.stride, self.padding)
+        self.take(weight.squeeze(2), bias, weight.shape[1], _up(weight.shape[0], multiple))
+        self.stride, self.padding = (conv.stride[1], conv.stride[2]), _two(conv.padding[1:])
 
 
-class _Temporal(nn.Module):
-    """A (3, 1, 1) convolution with its BatchNorm folded in, as a 2-d one over (time, pixels).
+class _Temporal(_Folded):
+    """A (3, 1, 1) convolution as a 2-d one over (time, pixels). `multiple`: as of the spatial one before it.
 
     With channels last in memory, frames (N T, C, H, W) and images (N, C, T, H W) are the same numbers in the same
     places, so both views are free.
     """
 
-    def __init__(self, conv: nn.Conv3d, norm: nn.BatchNorm3d) -> None:
+    def __init__(self, conv: nn.Conv3d, norm: nn.BatchNorm3d, multiple: int = 1) -> None:
         super().__init__()
         weight, bias = _folded(conv, norm)
-        self.weight = nn.Parameter(weight.squeeze(-1).contiguous(memory_format=CHANNELS_LAST), requires_grad=False)
-        self.bias = nn.Parameter(bias, requires_grad=False)
+        self.take(weight.squeeze(-1), bias, _up(weight.shape[1], multiple), weight.shape[0])
         self.stride, self.padding = (int(conv.stride[0]), 1), (int(conv.padding[0]), 0)
 
-    def forward(self, frames: Tensor, clips: int) -> Tensor:
+    def images(self, frames: Tensor, clips: int) -> Tensor:
+        """Return frames (N T, C, H, W) as images (N, C, T, H W)."""
         channels, height, width = frames.shape[1:]
-        images = frames.permute(0, 2, 3, 1).view(clips, -1, height * width, channels).permute(0, 3, 1, 2)
-        images = conv2d(images, self.weight, self.bias, self.stride, self.padding)
-        return images.permute(0, 2, 3, 1).reshape(-1, height, width, self.weight.shape[0]).permute(0, 3, 1, 2)
+        return frames.permute(0, 2, 3, 1).view(clips, -1, height * width, channels).permute(0, 3, 1, 2)
+
+    def frames(self, images: Tensor, height: int, width: int) -> Tensor:
+        """Return images (N, C, T, H W) as frames (N T, C, H, W)."""
+        return images.permute(0, 2, 3, 1).reshape(-1, height, width, images.shape[1]).permute(0, 3, 1, 2)
 
 
 class _Block(nn.Module):
     """A residual block of R(2+1)D: two spatial and two temporal convolutions."""
 
-    def __init__(self, block: Any) -> None:
+    def __init__(self, block: Any, kernels: Kernels, multiple: int) -> None:
         super().__init__()
         first, second = block.conv1, block.conv2
-        self.spatial1, self.temporal1 = _Spatial(first[0][0], first[0][1]), _Temporal(first[0][3], first[1])
-        self.spatial2, self.temporal2 = _Spatial(second[0][0], second[0][1]), _Temporal(second[0][3], second[1])
+        self.spatial1 = _Spatial(first[0][0], first[0][1], multiple)
+        self.temporal1 = _Temporal(first[0][3], first[1], multiple)
+        self.spatial2 = _Spatial(second[0][0], second[0][1], multiple)
+        self.temporal2 = _Temporal(second[0][3], second[1], multiple)
+        self.kernels = kernels
         self.shortcut: _Spatial | None = None
         self.time_stride = 1
         if block.downsample is not None:
@@ -97,33 +138,40 @@ class _Block(nn.Module):
             self.time_stride = block.downsample[0].stride[0]
 
     def forward(self, frames: Tensor, clips: int) -> Tensor:
-        out = relu_(self.temporal1(relu_(self.spatial1(frames)), clips))
-        out = self.temporal2(relu_(self.spatial2(out)), clips)
+        out = self.kernels.relu(frames, self.spatial1)
+        height, width = out.shape[2:]
+        out = self.temporal1.frames(self.kernels.relu(self.temporal1.images(out, clips), self.temporal1), height, width)
+        out = self.kernels.relu(out, self.spatial2)
         if self.shortcut is not None:
             frames = frames.view(clips, -1, *frames.shape[1:])[:, :: self.time_stride].flatten(0, 1)
-            frames = self.shortcut(frames.contiguous(memory_format=CHANNELS_LAST))
-        return relu_(out.add_(frames))
+            frames = self.kernels.plain(frames.contiguous(memory_format=CHANNELS_LAST), self.shortcut)
+        images = self.temporal2.images(out, clips)
+        kept = self.temporal2.images(frames, clips)
+        return self.temporal2.frames(self.kernels.add_relu(images, self.temporal2, kept), *out.shape[2:])
 
 
 class FusedVideoTrunk(nn.Module):
     """R(2+1)D-18 with BatchNorm folded and every (2+1)D convolution run as a 2-d and a temporal convolution.
 
     The same function as `video_trunk` up to float32 rounding (relative 1e-6), on a CPU about twice as fast: 3-d
-    convolutions of these shapes reach half of what 2-d ones with channels last do.
+    convolutions of these shapes reach half of what 2-d ones with channels last do. `multiple`: channels between the two
+    convolutions are filled up to a multiple with zeros, as a GPU's matrix units want it (45, 230, 460 and 921 are none of 8).
     """
 
-    def __init__(self, trunk: Any) -> None:
+    def __init__(self, trunk: Any, kernels: Kernels | None = None, multiple: int = 1) -> None:
         super().__init__()
         stem = trunk.stem
-        self.spatial, self.temporal = _Spatial(stem[0], stem[1]), _Temporal(stem[3], stem[4])
+        self.kernels = kernels or Kernels()
+        self.spatial, self.temporal = _Spatial(stem[0], stem[1], multiple), _Temporal(stem[3], stem[4], multiple)
         stages = [trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4]
-        self.blocks = nn.ModuleList([_Block(block) for stage in stages for block in stage])
+        self.blocks = nn.ModuleList([_Block(block, self.kernels, multiple) for stage in stages for block in stage])
 
     def forward(self, video: Tensor) -> Tensor:
         """(N, T, 112, 112, 3), channels last in memory as a decoder gives them -> (N, 512) float32."""
         clips = video.shape[0]
-        frames = video.flatten(0, 1).permute(0, 3, 1, 2)
-        frames = relu_(self.temporal(relu_(self.spatial(frames)), clips))
+        frames = self.kernels.relu(video.flatten(0, 1).permute(0, 3, 1, 2), self.spatial)
+        images = self.kernels.relu(self.temporal.images(frames, clips), self.temporal)
+        frames = self.temporal.frames(images, *frames.shape[2:])
         for block in self.blocks:
             frames = block(frames, clips)
         return frames.float().view(clips, -1, *frames.shape[1:]).mean(dim=(1, 3, 4))
@@ -162,3 +210,11 @@ def _folded(conv: nn.Conv3d, norm: Any) -> tuple[Tensor, Tensor]:
         conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
     return weight.detach(), bias.detach()
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def _two(values: Any) -> tuple[int, int]:
+    return int(values[0]), int(values[1])

@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import DataError
+from avzsl.contracts.hashing import sha256_file
 from extractors.c3d_vggish.networks import C3D, Quantiser, VGGish
 from extractors.c3d_vggish.sound import examples
-from extractors.c3d_vggish.weights import read_c3d, read_vggish, read_whitening
+from extractors.c3d_vggish.weights import read_whitening, vggish_names
+from extractors.weights import load_weights
 from tests.methods.reference import formula, golden
 
 torch.set_num_threads(1)
@@ -110,29 +113,42 @@ def test_the_sound_is_read_rows_first() -> None:
         torch.testing.assert_close(network(x)[0], network.embeddings[1:](first(flat)), rtol=1e-4, atol=1e-6)
 
 
-def test_both_layouts_of_vggish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tiny(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.features = nn.Sequential(nn.Conv2d(1, 2, 3))
-            self.embeddings = nn.Sequential(nn.Linear(2, 3))
+def load(path: Path, template: dict[str, torch.Tensor], **options: object) -> dict[str, torch.Tensor]:
+    return load_weights(WeightsConfig(path=str(path)), template, path.parent, vggish_names, **options)[0]  # type: ignore[arg-type]
 
-    monkeypatch.setattr("extractors.c3d_vggish.weights.VGGish", Tiny)
-    state = Tiny().state_dict()
+
+def test_both_layouts_of_vggish(tmp_path: Path) -> None:
+    state = nn.ModuleDict({"features": nn.Conv2d(1, 2, 3), "embeddings": nn.Linear(2, 3)}).state_dict()
     torch.save(state, tmp_path / "a.pth")
     torch.save({name.replace("embeddings.", "fc."): value for name, value in state.items()}, tmp_path / "b.pth")
     for file in ("a.pth", "b.pth"):
-        for name, value in read_vggish(tmp_path / file).state_dict().items():
+        for name, value in load(tmp_path / file, state).items():
             assert torch.equal(value, state[name])
-    torch.save({"features.0.weight": state["features.0.weight"]}, tmp_path / "c.pth")
+    torch.save({"features.weight": state["features.weight"]}, tmp_path / "c.pth")
     with pytest.raises(DataError, match="lacks 3 of the 4 tensors"):
-        read_vggish(tmp_path / "c.pth")
+        load(tmp_path / "c.pth", state)
+
+
+def test_a_published_name_has_its_published_checksum(tmp_path: Path) -> None:
+    state = nn.Linear(2, 3).state_dict()
+    path = tmp_path / "vggish-10086976.pth"
+    torch.save(state, path)
+    digest = sha256_file(path)
+    load(path, state, published={path.name: digest})
+    with pytest.raises(
+        DataError, match=rf"vggish-10086976\.pth.*has sha256 {digest}, the published file of this name aa"
+    ):
+        load(path, state, published={path.name: "aa"})
+    trusted = WeightsConfig(path=str(path), sha256=digest)  # a checksum of one's own decides
+    assert load_weights(trusted, state, tmp_path, published={path.name: "aa"})[1] == f"sha256:{digest}"
 
 
 def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.zeros(64, 3, 3, 3, 3)}, tmp_path / "c3d.pickle")
+    with torch.device("meta"):
+        template = C3D().state_dict()
     with pytest.raises(DataError, match=r"c3d\.pickle.*lacks 19 of the 20 tensors"):
-        read_c3d(tmp_path / "c3d.pickle")
+        load(tmp_path / "c3d.pickle", template)
 
 
 def test_whitening_files(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from avzsl.pretrained.clip_files import LAION, WAVCAPS, Clap, filled
 from avzsl.report.open_features import mark
 from extractors import clip_clap
 from extractors.base import ClipInfo, Window
-from extractors.clip_clap.released import invert
 from extractors.clip_clap.windows import Sounds, crop
+from extractors.inversion import invert
 from tests.methods.reference import formula, golden
 
 torch.set_num_threads(1)

@@ -58,6 +58,17 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]
 
 
 @pytest.fixture(scope="module")
+def c3d_vggish(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
+    """As wide as C3D's and VGGish's features."""
+    folder = tmp_path_factory.mktemp("c3d_vggish")
+    counts, vectors = small((6, 3, 3), clips=5, dim=8)
+    files = write(folder / "in", counts, vectors, dims=(128, 4096), noise=0.2)
+    write_steps(files, {"audio": (1, 4), "visual": (2, 6)}, step_seconds=(0.96, 0.64))
+    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
+    return folder / "benchmark", files
+
+
+@pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
     """More classes, so that a generator has something to generalise from."""
     folder = tmp_path_factory.mktemp("wide")
@@ -301,3 +312,34 @@ def test_a_wrong_variant_is_one_readable_line(tmp_path, values, message):
     with pytest.raises(ConfigError, match=message) as error:
         project(tmp_path, methods=["mine"])
     assert "\n" not in str(error.value)
+
+
+# Everything that AVCA's supplement and TCaF report on these features.
+ON_C3D_VGGISH = ("ale", "sje", "devise", "apn", "cjme", "avgzslnet", "avca", "tcaf")
+
+
+@pytest.mark.parametrize("name", [*ON_C3D_VGGISH, "ridge", "prototype", "eszsl", "conse", "gcca", "avca-hyper"])
+def test_widths_of_c3d_and_vggish(c3d_vggish, tmp_path: Path, name: str) -> None:
+    result = go(c3d_vggish, tmp_path / "run", name)
+    assert result["hm"] is not None
+
+
+@pytest.mark.parametrize("features", ["c3d-vggish", "c3d-vggish-as-released", "c3d-vggish-as-released-activitynet"])
+@pytest.mark.parametrize("dataset", ["ucf", "activitynet", "vggsound"])
+def test_settings_of_the_released_scripts_for_these_features(tmp_path: Path, dataset: str, features: str) -> None:
+    values = {
+        "benchmarks": {"b": {"dataset": dataset, "features": features, "split": "published_cls"}},
+        "methods": list(ON_C3D_VGGISH), "seeds": [0], "preset": "as_released",
+    }  # fmt: skip
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    configured = load_project(tmp_path / "config.yaml")
+    found = {name: configured.method(name, configured.benchmarks["b"]) for name in ON_C3D_VGGISH}
+    avca = found["avca"].options
+    dropout = {"ucf": (0.2, 0.3, 0.5), "activitynet": (0.2, 0.2, 0.1), "vggsound": (0.0, 0.0, 0.0)}[dataset]
+    assert avca["last_bn_momentum"] == 0.99
+    assert tuple(avca[f"{part}_dropout"] for part in ("encoder", "projection", "decoder")) == dropout
+    assert found["avca"].training.batch_size == 256
+    assert all(found[name].options["unit_inputs"] for name in ("ale", "sje", "devise", "apn"))
+    assert found["cjme"].options["dropout"] == (0.0 if dataset == "vggsound" else 0.2)
+    assert found["tcaf"].options["visual_step_seconds"] == 0.64
+    assert found["tcaf"].options["encoder_hidden"] == 512

@@ -257,7 +257,7 @@ def test_clips_more_run_only_their_shards(tmp_path: Path) -> None:
     changed = [path.stem for path, old in zip(shards, before, strict=True) if path.read_bytes() != old]
     assert len(changed) == 1, "one clip is in one shard"
     assert sum(len(read_table(path, CLIPS)) for path in shards) == 33
-    assert made == Counter(catalog_small=1, media=1, extract=1, embeddings=1, split=1) + PACKED
+    assert made == Counter(catalog_small=1, shards_small=1, media=1, extract=1, embeddings=1, split=1) + PACKED
     again = {path.stem for path, stamp in features.items() if path.stat().st_mtime_ns != stamp}
     assert again == set(changed)
     assert "Nothing to be done" in snakemake(tmp_path)
