@@ -20,6 +20,7 @@ from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import AvzslError
+from avzsl.report.all_labels import all_labels
 from avzsl.report.audio_network import audio_network_figures
 from avzsl.report.audits import sort_checks
 from avzsl.report.classes import class_accuracy, confusion_figure, swallowers
@@ -135,6 +136,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
         "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
+        "all_labels": each("Scores with all labels", lambda method: all_labels(benchmark, benchmark.runs(method)) or None),
         "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
         "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "map_legend": legend(benchmark) if figures["input"] else [], "croissant": croissant(benchmark, dataset, out.parent),
