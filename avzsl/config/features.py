@@ -27,6 +27,7 @@ KINDS = {
     "clipclap-paper-ucf": "clip-clap",
     "i3d-audiocnn": "cjme",
     "res101": "res101",
+    "i3d-audiocnn-published": "cjme",
 }
 
 
