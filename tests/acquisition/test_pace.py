@@ -13,7 +13,7 @@ import pytest
 
 from avzsl.acquisition import StoppedError
 from avzsl.acquisition.errors import ClipError
-from avzsl.acquisition.pace import Pace
+from avzsl.acquisition.pace import Pace, reset_all
 from avzsl.config.sources import PaceConfig
 
 
@@ -146,3 +146,32 @@ def test_a_clock_that_was_set_back_does_not_stop_the_machine(tmp_path, monkeypat
     started = time.monotonic()
     with pace.request():
         assert time.monotonic() - started < 1
+
+
+def test_no_cool_down_is_longer_than_six_hours(tmp_path):
+    pace = Pace(tmp_path, "site", PaceConfig(cool_down_s=1))
+    _fail(pace, "rate_limited", retry_after_s=1e6)
+    assert pace.look().cool_until - time.time() == pytest.approx(6 * 3600, abs=5)
+
+
+def test_who_waits_for_a_cool_down_looks_again_after_five_seconds(tmp_path, monkeypatch):
+    class WokenError(Exception):
+        pass
+
+    def nap(seconds):
+        raise WokenError(seconds)
+
+    pace = Pace(tmp_path, "site", PaceConfig(cool_down_s=1))
+    _fail(pace, "rate_limited", retry_after_s=600)
+    monkeypatch.setattr(pace, "_sleep", nap)
+    with pytest.raises(WokenError) as woken, pace.request():
+        pass
+    assert woken.value.args == (5.0,)
+
+
+def test_a_reset_forgets_failures_and_cool_downs(tmp_path):
+    pace = Pace(tmp_path, "site", PaceConfig(cool_down_s=600, give_up_after=1))
+    _fail(pace, "rate_limited")
+    reset_all(tmp_path)
+    state = pace.look()
+    assert (state.failures, state.cool_downs, state.cool_until, state.open_until, state.reason) == (0, 0, 0, 0, "")

@@ -100,6 +100,11 @@ def test_area_under_the_curve_of_a_perfect_and_a_hopeless_model():
     assert hopeless.area() == pytest.approx(0.5)
 
 
+def test_without_clips_of_one_side_there_is_no_area():
+    for label in (0, 1):
+        assert Calibration(np.asarray([[0.0, 1.0]]), np.asarray([label]), np.asarray([True, False])).area() is None
+
+
 def test_harmonic_mean_is_symmetric_and_zero_at_zero():
     assert harmonic_mean(0.0, 0.0) == 0.0
     assert harmonic_mean(0.3, 0.6) == harmonic_mean(0.6, 0.3) == pytest.approx(0.4)

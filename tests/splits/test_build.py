@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.schemas import SPLIT, SPLIT_CLASSES
 from avzsl.contracts.tables import read_table
 from splits import audit_split, build_split, write_audit, write_split
+from splits.roles import _draw_order
 
 
 def test_ratios_are_the_papers(catalog):
@@ -136,3 +138,10 @@ def test_200_000_clips_take_seconds(catalog):
         started = time.process_time()
         build_split(clips, classes, SplitConfig(flavour=flavour))
         assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_alone_in_its_category_is_drawn_in_the_middle_of_a_larger_one(seed):
+    names = [f"k{i}" for i in range(5)]
+    candidates = pd.DataFrame({"class_name": names, "category": ["alone", *["many"] * 4]})
+    assert _draw_order(candidates, SplitConfig(seed=seed, balance="category")).index("k0") == 2

@@ -158,6 +158,15 @@ def test_corrected_crops_hold_the_same_seconds_of_both() -> None:
         rules(train_steps=0)
 
 
+def test_a_crop_behind_the_only_step_of_a_modality_keeps_that_step() -> None:
+    cropper = Cropper(
+        {"audio": stream([1], 64.0), "visual": stream([100], 0.64)}, rules(sequence_length="fixed", train_steps=10)
+    )
+    parts = cropper.training_parts(torch.arange(1), torch.full((1,), 0.9, dtype=torch.float64))
+    assert (int(parts["audio"].first[0]), int(parts["audio"].kept[0])) == (0, 1)
+    assert int(parts["visual"].first[0]) == 81  # the first that begins after 0.9 of the 57.6 s of room
+
+
 def test_a_sequence_too_long_for_a_batch_is_named() -> None:
     streams = {"audio": stream([3, 4], 1.0, dim=1), "visual": stream([5, 20_000], 0.001, dim=1)}
     with pytest.raises(
