@@ -69,7 +69,7 @@ LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-versio
 lock: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) $(addprefix --extra ,dev glove openvino pretrained) --output-file requirements-dev.lock
+	$(LOCK) $(addprefix --extra ,dev clip glove openvino pretrained) --output-file requirements-dev.lock
 
 clean:
 	rm -rf results logs data/demo .snakemake

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from avzsl.config.features import FeaturesConfig
+from avzsl.pretrained.xlsa17 import FEATURES
 from extractors.own import import_own
 from extractors.released_features import import_features, place
 from extractors.temporal import import_temporal, pickles
+from extractors.xlsa17 import import_images
 
 
 def import_any(
@@ -20,9 +22,9 @@ def import_any(
     folder = features.imported_from(dataset)
     if features.arrays is not None:
         import_own(folder, name, features, listed, arrays, manifest)
-        return
-    found = place(folder, features.within)
-    if pickles(found):
+    elif (folder / FEATURES).is_file():
+        import_images(folder, name, features, listed, arrays, manifest)
+    elif pickles(found := place(folder, features.within)):
         import_temporal(found, name, features, listed, arrays, manifest)
     else:
         import_features(folder, arrays, manifest, listed, features.extractor, features.within)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avzsl.config.base import expand
 from avzsl.config.splits import ListsConfig
 from avzsl.contracts.errors import DataError
 from splits.files import Files, RemoteFile, lines, malformed
@@ -36,6 +37,10 @@ class Lists:
 
 def read_lists(config: ListsConfig, variant: str, cache: Path | None) -> Lists:
     """Return the lists that `config` names; raises DataError, with file and line, if they are not what they should be."""
+    if config.layout == "xlsa17":
+        from splits.image_lists import image_lists
+
+        return image_lists(expand(config.path or ""))
     path, files = _open(config, cache)
     return _cjme(path, files, config.within) if config.layout == "cjme" else _avca(path, files, config.within, variant)
 

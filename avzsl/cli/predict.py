@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         help="recognise your own clips with any phrases",
         description="Rank phrases for clips, of a whole clip and second by second: a table on the terminal, and JSON and a page "
         "where asked for. Without --run nothing is trained: the nearest phrase to what trained networks of the extra "
-        "[pretrained] heard and saw, with the labels that carried the decision. With --run the model of a finished run ranks.",
+        "[pretrained] heard and saw, with the labels that carried the decision; with --features, CLIP and CLAP and their text. With --run the model of a finished run ranks.",
     )
     parser.add_argument(
         "clips", nargs="+", type=Path, metavar="CLIP", help="video files; after `--` they may begin with '-'"
@@ -30,6 +30,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--run", type=Path, dest="run_folder", metavar="RUN",
         help="folder of a run, e.g. results/benchmarks/demo/runs/avca/seed-0; default: none, the nearest phrase",
+    )  # fmt: skip
+    parser.add_argument(
+        "--features", metavar="NAME",
+        help="without a run: the networks of this feature set of the extractor clip_clap, e.g. clip-clap, whose text towers "
+        "read the phrases; its weights are named in config/features/NAME.yaml, a tokenizer lies beside those of the sound",
     )  # fmt: skip
     parser.add_argument(
         "--labels", required=True, help='phrases separated by commas, e.g. "dog barking, playing violin, rain"'
@@ -60,7 +65,18 @@ def run(options: argparse.Namespace) -> int:
 
     labels = options.labels.split(",")
     results = Path("results")
-    if options.run_folder is None:
+    if options.features is not None:
+        from avzsl.predict.captions import predict_captions
+
+        if options.run_folder is not None:
+            raise ConfigError("predict: give --run or --features, not both: a run has the features it was trained on")
+        project = find_project(options.config, options.results)
+        results = Path(project.config.results)
+        predictions = predict_captions(
+            options.clips, labels, options.features, project.features(options.features), project.config.device,
+            options.threads, Places(results, Path(project.config.data)).weights,
+        )  # fmt: skip
+    elif options.run_folder is None:
         from avzsl.predict.nearest import predict_nearest
 
         # Clips can be named in any folder, so a configuration is read only if there is one.

@@ -28,6 +28,7 @@ KINDS = {
     "i3d-audiocnn": "cjme",
     **{f"{name}-released": "selavi" for name in ("ucf", "vggsound", "activitynet")},
     **{f"{name}-released-cls": "c3d-vggish" for name in ("ucf", "vggsound", "activitynet")},
+    "res101": "res101",
     "i3d-audiocnn-published": "cjme",
 }
 

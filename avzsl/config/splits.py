@@ -45,14 +45,17 @@ class ListsConfig(Section):
     url: str | None = Field(None, description="archive to download when `path` is not given")
     sha256: str | None = Field(None, description="expected checksum of the archive at `url`")
     within: str = Field("", description="folder inside the archive that holds the lists")
-    layout: Literal["avca", "cjme"] = Field(
-        "avca", description="avca: VARIANT_split/stage_*.csv and .txt; cjme: {trn,val,tst}/CLASS.txt"
+    layout: Literal["avca", "cjme", "xlsa17"] = Field(
+        "avca",
+        description="avca: VARIANT_split/stage_*.csv and .txt; cjme: {trn,val,tst}/CLASS.txt; xlsa17: the folder `path` with res101.mat and att_splits.mat",
     )
 
     @model_validator(mode="after")
     def _somewhere(self) -> ListsConfig:
         if self.path is None and self.url is None:
             raise ValueError("needs `path` or `url`")
+        if self.layout == "xlsa17" and self.path is None:
+            raise ValueError("the layout xlsa17 needs `path`")
         return self
 
 

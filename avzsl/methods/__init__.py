@@ -33,7 +33,7 @@ def build(module: str, dims: Dims, options: Mapping[str, Option]) -> Method:
     """Return the method of a module (`avzsl.config.plugins`), freshly initialised from torch's global generator.
 
     Options that are not given have the default of the method's model. Raises ConfigError if there is no such module, it
-    defines no `METHOD`, or an option has a wrong value.
+    defines no `METHOD`, an option has a wrong value, or the method needs a modality of which there is nothing.
     """
     from avzsl.methods.base import Method
 
@@ -44,4 +44,12 @@ def build(module: str, dims: Dims, options: Mapping[str, Option]) -> Method:
         raise ConfigError(first_line(f"method module {module}: options", error)) from error
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ConfigError(f"method module {module}: defines no METHOD, a subclass of avzsl.methods.base.Method")
-    return kind(dims, typed)
+    method: Method = kind(dims, typed)
+    words = {"audio": "sound", "visual": "picture"}
+    lacking = [word for name, word in words.items() if not getattr(dims, name) and name in method.needs()]
+    if lacking:
+        raise ConfigError(
+            f"method module {module}: needs audio and visual features as these options have it, and the features have no "
+            f"{lacking[0]}; use a method of one modality, such as visual-only or ale-visual"
+        )
+    return method

@@ -100,6 +100,11 @@ class AVCABranches(Method):
         # The dictionary of modules is for PyTorch, the plain one for the type checker.
         self.branches, self._parts = nn.ModuleDict(parts), parts
 
+    def needs(self) -> frozenset[str]:
+        """Return the modalities of the branches, both where one attends to the other."""
+        attends = any(branch.attends for branch in self._parts.values())
+        return frozenset({"audio", "visual"} if attends else self._parts)
+
     def loss(self, batch: Batch) -> Tensor:
         """Return the sum of all terms of all branches."""
         return torch.stack([term for branch in self._parts.values() for term in branch.terms(batch).values()]).sum()

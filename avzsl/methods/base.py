@@ -119,6 +119,13 @@ class Method(nn.Module, Generic[Input]):
         # Replaced by a compiled version of `loss` where the configuration asks for it.
         self.compiled_loss: Callable[[Batch[Input]], Tensor] | None = None
 
+    def needs(self) -> frozenset[str]:
+        """Return the modalities that it cannot do without: both, unless its option `modalities` chooses or joins them."""
+        which = getattr(self.options, "modalities", None)
+        if which is None:
+            return frozenset({"audio", "visual"})
+        return frozenset() if which == "both" else frozenset({which})
+
     def loss(self, batch: Batch[Input]) -> Tensor:
         """Return the scalar training loss of one batch."""
         raise NotImplementedError

@@ -33,6 +33,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+        plain = plain or not x.numel()  # of features that lack a modality
         if plain or x.device.type != "cpu" or x.dtype is not torch.float32 or not mkl_is_held_back():
             return super().forward(x)
         product: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), self.weight)

@@ -30,6 +30,12 @@ class CJMEParts(CJME):
         self.parts = {"audio": options.loss_text_audio, "visual": options.loss_text_visual}
         self.cross_modal, self.attends, self.output = options.loss_audio_visual, options.attention, options.output
 
+    def needs(self) -> frozenset[str]:
+        """Return the modalities that a loss or the output asks for."""
+        if self.cross_modal or self.attends or self.output not in self.parts:
+            return frozenset(self.parts)
+        return frozenset({self.output, *(name for name, on in self.parts.items() if on)})
+
     def terms(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the terms that are switched on, scalars."""
         terms = super().terms(x)

@@ -69,6 +69,10 @@ class FVAEGAN(Method):
         self._data: TrainingSet | None = None
         self._classifier: tuple[Tensor, nn.Linear] | None = None
 
+    def needs(self) -> frozenset[str]:
+        """Return none: it joins what is there."""
+        return frozenset()
+
     def optimisers(self, training: TrainingConfig) -> dict[str, torch.optim.Optimizer]:
         """Return Adam for the generator with its encoder, and for the critic."""
         generator = list(chain(self.encoder.parameters(), self.generator.parameters()))

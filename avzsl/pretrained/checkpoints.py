@@ -37,7 +37,7 @@ def random_state(template: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]
         else:
             generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
             values = generator.standard_normal(tuple(tensor.shape)) * math.sqrt(2 / math.prod(tensor.shape[1:]))
-            state[name] = torch.from_numpy(values.astype(np.float32))
+            state[name] = torch.from_numpy(np.asarray(values, dtype=np.float32))
     return state
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from avzsl.contracts.errors import ConfigError
 from avzsl.pretrained.checkpoints import fit_state, read_tensors
 from avzsl.pretrained.clip_files import CLIP_DIM, INSTALL, MEAN, STD, check_installed
+from avzsl.pretrained.clip_names import openai_names
 
 MODEL = "ViT-B-32-quickgelu"
 BATCH = 64
@@ -68,7 +69,7 @@ class TextEncoder:
         """Read the weights of a checkpoint; raises DataError for another file, ConfigError without the extra [clip]."""
         network = empty_clip(layers)
         del network.visual
-        network.load_state_dict(fit_state(path, read_tensors(path), network.state_dict()), assign=True)
+        network.load_state_dict(fit_state(path, openai_names(read_tensors(path)), network.state_dict()), assign=True)
         _check_activation(network)
         # The mask is computed, not in the file, and had no numbers on the device meta.
         length = network.context_length

@@ -14,7 +14,7 @@ SIDE, CLIP_DIM = 224, 512
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 INSTALL = "pip install 'avzsl[clip]'"
 CLIP_WEIGHTS = (
-    "CLIP ViT-B/32 in open_clip's or OpenAI's tensor names, such as open_clip_model.safetensors of "
+    "CLIP ViT-B/32 in the tensor names of OpenAI, open_clip or transformers, such as open_clip_model.safetensors of "
     "https://huggingface.co/timm/vit_base_patch32_clip_224.openai (about 600 MB, MIT)"
 )
 SECONDS = 10  # of sound that a CLAP hears at once

@@ -17,6 +17,7 @@ class Layout:
     metrics: tuple[str, ...]
     caption: str
     references: bool = False  # whether newer published rows that are not run here follow
+    datasets: tuple[str, ...] = ()  # the only ones it is about; empty: any but those of other tables
 
     @property
     def name(self) -> str:
@@ -27,7 +28,15 @@ ABLATION = ("hm", "zsl")
 CLASSIFICATION = ("seen", "unseen", "hm")
 ACCURACY = "Mean class accuracy in percent"
 
-# CJME's Table 6 is about image data sets, which have no sound.
+# Image data sets, which have no sound; the paper has them side by side.
+IMAGES_TABLE = Layout(
+    "cjme",
+    "6",
+    ("Method",),
+    ("unseen", "seen", "hm"),
+    f"Image data sets. {ACCURACY}.",
+    datasets=("sun", "cub", "awa1", "awa2"),
+)
 LAYOUTS = (
     Layout("avca", "2", ("Method type", "Model"), tuple(METRICS), f"Methods compared. {ACCURACY}.", True),
     Layout("avca", "3", ("Model",), ABLATION, f"Training with one modality. {ACCURACY}."),
@@ -38,5 +47,6 @@ LAYOUTS = (
     Layout("cjme", "3", ("Model", "Test"), CLASSIFICATION, "Zero-shot retrieval. Mean average precision in percent."),
     Layout("cjme", "4", ("Model", "Test"), CLASSIFICATION, "Cross-modal retrieval. Mean average precision in percent."),
     Layout("cjme", "5", ("L_AV", "L_TA", "L_TV"), CLASSIFICATION, f"Loss terms of CJME. {ACCURACY}."),
+    IMAGES_TABLE,
     Layout("cjme", "7", ("Method", "train", "test"), CLASSIFICATION, f"Other methods. {ACCURACY}."),
 )

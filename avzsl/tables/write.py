@@ -9,7 +9,7 @@ from avzsl.contracts.atomic import write_text
 from avzsl.published import SOURCES
 from avzsl.tables.counts import counts
 from avzsl.tables.fill import Cell, Measured, Row, fill
-from avzsl.tables.layout import LAYOUTS, METRICS, Layout
+from avzsl.tables.layout import IMAGES_TABLE, LAYOUTS, METRICS, Layout
 from avzsl.tables.render import Grid, to_csv, to_latex, to_markdown
 
 NOTHING = "–"
@@ -27,12 +27,35 @@ def write_tables(project: Project, results: Path, out: Path) -> list[Path]:
     for benchmark in project.benchmarks.values():
         measured, folder = Measured(project, benchmark, results), out / benchmark.name
         for layout in LAYOUTS:
+            if layout.datasets and benchmark.dataset not in layout.datasets:
+                continue
             rows = fill(layout, measured)
             grid = _grid(layout, measured, rows)
             written += _write(folder / layout.name, _csv(layout, rows, measured.validated_and_tested), grid)
         for name, grid in counts(measured).items():
             written += _write(folder / name, to_csv(grid.headings, grid.rows), grid)
+    images = [b for b in project.benchmarks.values() if b.dataset in IMAGES_TABLE.datasets]
+    if images:
+        grid = _side_by_side(IMAGES_TABLE, [Measured(project, benchmark, results) for benchmark in images])
+        written += _write(out / IMAGES_TABLE.name, to_csv(grid.headings, grid.rows), grid)
     return written
+
+
+def _side_by_side(layout: Layout, all_measured: list[Measured]) -> Grid:
+    """Return a table with the benchmarks in columns, as the paper has its data sets; each number with the printed one."""
+    shorts = [METRICS[metric] for metric in layout.metrics]
+    headings, lines = list(layout.labels), [list(row.labels) for row in fill(layout, all_measured[0])]
+    for measured in all_measured:
+        headings += [f"{measured.benchmark.name} {part}" for s in shorts for part in (s, f"{s} published")]
+        for line, row in zip(lines, fill(layout, measured), strict=True):
+            for metric in layout.metrics:
+                cell = row.cells[metric]
+                line += [_measured(cell), _number(cell.published)]
+    names = ", ".join(f"{m.benchmark.name} ({m.benchmark.dataset}, {m.benchmark.preset})" for m in all_measured)
+    return Grid(
+        f"{layout.caption} Benchmarks: {names}.", headings, lines, len(layout.labels),
+        [f"Layout of table {layout.table} of {SOURCES[layout.source]}."],
+    )  # fmt: skip
 
 
 def _write(base: Path, text: str, grid: Grid) -> list[Path]:

@@ -31,7 +31,7 @@ class Options(ExtractorOptions):
         "laion", description="laion: 48 kHz, 512 numbers, free licence; wavcaps: 32 kHz, 1024 numbers, research only"
     )
     picture_weights: WeightsConfig = Field(
-        WeightsConfig(), description="CLIP ViT-B/32, in the tensor names of open_clip or OpenAI"
+        WeightsConfig(), description="CLIP ViT-B/32, in the tensor names of OpenAI, open_clip or transformers"
     )
     sound_weights: WeightsConfig = Field(
         WeightsConfig(), description="CLAP: transformers' names for laion, the released checkpoint for wavcaps"

@@ -15,6 +15,7 @@ from avzsl.contracts.errors import ConfigError
 from avzsl.pretrained.clap import SoundEncoder, unit, wavcaps_tensors
 from avzsl.pretrained.clip import PictureEncoder
 from avzsl.pretrained.clip_files import CLAPS, WAVCAPS, Clap, filled
+from avzsl.pretrained.clip_names import openai_names
 from extractors.base import Features, Window, pictures, sounds
 from extractors.clip_clap import Options
 from extractors.devices import choose_device
@@ -70,7 +71,7 @@ def _fill(kind: str, network: PictureEncoder | SoundEncoder, weights: WeightsCon
 
 def visual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return CLIP's tower of pictures alone."""
-    return {name: value for name, value in tensors.items() if name.startswith("visual.")}
+    return {name: value for name, value in openai_names(tensors).items() if name.startswith("visual.")}
 
 
 def check_probe(kind: str, weights: str, network: nn.Module) -> list[float]:
