@@ -71,6 +71,11 @@ class ProjectConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda asks for a GPU in every job that runs networks; cpu never uses one"
     )
+    gpu_jobs: int = Field(
+        1,
+        gt=0,
+        description="jobs of extraction that may hold one GPU at a time, as under MPS or MIG; more are refused (docs/gpu.md)",
+    )
     tracking: Tracking = Field(
         "tensorboard",
         description="what shows training while it runs; none needs an account; wandb and mlflow are installed by who wants them",

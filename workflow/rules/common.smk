@@ -89,6 +89,15 @@ def gpus(wildcards):
     return int(wants_gpu(project.config.device))
 
 
+def feeders(wildcards):
+    """Cores of a job of extraction: on a GPU all that decode for it, the machine's divided by its GPUs."""
+    if not gpus(wildcards):
+        return 4
+    cards = workflow.global_resources.get("gpu") or 1
+    # On a cluster nobody here knows the node: the profile's `set-threads` does.
+    return max((workflow.cores or 16) // max(cards, 1), 1)
+
+
 def memory(megabytes):
     """Memory of a job, in MB: as much again with every attempt (retries are the profile's)."""
     return lambda wildcards, attempt: megabytes * attempt

@@ -14,7 +14,7 @@ rule extract:
         LOGS / "{dataset}" / "features" / "{features}" / "{shard}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: 4
+    threads: feeders
     resources:
         mem_mb=memory(8000),
         runtime=minutes(240),
@@ -27,6 +27,7 @@ rule extract:
         data=how(str(PLACES.data)),
         shared=how(project.shared_cache),
         device=how(project.config.device),
+        gpu_jobs=how(project.config.gpu_jobs),
     script:
         "../scripts/extract.py"
 
