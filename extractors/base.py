@@ -169,3 +169,10 @@ def options_of(features: FeaturesConfig) -> ExtractorOptions:
     if not isinstance(options, ExtractorOptions):
         raise ConfigError(f"extractor: the Options of {features.extractor} do not derive from ExtractorOptions")
     return options
+
+
+def with_trained(features: FeaturesConfig, weights: Path) -> FeaturesConfig:
+    """Return a feature set whose network of sound, which the workflow trains, has the weights of a file."""
+    options = {key: value for key, value in features.options.items() if key != "train"}
+    values = features.model_dump(exclude=set(features.options))
+    return FeaturesConfig.model_validate({**values, **options, "sound_weights": {"path": str(weights)}})

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from avzsl.media.clock import find_joins
 from avzsl.media.display import Reformat, orientation, upright
-from avzsl.media.errors import FAILURES, said
+from avzsl.media.failures import FAILURES, said
 from avzsl.media.findings import Findings, joined
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import Picture, shown_pictures

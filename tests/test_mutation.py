@@ -56,6 +56,17 @@ def test_every_package_has_files_and_tests(mutation):
         assert all(list(ROOT.glob(test.split("::")[0])) for test in tests)
 
 
+def test_a_file_with_tests_of_its_own_is_guarded_by_them(mutation):
+    files = {m.path for patterns, _ in mutation.PACKAGES.values() for m in mutation.mutants(patterns)}
+    for pattern, tests in mutation.NEAR.items():
+        assert any(mutation.fnmatch.fnmatchcase(file, pattern) for file in files), pattern
+        assert all((ROOT / test).is_file() for test in tests)
+    package = ["tests/goldens::splits", "tests/splits/test_audit.py"]
+    assert mutation.guards("splits/audit.py", package) == package
+    own = mutation.guards("splits/overlap.py", package)
+    assert own[0] == package[0] and "tests/splits/test_overlap.py" in own and package[1] not in own
+
+
 def test_what_is_set_aside_has_a_reason_and_still_exists(mutation):
     every = [m for files, _ in mutation.PACKAGES.values() for m in mutation.mutants(files)]
     for known in mutation.equivalents():

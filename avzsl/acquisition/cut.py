@@ -18,7 +18,8 @@ from av.container import InputContainer
 
 from avzsl.acquisition.encode import GRACE_S, PictureTrack, SoundTrack, aac_format
 from avzsl.media.clock import Joins, find_joins, origin
-from avzsl.media.errors import MediaError, said
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import said
 from avzsl.media.findings import Findings, joined
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import Picture, shown_pictures

@@ -102,7 +102,8 @@ def fetch_shard(
             for source in sources:
                 source.close()
         done = [records[clip.clip_id] for clip in wanted]
-        write_journal(journal_file, done)
+        # What is known of clips that are not asked for now is kept: a split that is back asks nobody again.
+        write_journal(journal_file, list(records.values()))
         table = pd.DataFrame([record.row(shard) for record in done], columns=list(MEDIA.columns))
         table = _write(manifest, table)
     _account(table, dataset_name, dataset, manifest, shard)

@@ -18,7 +18,8 @@ from av.video.stream import VideoStream
 
 from avzsl.media.beginnings import second_beginning
 from avzsl.media.clock import Joins, Track, joins_of, may_jump, not_followed
-from avzsl.media.errors import MediaError, said
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import said
 from avzsl.media.findings import joined, missing
 from avzsl.media.opening import open_container, packets_of
 from avzsl.media.streams import choose_streams, container_length

@@ -44,6 +44,7 @@ def assemble(
     out: Path,
     name: str = "",
     config: SplitConfig | None = None,
+    interim: Sequence[int] | None = None,
 ) -> None:
     """Write clips.parquet, classes.parquet and benchmark.json of one benchmark to the folder `out`.
 
@@ -53,7 +54,8 @@ def assemble(
     one usable clip, is excluded with its reason, and its clips with it.
 
     Copies across subsets are counted with their rows, and left out where `config`, the split's configuration, keeps
-    copies on one side. Still pictures and silent clips are counted, and used.
+    copies on one side. `interim` is how many shards of how many `pack` holds, where it does not hold all: clips of the
+    others are not asked for yet. Clips that no split of a benchmark uses are in no pack. Still pictures and silent clips are counted, and used.
 
     Raises DataError, one sentence that names the file, if the split does not fit the features, features hold NaN or
     infinity, arrays and manifest disagree, or a subset or role is left empty; AvzslError
@@ -66,7 +68,7 @@ def assemble(
     arrays, header = read_arrays(arrays_path)
     vectors = read_embeddings(embeddings)
     _check_pack(arrays_path, arrays, header, manifest)
-    _check_match(split_folder, split, roles, manifest, manifest_path)
+    _check_match(split_folder, split, roles, manifest, manifest_path, interim is not None)
 
     clips = _join(split, manifest, media)
     _check_finite(arrays_path, arrays, clips)
@@ -98,6 +100,7 @@ def assemble(
             embeddings=sha256_file(embeddings),
         ),
         clips=counts,
+        interim=None if interim is None else (interim[0], interim[1]),
         checks=checks,
         lost=lost_at[~clips["usable"]].value_counts().sort_index().to_dict(),
         classes={
@@ -153,10 +156,12 @@ def _check_pack(path: Path, arrays: dict[str, np.ndarray], header: dict[str, Any
 
 
 def _check_match(
-    folder: Path, split: pd.DataFrame, roles: pd.DataFrame, manifest: pd.DataFrame, manifest_path: Path
+    folder: Path, split: pd.DataFrame, roles: pd.DataFrame, manifest: pd.DataFrame, manifest_path: Path, partial: bool
 ) -> None:
-    strange = split.loc[~split["clip_id"].isin(manifest["clip_id"]), "clip_id"]
-    if len(strange):
+    # What the split leaves out need not have been fetched.
+    needed = split["subset"] != EXCLUDED
+    strange = split.loc[needed & ~split["clip_id"].isin(manifest["clip_id"]), "clip_id"]
+    if len(strange) and not partial:
         raise DataError(
             folder / "split.parquet",
             f"{len(strange)} of {len(split)} clips, {strange.iloc[0]!r} first, are not in {manifest_path}: "
@@ -169,10 +174,15 @@ def _check_match(
 
 def _join(split: pd.DataFrame, manifest: pd.DataFrame, media: Sequence[Path]) -> pd.DataFrame:
     """Return BENCHMARK_CLIPS before classes are judged: the first stage that lost a clip speaks for it."""
-    clips = split.merge(manifest[["clip_id", "status", "reason", "row"]], on="clip_id", suffixes=("_split", ""))
+    known = manifest[["clip_id", "status", "reason", "row"]]
+    clips = split.merge(known, on="clip_id", how="left", suffixes=("_split", ""))
+    clips["row"] = clips["row"].fillna(-1).astype("int64")
     clips["stage"] = None
-    failed = clips["status"] != "ok"
+    absent, failed = clips["status"].isna(), clips["status"] != "ok"
     clips.loc[failed, "stage"] = "features"
+    clips.loc[absent, "stage"] = "media"
+    clips.loc[absent, "status"] = "not_asked"
+    clips.loc[absent, "reason"] = "its shard is not finished yet"
     if media:
         fetched = pd.concat([read_table(path, MEDIA)[["clip_id", "status", "error"]] for path in media])
         fetched = fetched[fetched["status"] != "ok"].set_index("clip_id")

@@ -56,12 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
 def _try(project: Project, name: str, count: int) -> str:
     """Fetch `count` clips as a run would, at its pace, and say how that went; they stay in DATA/trial to be looked at."""
     from avzsl.acquisition import fetch_shard
+    from avzsl.acquisition.shards import read_wanted
     from avzsl.contracts.schemas import CLIPS
     from avzsl.contracts.tables import read_table
     from avzsl.results.places import Places
 
     places = Places(Path(project.config.results), Path(project.config.data))
     clips = read_table(places.catalog_clips(name), CLIPS)
+    wanted = read_wanted(places, name)
+    if wanted is not None:
+        clips = clips[clips["clip_id"].isin(wanted)]
     sample = clips.sample(n=min(count, len(clips)), random_state=0)
     folder = places.data / "trial" / name
     began = time.monotonic()
@@ -81,6 +85,7 @@ def _try(project: Project, name: str, count: int) -> str:
 def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
     from avzsl.acquisition.checkup import Check, check_clip, check_disk, check_source
     from avzsl.acquisition.estimate import estimate
+    from avzsl.acquisition.shards import read_wanted
     from avzsl.config.dataset import source_configs
     from avzsl.config.sources import ArchiveSource, FolderSource
     from avzsl.contracts.schemas import CLIPS
@@ -99,6 +104,12 @@ def _check_dataset(project: Project, name: str, live: bool) -> list[Check]:
             Check(name, "warn", f"no catalogue yet ({catalog}); `snakemake splits` makes it, then ask again"),
         ]
     clips = read_table(catalog, CLIPS)
+    wanted, listed = read_wanted(places, name), len(clips)
+    if wanted is not None:
+        clips = clips[clips["clip_id"].isin(wanted)]
+        checks.append(
+            Check(name, "ok", f"{len(clips)} of {listed} listed clips are fetched (media.what: {dataset.media.what})")
+        )
     left = estimate(name, dataset, clips, read_media(places.results, name))
     checks += [Check(name, "ok", f"left: {left}"), check_disk(places.data, left.bytes)]
     # One clip may be gone for good reasons; three at once are the source's trouble.

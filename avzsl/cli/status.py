@@ -42,6 +42,12 @@ def run(options: argparse.Namespace) -> int:
         write(_line(stage))
         for reason, count in stage.failed.items():
             write(f"{'':>34} {count:>6} clips: {reason}\n")
+    for name, (used, listed) in status.used.items():
+        write(
+            f"{name}: {used} of {listed} listed clips are fetched; no configured benchmark uses the others\n"
+            if used < listed
+            else ""
+        )
     if status.gpu_s is not None:
         write(f"GPU seconds of finished jobs: {status.gpu_s:.0f}\n")
     for path in status.unreadable:

@@ -98,6 +98,27 @@ class Project:
             return None
         return plugins.typed(plugins.EXTRACTOR, config.extractor, config.options, where)
 
+    def _check_trained(self, benchmark: Benchmark) -> None:
+        """Refuse features whose network was trained on another split, which may hold this one's unseen classes."""
+        split = self.trained_split(benchmark.dataset, benchmark.features)
+        where = self.file("features", benchmark.features)
+        if split is not None and split != benchmark.split:
+            raise ConfigError(
+                f"{where}: train.split: its network would hear the training clips of the split {split!r}, among which may be "
+                f"unseen classes of {benchmark.split!r}, the split of benchmark {benchmark.name!r}; use a copy of this file "
+                f"under another name with `train: {{split: {benchmark.split}}}`"
+            )
+        if split is not None and self.dataset(benchmark.dataset).media.keep == "features":
+            raise ConfigError(
+                f"{self.file('datasets', benchmark.dataset)}: media.keep: the features {benchmark.features} need the media of "
+                "all shards at once, to train a network; use clips"
+            )
+
+    def trained_split(self, dataset: str, features: str) -> str | None:
+        """Return the split on whose training clips a network of a feature set is trained, None where none is."""
+        trains = getattr(self.options_of_extractor(features), "trains", None)
+        return None if trains is None else trains.split or next(iter(self.dataset(dataset).splits))
+
     def _overrides(self, benchmark: Benchmark) -> list[layers.Layer]:
         """Return what a benchmark's data set and the benchmark itself change, low to high."""
         path = path_of(self.folders, "datasets", benchmark.dataset)
@@ -113,6 +134,7 @@ class Project:
             self.options_of_embeddings(dataset)
         for benchmark in self.benchmarks.values():
             self.options_of_extractor(benchmark.features)
+            self._check_trained(benchmark)
             known: set[str] = set()
             for name in benchmark.methods:
                 found = layers.find_method(self.folders, name)

@@ -126,7 +126,16 @@ Source = Annotated[FolderSource | ArchiveSource | HttpSource | YoutubeSource, Fi
 
 
 class MediaConfig(Section):
-    """How media are fetched and kept."""
+    """Which media are fetched, and how they are kept."""
+
+    what: Literal["used", "all"] = Field(
+        "used",
+        description="used: the clips that a split of a configured benchmark uses; all: every clip of the catalogue",
+    )
+    order: Literal["listed", "test_first"] = Field(
+        "listed",
+        description="test_first: test clips have shards of their own, twice as many in all, which are done first",
+    )
 
     keep: Literal["originals", "clips", "features"] = Field(
         "clips",
@@ -143,3 +152,8 @@ class MediaConfig(Section):
     )
     crf: int = Field(18, ge=0, le=51, description="quality of cut segments (x264's constant rate factor)")
     time_limit_s: float = Field(120.0, gt=0, description="a decoder that takes longer over one file is ended: corrupt")
+
+    @property
+    def parts(self) -> int:
+        """How many shards each shard of the catalogue becomes."""
+        return 2 if self.order == "test_first" else 1

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 STEPS = ("listed", "reachable", "fetched", "decodable", "used")
 NOT_ASKED = "not_asked"
+# No split of a configured benchmark uses the clip, so that nobody asks for it (`media.what: used`).
+NOT_USED = "not_used"
 
 # How far a clip came by the status of its media. A file that is too large was there but not taken.
 _UNFETCHED = frozenset({"too_large"})
@@ -46,14 +48,18 @@ def attrition(
     features: pd.DataFrame | None = None,
     split: pd.DataFrame | None = None,
     limit: int = 5,
+    wanted: set[str] | None = None,
 ) -> Attrition:
     """Follow every clip of `clips` (CLIPS) through `media` (MEDIA), `features` (FEATURES) and `split` (SPLIT).
 
     Without features a clip counts as used when it is decodable. Every listed clip has its row, also one that no
-    shard has reached yet (reason `not_asked`). `limit` is the number of used clips under which a test class is low.
+    shard has reached yet (reason `not_asked`), or that is in no shard, where `wanted` holds all that are (reason
+    `not_used`). `limit` is the number of used clips under which a test class is low.
     """
     rows = clips[["clip_id", "class_name"]].reset_index(drop=True)
     status = rows["clip_id"].map(media.set_index("clip_id")["status"]).fillna(NOT_ASKED)
+    if wanted is not None:
+        status[(status == NOT_ASKED) & ~rows["clip_id"].isin(wanted)] = NOT_USED
     step = pd.Series("listed", index=rows.index)
     step[status.isin(_UNFETCHED)] = "reachable"
     step[status.isin(_FETCHED)] = "fetched"
@@ -104,7 +110,14 @@ def load_attrition(
         _optional(places.pack_manifest(dataset_name, features), FEATURES) if features else None,
         _optional(places.split_clips(dataset_name, split), SPLIT) if split else None,
         limit,
+        _wanted(places, dataset_name),
     )
+
+
+def _wanted(places: Places, dataset_name: str) -> set[str] | None:
+    """Return the clips of all shards; None before these are there."""
+    tables = [read_table(path, CLIPS)["clip_id"] for path in places.shard_tables(dataset_name)]
+    return set(pd.concat(tables)) if tables else None
 
 
 def read_media(results: Path, dataset_name: str) -> pd.DataFrame:

@@ -10,9 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from avzsl.config.dataset import DatasetConfig
 from avzsl.config.load import Benchmark, Project
+from avzsl.contracts.errors import DataError
+from avzsl.contracts.records import read_record
 from avzsl.inspect.usage import Usage, usage_of
-from avzsl.results.places import LOGS, Places, shard_name
+from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.runtime.jobs import holder
 
 
@@ -43,6 +46,7 @@ class Status:
     stages: tuple[Stage, ...]
     holder: str | None  # who runs it now, "process on host"
     unreadable: tuple[Path, ...]
+    used: dict[str, tuple[int, int]] = field(default_factory=dict)  # data set -> clips fetched, clips listed
 
     @property
     def gpu_s(self) -> float | None:
@@ -59,42 +63,44 @@ def read_status(project: Project, folder: Path = Path()) -> Status:
     places = Places(folder / project.config.results, folder / project.config.data)
     held = holder(places.lock)
     since = places.lock.stat().st_mtime if held else None
-    reader = _Reader(places, folder / LOGS, since)
+    reader = _Reader(places, folder, since)
     stages: list[Stage] = []
     for dataset in sorted({b.dataset for b in project.benchmarks.values()}):
         feature_sets = sorted({b.features for b in project.benchmarks.values() if b.dataset == dataset})
-        stages += reader.dataset(dataset, project.dataset(dataset).shards, feature_sets)
+        stages += reader.dataset(dataset, project.dataset(dataset), feature_sets)
     stages += [reader.runs(benchmark) for benchmark in project.benchmarks.values()]
     stages.append(Stage("report", "", int(places.page.is_file()), 1, "page"))
-    return Status(tuple(stages), held, tuple(reader.unreadable))
+    return Status(tuple(stages), held, tuple(reader.unreadable), reader.used)
 
 
 class _Reader:
-    def __init__(self, places: Places, logs: Path, since: float | None) -> None:
-        self.places, self.logs, self.since = places, logs, since
+    def __init__(self, places: Places, folder: Path, since: float | None) -> None:
+        self.places, self.folder, self.since = places, folder, since
         self.unreadable: list[Path] = []
+        self.used: dict[str, tuple[int, int]] = {}
 
-    def dataset(self, name: str, shards: int, feature_sets: list[str]) -> list[Stage]:
-        places, logs = self.places, self.logs / name
+    def dataset(self, name: str, config: DatasetConfig, feature_sets: list[str]) -> list[Stage]:
+        places, logs = self.places, self.folder / LOGS / name
+        shards = config.shards * config.media.parts
         numbers = [shard_name(shard) for shard in range(shards)]
         stages = [Stage("catalog", name, int(places.catalog_clips(name).is_file()), 1, "table")]
+        self.used |= _used(places.used(name), name)
         media = [places.manifest(name, number) for number in numbers]
         stages.append(
             self._stage("media", name, media, "shards", [logs / "media" / f"{n}.benchmark.tsv" for n in numbers])
         )
         for feature_set in feature_sets:
             made = [places.shard_manifest(name, feature_set, number) for number in numbers]
-            costs = [logs / "features" / feature_set / f"{number}.benchmark.tsv" for number in numbers]
+            costs = [self.folder / path for path in feature_costs(name, feature_set, shards)]
             stages.append(self._stage(f"features {feature_set}", name, made, "shards", costs))
             packed = int(places.pack_manifest(name, feature_set).is_file())
             stages.append(Stage(f"pack {feature_set}", name, packed, 1, "table"))
         return stages
 
     def runs(self, benchmark: Benchmark) -> Stage:
-        logs = self.logs / "benchmarks" / benchmark.name
         pairs = [(method, seed) for method in benchmark.methods for seed in benchmark.seeds]
         made = [self.places.run(benchmark.name, method, seed).record for method, seed in pairs]
-        costs = [logs / f"{method}-seed-{seed}.benchmark.tsv" for method, seed in pairs]
+        costs = [self.folder / path for path in run_costs(benchmark.name, benchmark.methods, benchmark.seeds)]
         return self._stage("runs", benchmark.name, made, "runs", costs)
 
     def _stage(self, name: str, of: str, made: list[Path], unit: str, costs: list[Path]) -> Stage:
@@ -113,6 +119,14 @@ class _Reader:
         except (pa.ArrowException, OSError, KeyError, ValueError):
             self.unreadable.append(path)
             return []
+
+
+def _used(path: Path, name: str) -> dict[str, tuple[int, int]]:
+    try:
+        record = read_record(path)
+        return {name: (int(record["used"]), int(record["listed"]))}
+    except (DataError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _rate(times: list[float], since: float | None) -> float | None:

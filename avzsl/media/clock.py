@@ -13,7 +13,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from avzsl.media.beginnings import second_beginning
-from avzsl.media.errors import FAILURES, MediaError
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import FAILURES
 from avzsl.media.opening import is_broadcast, open_container, packets_of
 from avzsl.media.streams import choose_streams
 

@@ -11,7 +11,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from avzsl.media.clock import Joins
-from avzsl.media.errors import FAILURES, MediaError, said
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import FAILURES, said
 from avzsl.media.findings import Findings
 from avzsl.media.opening import packets_of
 

@@ -16,7 +16,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from avzsl.media.errors import FAILURES, MediaError, said
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import FAILURES, said
 
 # Demuxers that open further files or addresses, devices, or anything at all: a downloaded "video" in one of
 # these formats could make FFmpeg read other files or call other hosts.

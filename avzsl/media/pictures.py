@@ -15,7 +15,8 @@ from av.video.stream import VideoStream
 
 from avzsl.media.clock import BACK_S, Joins
 from avzsl.media.decoding import decode
-from avzsl.media.errors import FAILURES, MediaError
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import FAILURES
 from avzsl.media.findings import Findings
 
 # Pixels of the largest frame that is decoded: 8K (7680 x 4320) and a little more.

@@ -15,7 +15,8 @@ from av.container import InputContainer
 
 from avzsl.media.clock import Joins
 from avzsl.media.decoding import decode
-from avzsl.media.errors import FAILURES, MediaError, said
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import FAILURES, said
 from avzsl.media.findings import Findings
 
 # Timestamps of sound are rounded; a smaller disagreement is no hole.

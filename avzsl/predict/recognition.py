@@ -28,6 +28,7 @@ from avzsl.predict.seconds import whole as over_all
 from avzsl.results.places import Places, RunPlaces
 from avzsl.results.records import RunRecord, read_run
 from extractors import extract_shard
+from extractors.base import with_trained
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,9 @@ def predict(
     labels = clean(labels)
     record = _read_run(run)
     features = project.features(record.features)
+    if project.trained_split(record.dataset, record.features) is not None:
+        network = Places(Path(project.config.results)).audio_network(record.dataset, record.features)
+        features = with_trained(features, network)
     with tempfile.TemporaryDirectory(prefix="avzsl-predict-") as folder:
         streams, header, table = _extract(clips, features, Path(folder), project, device, threads)
     _check_features(run, record, header["extractor"])

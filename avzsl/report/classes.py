@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from avzsl.evaluation.hits import by_class, collect_hits
 from avzsl.report.figures import Figure, heatmap, labels
 from avzsl.report.results import BenchmarkFiles
 
@@ -23,22 +24,22 @@ def all_predictions(benchmark: BenchmarkFiles, method: str) -> pd.DataFrame:
 def class_accuracy(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
     """Return one row a test class: clips and their sources, and per method the accuracy (percent, mean over seeds) and the ZSL accuracy."""
     rows: dict[str, dict[str, Any]] = {}
-    source_of = benchmark.catalog_clips.set_index("clip_id")["source_id"]
+    listed = benchmark.catalog_clips
+    sources = dict(zip(listed["clip_id"], listed["source_id"], strict=True))
     for method in benchmark.config.methods:
-        table = all_predictions(benchmark, method)
-        table["source"] = table["clip_id"].map(source_of).fillna(table["clip_id"])
-        table["right"] = table["predicted"] == table["class_name"]
-        table["right_zsl"] = table["predicted_zsl"] == table["class_name"]
-        for (subset, name), group in table.groupby(["subset", "class_name"]):
+        hits = collect_hits([run.predictions for run in benchmark.runs(method)], sources)
+        clips = np.bincount(hits.classes, minlength=len(hits.names))
+        gzsl, zsl = (100 * by_class(values, hits).mean(axis=1) for values in (hits.gzsl, hits.zsl))
+        for at, name in enumerate(hits.names):
+            unseen = bool(hits.is_unseen[at])
             row = rows.setdefault(
-                str(name),
+                name,
                 {
-                    "name": name, "subset": subset, "clips": len(group) // len(benchmark.config.seeds),
-                    "sources": group["source"].nunique(), "methods": {},
+                    "name": name, "subset": "test_unseen" if unseen else "test_seen", "clips": int(clips[at]),
+                    "sources": int(hits.sources_of_class[at]), "methods": {},
                 },
             )  # fmt: skip
-            zsl = 100 * group["right_zsl"].mean() if subset == "test_unseen" else None
-            row["methods"][method] = {"gzsl": 100 * group["right"].mean(), "zsl": zsl}
+            row["methods"][method] = {"gzsl": float(gzsl[at]), "zsl": float(zsl[at]) if unseen else None}
     return sorted(rows.values(), key=lambda row: (row["subset"] != "test_unseen", row["name"]))
 
 

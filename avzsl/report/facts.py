@@ -13,7 +13,7 @@ import yaml
 from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.report.results import BenchmarkFiles
-from avzsl.results.places import LOGS, Places
+from avzsl.results.places import Places, feature_costs, run_costs
 
 logger = logging.getLogger(__name__)
 
@@ -69,16 +69,19 @@ def preset_choices(project: Project, benchmark: BenchmarkFiles) -> list[dict[str
     return rows
 
 
-def stage_costs(benchmark: BenchmarkFiles, logs: Path) -> list[dict[str, Any]]:
-    """Return jobs, wall and CPU time and peak memory of the stages that Snakemake measured, from its benchmark files."""
+def stage_costs(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
+    """Return jobs, wall and CPU time and peak memory of the stages that Snakemake measured, from its benchmark files.
+
+    They lie with the logs: those that were deleted count nothing.
+    """
     config = benchmark.config
     rows = []
-    for stage, folder in (
-        ("features", logs / config.dataset / "features" / config.features),
-        ("runs", logs / "benchmarks" / config.name),
+    for stage, files in (
+        ("features", feature_costs(config.dataset, config.features, benchmark.shards)),
+        ("runs", run_costs(config.name, config.methods, config.seeds)),
     ):
         parts = []
-        for path in sorted(folder.glob("*.benchmark.tsv")):
+        for path in filter(Path.is_file, files):
             try:
                 parts.append(pd.read_csv(path, sep="\t", na_values=["-", "NA"]))
             except (OSError, ValueError) as error:
@@ -114,6 +117,6 @@ def facts(project: Project, benchmark: BenchmarkFiles) -> dict[str, Any]:
         "records": [(f"{run.method}, seed {run.seed}", json.dumps(run.record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)) for run in runs],
         "sources": [(m.title, m.source) for m in (project.method(name, benchmark.config).config for name in benchmark.config.methods)],
         "presets": preset_choices(project, benchmark),
-        "stages": stage_costs(benchmark, LOGS),
+        "stages": stage_costs(benchmark),
         "command": f"snakemake --cores all {Places(Path(project.config.results)).benchmark_table(benchmark.name)}",
     }  # fmt: skip

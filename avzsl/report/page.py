@@ -20,6 +20,8 @@ from avzsl import __version__
 from avzsl.config.load import Project
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import AvzslError
+from avzsl.report.all_labels import all_labels
+from avzsl.report.audio_network import audio_network_figures
 from avzsl.report.audits import sort_checks
 from avzsl.report.classes import class_accuracy, confusion_figure, swallowers
 from avzsl.report.clipbook import ClipBook
@@ -84,6 +86,7 @@ def build(project: Project, results: Path, out: Path) -> None:
         row_order=row_order_costs(project, summary, Path(results)), row_order_doc=DOC, row_order_link=explanation(Path(out)),
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
+        interim=[(b.name, *b.record.interim) for b in opened if b.record.interim],
         random=[b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
     write_text(out, page)
@@ -112,10 +115,14 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     no_maps: dict[str, list[Figure]] = {"input": [], "learnt": []}
     maps = view("Maps of the embeddings", lambda: embedding_views(benchmark, book), no_maps)
     no_rows: list[dict[str, Any]] = []
+    no_figures: list[Figure] = []
     confusion = each("Confusion", lambda method: confusion_figure(benchmark, method))
     categories = view("Categories", lambda: category_figure(benchmark), None)
     figures: dict[str, list[Figure]] = {
-        "training": view("Training curves", lambda: training_figures(benchmark), []),
+        "training": [
+            *view("Training curves", lambda: training_figures(benchmark), no_figures),
+            *view("Audio network", lambda: audio_network_figures(benchmark), no_figures),
+        ],
         "trade_off": view("Seen over unseen", lambda: trade_off_figures(benchmark), []),
         "confusion": [figure for _, figure in confusion],
         "categories": [] if categories is None else [categories],
@@ -129,6 +136,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
         "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
+        "all_labels": each("Scores with all labels", lambda method: all_labels(benchmark, benchmark.runs(method)) or None),
         "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
         "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "map_legend": legend(benchmark) if figures["input"] else [], "croissant": croissant(benchmark, dataset, out.parent),

@@ -130,6 +130,12 @@ class BenchmarkFiles:
     def split_classes(self) -> pd.DataFrame:
         return read_table(self.places.split_classes(self.config.dataset, self.config.split), SPLIT_CLASSES)
 
+    @cached_property
+    def audio_network(self) -> dict[str, Any] | None:
+        """How a network of the features was trained here; None for other features."""
+        path = self.places.audio_network_record(self.config.dataset, self.config.features)
+        return read_record(path) if path.is_file() else None
+
     @property
     def audit_path(self) -> Path:
         return self.places.audit(self.config.dataset, self.config.split)
@@ -159,6 +165,12 @@ def open_benchmarks(project: Project, results: Path) -> list[BenchmarkFiles]:
     for benchmark in project.benchmarks.values():
         dataset = project.dataset(benchmark.dataset)
         found.append(
-            BenchmarkFiles(benchmark, dataset.splits[benchmark.split], results, dataset.shards, dataset.multilabel)
+            BenchmarkFiles(
+                benchmark,
+                dataset.splits[benchmark.split],
+                results,
+                dataset.shards * dataset.media.parts,
+                dataset.multilabel,
+            )
         )
     return found

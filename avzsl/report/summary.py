@@ -222,6 +222,7 @@ def _table_row(benchmark: BenchmarkFiles, method: str, own: Sample, runs: list[R
         "classes_validated_and_tested": validated_and_tested(clips),
         "weights": _weights(benchmark.extractor),
         "random_weights": benchmark.random_weights,
+        "interim": "{} of {}".format(*benchmark.record.interim) if benchmark.record.interim else None,
         "seconds": float(np.sum([run.record.seconds for run in runs])),
     }
     return row
@@ -333,6 +334,9 @@ def _rich_table(summary: Summary) -> Table:
     said = folds_in_words(summary)
     said += [f"{escape(name)}: {words}" for name, words in not_zero_shot(summary).items()]
     said += [f"{TOO_FEW}: {escape(name)} ({', '.join(few)})" for name, few in too_few(summary).items()]
+    unfinished = summary.table.dropna(subset=["interim"])
+    for name, words in dict(zip(unfinished["benchmark"], unfinished["interim"], strict=True)).items():
+        said.append(f"INTERIM: {escape(name)} is scored on {words} shards; the others are not finished yet.")
     random = summary.table.loc[summary.table["random_weights"].astype(bool), "benchmark"].unique()
     if len(random):
         names = escape(", ".join(random))

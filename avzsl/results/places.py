@@ -5,6 +5,7 @@ Names may be wildcards of Snakemake (`{dataset}`): the rules ask for their patte
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,17 @@ LOGS = Path("logs")
 def shard_name(shard: int) -> str:
     """Return how files of a shard are called: 0007."""
     return f"{shard:04d}"
+
+
+def feature_costs(dataset: str, features: str, shards: int) -> list[Path]:
+    """Return the files in which Snakemake notes what each shard's extraction cost; imported features have none."""
+    return [LOGS / dataset / "features" / features / f"{shard_name(shard)}.benchmark.tsv" for shard in range(shards)]
+
+
+def run_costs(benchmark: str, methods: Iterable[str], seeds: Iterable[int]) -> list[Path]:
+    """Return the files in which Snakemake notes what each run cost."""
+    folder, all_seeds = LOGS / "benchmarks" / benchmark, list(seeds)
+    return [folder / f"{method}-seed-{seed}.benchmark.tsv" for method in methods for seed in all_seeds]
 
 
 @dataclass(frozen=True)
@@ -80,12 +92,20 @@ class Places:
         return self.results / dataset / "catalog" / "catalog.json"
 
     def catalogued(self, dataset: str) -> Path:
-        """An empty file: the catalogue is there."""
+        """An empty file: the shards of the catalogue are there."""
         return self.results / dataset / "catalog" / "done"
 
     def clips(self, dataset: str, shard: str) -> Path:
-        """The clips of one shard."""
+        """The clips of one shard that are fetched."""
         return self.results / dataset / "catalog" / "shards" / f"{shard}.parquet"
+
+    def shard_tables(self, dataset: str) -> list[Path]:
+        """Return the clips of the shards that are there."""
+        return sorted((self.results / dataset / "catalog" / "shards").glob("*.parquet"))
+
+    def used(self, dataset: str) -> Path:
+        """How many of the listed clips are fetched, and for which splits."""
+        return self.results / dataset / "catalog" / "used.json"
 
     def manifest(self, dataset: str, shard: str) -> Path:
         """The MEDIA table of one shard."""
@@ -115,6 +135,14 @@ class Places:
 
     def features(self, dataset: str, features: str) -> Path:
         return self.results / dataset / "features" / features
+
+    def audio_network(self, dataset: str, features: str) -> Path:
+        """The weights of a network that is trained before extraction, where a feature set asks for it."""
+        return self.features(dataset, features) / "audio_network.safetensors"
+
+    def audio_network_record(self, dataset: str, features: str) -> Path:
+        """How its training went."""
+        return self.features(dataset, features) / "audio_network.json"
 
     def shard_arrays(self, dataset: str, features: str, shard: str) -> Path:
         return self.features(dataset, features) / "shards" / f"{shard}.safetensors"

@@ -58,6 +58,12 @@ def dataset_part(dataset: DatasetConfig, *sections: str) -> dict[str, Any]:
     return dataset.model_dump(mode="json", include=set(sections))
 
 
+def media_part(dataset: DatasetConfig) -> dict[str, Any]:
+    """Return what decides how a shard's clips are fetched and kept; which these are is in the shard's table."""
+    part = dataset_part(dataset, "sources", "media")
+    return {**part, "media": {key: value for key, value in part["media"].items() if key not in {"what", "order"}}}
+
+
 def dataset_of(part: dict[str, Any], secrets: str | None = None) -> DatasetConfig:
     """Return a data set's configuration with the sections of `dataset_part`; the others hold nothing of use.
 

@@ -51,6 +51,9 @@ class BenchmarkRecord(Record):
     name: str = Field("", description="name in the configuration")
     hashes: Hashes = Field(default_factory=Hashes, description="the files it was assembled from")
     clips: dict[str, Any] = Field(default_factory=dict, description="listed and usable clips, of each subset and of all")
+    interim: tuple[int, int] | None = Field(
+        None, description="shards that it was assembled from, and all shards, where these were not all finished"
+    )
     lost: dict[str, int] = Field(default_factory=dict, description="clips that cannot be used, by stage and status")
     classes: dict[str, Any] = Field(
         default_factory=dict, description="classes of each role; excluded_reasons: why a class was excluded"

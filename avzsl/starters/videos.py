@@ -14,7 +14,8 @@ import yaml
 
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.errors import AvzslError
-from avzsl.media.errors import FAILURES, MediaError
+from avzsl.media.errors import MediaError
+from avzsl.media.failures import FAILURES
 from avzsl.media.opening import open_container
 from avzsl.pretrained.label_sets import LABEL_SETS
 from avzsl.pretrained.wheels import INSTALL, missing

@@ -22,8 +22,8 @@ from avzsl.benchmark.data import TRAIN_SUBSETS
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import AvzslError
 from avzsl.methods import Method
+from avzsl.runtime import checkpoint
 from avzsl.runtime.progress import Ticker
-from avzsl.training import checkpoint
 from avzsl.training.evaluate import validate
 from avzsl.training.live import Watch
 from avzsl.training.sampling import BalancedSet, DeviceData

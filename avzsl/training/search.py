@@ -25,8 +25,8 @@ from avzsl.config.load import Method
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.errors import ConfigError
+from avzsl.runtime import checkpoint
 from avzsl.runtime.progress import Ticker
-from avzsl.training import checkpoint
 from avzsl.training.protocol import Job, Progress, _stage
 
 logger = logging.getLogger(__name__)

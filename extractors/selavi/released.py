@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from avzsl.media.errors import FAILURES, said
+from avzsl.media.failures import FAILURES, said
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import decode_video
 from avzsl.media.sound import decode_audio

@@ -90,18 +90,15 @@ def complete(catalog: Catalog, name: str, dataset: DatasetConfig) -> Catalog:
 
 
 def write_catalog(catalog: Catalog, folder: Path, shards: int) -> None:
-    """Write `clips.parquet`, `classes.parquet`, `catalog.json` and `shards/SSSS.parquet` for every shard below `folder`.
+    """Write `clips.parquet`, `classes.parquet` and `catalog.json` below `folder`; `shards` is how many parts they name.
 
-    A shard without a clip gets an empty table. Raises DataError if a table does not fit its schema.
+    Raises DataError if a table does not fit its schema.
     """
     from avzsl.contracts.records import write_record
     from avzsl.contracts.schemas import CLASSES, CLIPS
     from avzsl.contracts.tables import write_table
 
     folder = Path(folder)
-    groups = dict(list(catalog.clips.groupby("shard", sort=True)))
-    for shard in range(shards):
-        write_table(folder / "shards" / f"{shard:04d}.parquet", groups.get(shard, catalog.clips.iloc[:0]), CLIPS)
     write_table(folder / "clips.parquet", catalog.clips, CLIPS)
     write_table(folder / "classes.parquet", catalog.classes, CLASSES)
     facts: dict[str, Any] = {

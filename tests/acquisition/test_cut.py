@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, nullcontext
+
 import av
 import numpy as np
 import pytest
 
+from avzsl.acquisition import cut
 from avzsl.acquisition.errors import ClipError
 from avzsl.acquisition.sandbox import Sandbox
+from avzsl.media.clock import Joins
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +153,43 @@ def test_a_segment_beyond_the_end_is_short(tmp_path, sandbox, video, start, end)
     with pytest.raises(ClipError) as caught:
         sandbox.cut([video], tmp_path / "o.mp4", start, end, crf=18, tolerance_s=0.5)
     assert caught.value.status == "shorter_than_segment"
+    assert f"{max(0.0, 20.0 - start):.2f} s into the segment of 10.00 s" in str(caught.value)
+
+
+def test_sound_that_ends_before_the_picture_makes_a_segment_short(tmp_path, sandbox, make_clip, video):
+    early = tmp_path / "early.mp4"
+    with av.open(str(video)) as source, av.open(str(early), "w") as copy:
+        streams = {s.index: copy.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and (packet.stream.type == "video" or packet.pts * packet.time_base < 10):
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    with pytest.raises(ClipError, match="the sound ends 2") as caught:
+        sandbox.cut([early], tmp_path / "o.mp4", 8.0, 14.0, crf=18, tolerance_s=0.5)
+    assert caught.value.status == "shorter_than_segment"
+
+
+def test_reading_begins_shortly_before_the_segment(monkeypatch):
+    """Three hours are not decoded for ten seconds of their end; what seeks too far goes further back."""
+
+    class Container:
+        start_time = 0
+
+        def __init__(self, late: float) -> None:
+            self.late, self.asked = late, []
+
+        def seek(self, at: int) -> None:
+            self.asked.append(at / av.time_base)
+
+    for late, sought in ((0.0, [999.75]), (5.0, [999.75, 987.75])):
+        container = Container(late)
+        monkeypatch.setattr(cut, "open_container", lambda path, c=container: nullcontext(c))
+        with ExitStack() as stack:
+            items = cut._covering(
+                stack, "v.mp4", container, Joins(), 1000.0, lambda c, zero, sought: iter([c.asked[-1] + c.late]), float
+            )
+            assert next(items) <= 1000.0
+        assert container.asked == pytest.approx(sought)
 
 
 def test_what_is_missing_is_named(tmp_path, sandbox, make_clip):

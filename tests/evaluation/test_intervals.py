@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avzsl.evaluation import Folds, Hits, compare, compare_folds, sample
-from avzsl.evaluation.intervals import Sample
+from avzsl.evaluation import Comparison, Folds, Hits, compare, compare_folds, sample
+from avzsl.evaluation.intervals import Interval, Sample
 
 CLASSES, SOURCES = 18, 25
 TRUE = np.linspace(0.2, 0.7, CLASSES)
@@ -112,6 +112,12 @@ def test_a_better_method_is_better() -> None:
     assert found.difference == pytest.approx(
         weak.gzsl[UNSEEN[weak.classes]].mean() * 100 - lift[UNSEEN[weak.classes]].mean() * 100
     )
+
+
+def test_an_interval_that_touches_zero_is_no_difference() -> None:
+    for low, high in ((0.0, 2.0), (-2.0, 0.0)):
+        found = Comparison("a", "b", "hm", 1.0, Interval(low, high))
+        assert not found.better and not found.worse
 
 
 def test_a_class_of_four_sources_has_no_interval() -> None:

@@ -17,6 +17,8 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.streams import read_streams
+from extractors import own
+from extractors.base import ClipError
 from extractors.importing import import_any
 from extractors.own import import_own
 from extractors.packing import pack, pack_steps
@@ -271,3 +273,12 @@ def test_out_and_in_again(tmp_path: Path) -> None:
     features = FeaturesConfig(released=str(tmp_path / "pickles"))
     import_any("x", "t", features, IDS, tmp_path / "q.safetensors", tmp_path / "q.parquet")
     assert np.array_equal(read_streams(tmp_path / "q.safetensors")[0]["audio"].values, first["audio"].values)
+
+
+def test_an_id_that_names_no_file_or_leads_out_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", audio=np.zeros(3), visual=np.zeros(3))
+    np.savez(tmp_path / ".npz", audio=np.zeros(3), visual=np.zeros(3))
+    read = own._of_files(tmp_path)
+    for clip_id in ("", ".", "../a", "/a", "b/../a", "a\0"):
+        with pytest.raises(ClipError, match="leads out of the folder"):
+            read(clip_id, "audio")

@@ -83,6 +83,15 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.asarray(array, np.float64))
 
 
+def _built(method: Method) -> dict[str, Any]:
+    """Return what a method asks of the protocol, its rates of dropout and the norms of its parameters as they begin."""
+    return {
+        "asks": [method.inputs, method.negatives, method.settings, method.reported],
+        "dropout": [m.p for m in method.modules() if isinstance(getattr(m, "p", None), float)],
+        "norms": [float(f"{float(p.detach().norm()):.4g}") for p in method.parameters()],
+    }
+
+
 def _weights(method: Method) -> None:
     """Give every parameter a value of its own that no initialiser of torch decides, and switch dropout off."""
     for number, (name, parameter) in enumerate(method.named_parameters()):
@@ -106,6 +115,7 @@ def one(project: Any, name: str, preset: str) -> dict[str, Any]:
     chosen = project.method(name, benchmark)
     torch.manual_seed(0)
     method = build(chosen.config.module, DIMS, chosen.options).double()
+    built = _built(method)
     _weights(method)
     data = Set(method.inputs == "sequences")
     training = chosen.training.under(preset).model_copy(
@@ -123,11 +133,14 @@ def one(project: Any, name: str, preset: str) -> dict[str, Any]:
     inputs = *data.inputs(torch.arange(0, CLIPS, 2)), _tensor(new)
     with torch.no_grad():
         distances, points = method.distances(*inputs), method.embed(*inputs)
+        fewer = method.distances(*inputs[:2], inputs[2][1:-1])
     state = [v for v in method.state_dict().values() if v.is_floating_point()]
     return {
+        "built": built,
         "losses": losses,
         "state": digest([float(v.norm() + v.sum()) for v in state]),
         "distances": {key: digest(value) for key, value in sorted(distances.items())},
+        "among fewer classes": {key: digest(value) for key, value in sorted(fewer.items())},
         "embeddings": {key: digest(value) for key, value in sorted(points.items())},
     }
 

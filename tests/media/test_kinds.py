@@ -15,6 +15,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.media.beginnings import second_beginning
 from avzsl.media.errors import MediaError
 from avzsl.media.opening import open_container
+from avzsl.media.sound import usual_layout
 from avzsl.media.streams import choose_streams
 
 from .files import hidden, scene, wrapped, write  # isort: skip
@@ -301,6 +302,14 @@ def test_a_playlist_is_refused_everywhere(
     assert cut([Path("list.mp4")], "o.mp4", 0, 1, 18, 0.3)["status"] == "corrupt"
     with pytest.raises(MediaError), open_container(path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [("mono", "mono"), ("5.1(side)", "5.1(side)"), ("2 channels", "stereo"), ("6 channels", "5.1"), ("22.2", None)],
+)
+def test_channels_without_places_get_the_usual_ones(given: str, used: str | None) -> None:
+    assert usual_layout(av.AudioLayout(given)) == used
 
 
 def test_layout_and_rate_that_change_in_the_middle(tmp_path: Path) -> None:

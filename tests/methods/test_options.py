@@ -220,6 +220,12 @@ def test_dropout_keeps_the_right_share_at_the_right_scale(p):
     assert torch.equal(dropout.eval()(x), x)
 
 
+def test_dropout_of_all_but_one_value_in_65536():
+    torch.manual_seed(0)
+    kept = int((Dropout(1 - 2**-16)(torch.ones(2**22)) != 0).sum())
+    assert 32 < kept < 100  # of 64 expected; one step too many would be 128
+
+
 def test_pairwise_is_the_euclidean_distance_with_and_without_gradient():
     points, classes = torch.randn(1300, 6), torch.randn(7, 6)
     want = (points[:, None] - classes[None]).norm(dim=2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from avzsl.report import build
 from avzsl.report.all_labels import all_labels
 from avzsl.report.leaderboard import leaderboard
 from avzsl.report.results import open_benchmarks
@@ -48,3 +49,25 @@ def test_nothing_is_computed_without_configured_or_installed_labels(
     assert all_labels(plain, plain.runs("avca")) == []
     monkeypatch.setattr("avzsl.evaluation.multilabel.PACKAGE", "no-such-package-here")
     assert all_labels(replace(plain, labels="vggsounder"), plain.runs("avca")) == []
+
+
+def test_the_page_has_them_by_modality_and_without_still_pictures(
+    world: World, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.read_csv(labels)
+    table["modality"] = ["A" if place % 3 else "V" for place in range(len(table))]
+    table["static_image"] = table["video_id"] == table["video_id"].iloc[0]
+    table.to_csv(labels, index=False)
+    opened = [replace(b, labels=str(labels)) for b in open_benchmarks(world.project, world.results)[:1]]
+    monkeypatch.setattr("avzsl.report.page.open_benchmarks", lambda *_: opened)
+    build(world.project, world.results, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    part = text[text.index("<h4>All labels of a clip") : text.index("<h4>Which seen class swallows")]
+    rows = all_labels(opened[0], opened[0].runs("cjme"))
+    assert {row.modality for row in rows} == {"any", "heard", "seen"}
+    for row in rows:
+        still = "with" if row.static else "without"
+        begin = f'<tr><th scope="row">cjme</th><td>{row.modality}</td><td>{still}</td><td class="n">{row.clips}</td>'
+        assert begin in part
+        assert f"{row.multi['hm']:.2f} <span" in part[part.index(begin) :].split("</tr>")[0]
+    assert rows[1].clips == rows[0].clips - 1, "one picture stands still"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from avzsl.config.dataset import DatasetConfig
-from avzsl.contracts.records import write_record
+from avzsl.contracts.records import read_record, write_record
 from avzsl.report.audits import findings_table, sort_checks
 from avzsl.results import Places
 from tests.report.world import World, make_world
@@ -58,3 +58,17 @@ def test_the_terminal_says_what_was_found(tmp_path) -> None:
     assert text.index("things of gate") < text.index("things of all") < text.index("things of few")
     assert "absent" not in text
     assert "things of clean" not in text
+
+
+def test_the_terminal_counts_still_pictures_and_silent_clips_of_a_benchmark_that_is_there(tmp_path) -> None:
+    world: World = make_world(tmp_path)
+    places = Places(world.results)
+    write_record(places.audit("toy", "default"), {"checks": CHECKS})
+    assert "things of still" not in findings_table(world.project, places, [("toy", "default")])
+    record = read_record(places.benchmark_record("toy"))
+    odd = [check("still_pictures", 4, total=90), check("silent_clips", 0, total=90)]
+    write_record(places.benchmark_record("toy"), {**record, "checks": odd})
+    lines = findings_table(world.project, places, [("toy", "default")]).splitlines()
+    (still,) = [line for line in lines if "things of still_pictures" in line]
+    assert " 4 " in still and " 90 " in still
+    assert not any("silent_clips" in line for line in lines), "nothing found, so it is among the passed checks"

@@ -194,6 +194,10 @@ def test_theme_button_and_print(opened) -> None:
     opened.execute_script("document.documentElement.dataset.theme = 'dark'")
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert opened.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    style = "return [...document.querySelectorAll(arguments[0])].map(e => getComputedStyle(e)[arguments[1]])"
+    assert set(opened.execute_script(style, "table:not(.tall table)", "breakInside")) == {"avoid"}
+    assert set(opened.execute_script(style, "h2, h3, h4, .legend", "breakAfter")) == {"avoid"}
+    assert set(opened.execute_script(style, ".audit > li:first-child", "breakBefore")) == {"avoid"}
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 

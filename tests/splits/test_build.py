@@ -95,6 +95,10 @@ def test_fewer_candidates_than_asked_for_is_noted(catalog):
     config = SplitConfig(val_unseen=0.4, test_unseen=0.4)
     split = build_split(*catalog([10] * 10, names=names), config)
     assert any("only 5 may be unseen" in note for note in split.notes)
+    # What there is is shared as what was asked for: 6 and 2 of 8 become 4 and 1 of 5.
+    config = SplitConfig(val_unseen=0.2, test_unseen=0.6)
+    roles = build_split(*catalog([10] * 10, names=names), config).classes["role"].value_counts()
+    assert (roles["test_unseen"], roles["val_unseen"]) == (4, 1)
 
 
 def test_forced_roles_win(catalog):

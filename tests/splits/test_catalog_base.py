@@ -40,8 +40,6 @@ def test_tables_are_completed_and_written(tmp_path):
     classes = read_table(tmp_path / "classes.parquet", CLASSES).set_index("class_name")
     assert dict(classes["phrase"]) == {"TaiChi": "tai chi", "empty": "empty", "x_y": "x y"}
     assert dict(classes["clips"]) == {"TaiChi": 2, "empty": 0, "x_y": 1}
-    parts = [read_table(tmp_path / "shards" / f"{shard:04d}.parquet", CLIPS) for shard in range(3)]
-    assert sorted(pd.concat(parts)["clip_id"]) == ["-a", "b", "c"]
     assert json.loads((tmp_path / "catalog.json").read_text())["classes_without_clips"] == ["empty"]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from avzsl.config.splits import OverlapConfig
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
+from avzsl.pretrained.label_sets import labels_of
 from splits.labels import LABEL_SETS, load_labels
 from splits.overlap import aliases, find_overlap
 
@@ -112,6 +113,14 @@ def test_similar_vectors(tmp_path):
     found = overlap(["bike", "song", "unknown"], ["cycle"], **keys)
     assert found[["class_name", "kind", "evidence"]].to_numpy().tolist() == [["bike", "embedding", "cosine 0.995"]]
     assert overlap(["bike", "song"], ["none of the words"], **keys).empty
+    assert overlap(["bike"], ["cycle"], rules=("exact",), vectors=keys["vectors"]).empty, "a rule that nobody asked for"
+    # The same for a label set that is compared with the help of its tags.
+    (tmp_path / "words.txt").write_text("bike 1 0.1\nspeech 1 0.2\n")
+    named = {"audioset": [label.name for label in labels_of("audioset")]}
+    classes = pd.DataFrame({"class_name": ["bike"], "phrase": ["bike"]})
+    for rules, expected in ((("exact",), False), (("exact", "embedding"), True)):
+        found = find_overlap(classes, named, OverlapConfig(rules=rules, vectors=keys["vectors"]))
+        assert ("embedding" in set(found["kind"])) is expected
     (tmp_path / "words.txt").write_text("bike 1 x\n")
     with pytest.raises(DataError, match="line 1: could not convert"):
         overlap(["bike"], ["cycle"], **keys)

@@ -34,14 +34,16 @@ PAGE = Counter(report=1)
 LAST = Counter(results=1, report=1)
 RUN = Counter(run=1) + LAST
 JOINED = Counter(benchmark=1) + RUN
-SPLIT = Counter(split=1) + JOINED
 EMBEDDED = Counter(embeddings=1) + JOINED
 # From the features on: what depends on their values.
 PACKED = Counter(pack=1) + JOINED
 FEATURES = Counter(extract=SHARDS) + PACKED
 MEDIA = Counter(media=SHARDS) + FEATURES
+# The plan when it may change which clips are used; shards whose clips stay the same are struck out, too.
+SHARDED = Counter(shards_small=1) + MEDIA
+SPLIT = Counter(split=1) + SHARDED
 # The plan when the catalogue is made anew: shards whose clips stay the same are struck out once it is there.
-EVERYTHING = Counter(catalog_small=1, embeddings=1, split=1) + MEDIA
+EVERYTHING = Counter(catalog_small=1, embeddings=1, split=1) + SHARDED
 WIDER = EVERYTHING + Counter(media=1, extract=1)
 
 CONFIG, DATASET, FEATURE_SET, METHOD = (
@@ -70,9 +72,10 @@ SECTIONS = {
         "cache": ("shared", NOTHING),
         "device": ("auto", NOTHING),
         "tracking": ("none", NOTHING), "gpu_jobs": (2, NOTHING),
+        "interim": (True, NOTHING), "only_shards": ("0-0", NOTHING),
     }),
     "benchmark": Section(CONFIG, "benchmarks.small", BenchmarkConfig, {
-        "dataset": ("twin", Counter({**EVERYTHING, "catalog_small": 0, "catalog_twin": 1})),
+        "dataset": ("twin", Counter({**EVERYTHING, "catalog_small": 0, "catalog_twin": 1, "shards_small": 0, "shards_twin": 1})),
         "split": ("second", SPLIT),
         "features": ("other", FEATURES),
         "preset": ("as_released", RUN),
@@ -98,6 +101,7 @@ SECTIONS = {
         "in_place": (False, MEDIA), "search": (True, MEDIA),
     }, frozenset({"kind"})),
     "media": Section(DATASET, "media", MediaConfig, {
+        "what": ("all", SHARDED), "order": ("test_first", SHARDED + Counter(media=SHARDS, extract=SHARDS)),
         "keep": ("originals", MEDIA), "max_bytes": (10**8, MEDIA), "max_failed_share": (0.5, MEDIA),
         "tolerance_s": (1.0, MEDIA), "max_lost_share": (0.5, MEDIA), "crf": (20, MEDIA), "time_limit_s": (60.0, MEDIA),
     }),
@@ -111,7 +115,7 @@ SECTIONS = {
         "flavour": ("source_disjoint", SPLIT), "classes": ("roles.yaml", SPLIT), "variant": ("cls", SPLIT),
         "force": ({"bouncing ball bell": "train"}, SPLIT), "avoid": ([], SPLIT), "balance": ("category", SPLIT),
         "val_unseen": (0.3, SPLIT), "test_unseen": (0.3, SPLIT), "test_seen": (0.3, SPLIT), "val_seen": (0.3, SPLIT),
-        "folds": (2, Counter(split=2, benchmark=2, run=2) + LAST), "seed": (1, SPLIT),
+        "folds": (2, SPLIT + Counter(split=1, benchmark=1, run=1)), "seed": (1, SPLIT),
         "filters": ([], SPLIT), "lists": ({"path": "other.txt"}, SPLIT), "copies": ("one_side", JOINED),
         "pretraining": ({"own": "ids.txt"}, SPLIT), "gates": ({}, SPLIT),
     }, frozenset({"overlap", "fold"})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -214,6 +215,27 @@ def test_new_content_under_an_old_name_and_time_is_noticed(
         os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
+def cpu_seconds(folder: Path, *arguments: str) -> float:
+    """Return the CPU time of a run of Snakemake, the lesser of two."""
+    spent = []
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        said = subprocess.run(
+            command, cwd=folder, env=small_environment(), capture_output=True, text=True, check=True, timeout=100
+        ).stderr
+        assert "Nothing to be done" in said
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(spent)
+
+
+def test_a_second_run_costs_little_more_than_snakemake_itself(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text('rule all:\n    input: "Snakefile"\n', encoding="utf-8")
+    # Of the 2 seconds that it may take on an idle core, Snakemake's start alone is more than half.
+    assert cpu_seconds(finished, "-s", snakefile()) < 2 * cpu_seconds(tmp_path)
+
+
 def test_comments_and_logs_run_nothing_again(finished: Path, planned: Callable[[], str]) -> None:
     config = finished / "config"
     for path in config.rglob("*.yaml"):
@@ -257,7 +279,7 @@ def test_clips_more_run_only_their_shards(tmp_path: Path) -> None:
     changed = [path.stem for path, old in zip(shards, before, strict=True) if path.read_bytes() != old]
     assert len(changed) == 1, "one clip is in one shard"
     assert sum(len(read_table(path, CLIPS)) for path in shards) == 33
-    assert made == Counter(catalog_small=1, media=1, extract=1, embeddings=1, split=1) + PACKED
+    assert made == Counter(catalog_small=1, shards_small=1, media=1, extract=1, embeddings=1, split=1) + PACKED
     again = {path.stem for path, stamp in features.items() if path.stat().st_mtime_ns != stamp}
     assert again == set(changed)
     assert "Nothing to be done" in snakemake(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,21 @@ def test_the_demo_is_built_from_a_wheel_in_an_empty_folder(site: Path, tmp_path:
     assert planned.returncode == 0, planned.stdout[-2000:] + planned.stderr[-3000:]
     assert "world_demo" in planned.stdout + planned.stderr
     assert "report" in planned.stdout + planned.stderr
+
+
+def test_jobs_in_a_conda_environment_find_the_wheel(site: Path) -> None:
+    """Snakemake makes the environment from a copy of the file, and hands its own path on to the script."""
+    environment = yaml.safe_load((site / "avzsl/shipped/environment.yml").read_text(encoding="utf-8"))
+    [pip] = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", requirement) for requirement in pip)
+    ask = "import json; from snakemake.common import get_snakemake_searchpaths as paths; print(json.dumps(paths()))"
+    handed_on = subprocess.run(
+        [sys.executable, "-c", ask], env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+    script = f"import sys; sys.path.extend({handed_on.strip()}); import avzsl; print(avzsl.__file__)"
+    bare = [sys.executable, "-I", "-S", "-c", script]
+    found = subprocess.run(bare, capture_output=True, text=True, check=True).stdout
+    assert Path(found.strip()) == site / "avzsl/__init__.py"
 
 
 def test_a_folder_with_a_configuration_of_its_own_is_asked_first(tmp_path: Path) -> None:

@@ -20,5 +20,6 @@ rule benchmark:
         settings=lambda w: split_of(w.benchmark).model_dump(
             mode="json", include={"copies", "gates"}
         ),
+        interim=interim,
     script:
         "../scripts/benchmark.py"

@@ -1,8 +1,6 @@
-# Metadata -> clips and classes, in shards.
+# Metadata -> clips and classes; then, with the splits, the clips to fetch, in shards.
 
 
-# One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
-# did not change keeps its checksum, and nothing after it runs again.
 for dataset in DATASETS:
 
     if project.dataset(dataset).catalog.module == "demo":
@@ -37,7 +35,6 @@ for dataset in DATASETS:
             clips=PLACES.catalog_clips(dataset),
             classes=PLACES.catalog_classes(dataset),
             notes=PLACES.catalog_notes(dataset),
-            shards=[PLACES.clips(dataset, shard) for shard in shards_of(dataset)],
         log:
             LOGS / dataset / "catalog.log",
         conda:
@@ -57,13 +54,43 @@ for dataset in DATASETS:
         script:
             "../scripts/catalog.py"
 
+    # One rule a data set, since the number of its shards is part of the rule's outputs: a shard whose clips
+    # did not change keeps its checksum, and nothing after it runs again.
+    rule:
+        name:
+            f"shards_{rule_name(dataset)}"
+        input:
+            clips=PLACES.catalog_clips(dataset),
+            splits=[PLACES.split_clips(dataset, s) for s in splits_of_media(dataset)],
+        output:
+            shards=[PLACES.clips(dataset, shard) for shard in shards_of(dataset)],
+            used=PLACES.used(dataset),
+        log:
+            LOGS / dataset / "shards.log",
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=memory(4000),
+            runtime=minutes(30),
+        params:
+            dataset=dataset,
+            splits=splits_of_media(dataset),
+            shards=project.dataset(dataset).shards,
+            media=project.dataset(dataset).media.model_dump(
+                mode="json", include={"what", "order"}
+            ),
+            results=how(str(PLACES.results)),
+        script:
+            "../scripts/shards.py"
+
     # So that unchanged shards are seen in the same run (after_catalog); the shape of the DAG does not depend on it.
     # With one output, since Snakemake goes through all outputs of a checkpoint for every job after it.
     checkpoint:
         name:
             f"catalogued_{rule_name(dataset)}"
         input:
-            PLACES.catalog_clips(dataset),
+            PLACES.used(dataset),
             # Whoever has a word without a vector learns it before any media are fetched; other vectors fetch nothing again.
             ancient(PLACES.embeddings(dataset)),
         output:

@@ -11,9 +11,10 @@ from avzsl.config.base import expand
 from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
 from avzsl.contracts.errors import AvzslError
-from avzsl.results.places import LOGS, Places, shard_name
+from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.results.project import (
     dataset_part,
+    media_part,
     outline_of,
     record_of,
     run_settings,
@@ -114,7 +115,70 @@ def rule_name(name):
 
 
 def shards_of(dataset):
-    return [shard_name(shard) for shard in range(project.dataset(dataset).shards)]
+    config = project.dataset(dataset)
+    return [shard_name(shard) for shard in range(config.shards * config.media.parts)]
+
+
+def shards_here(dataset):
+    """Return the shards that this run is limited to (`only_shards`), all of them by default."""
+    limit = project.config.only_shards
+    if limit is None:
+        return shards_of(dataset)
+    first, last = (int(number) for number in limit.split("-"))
+    return shards_of(dataset)[first : last + 1]
+
+
+def here():
+    """Return what a run that is limited to some shards leaves: their features, to be gathered elsewhere."""
+    return unique(
+        PLACES.shard_manifest(benchmark.dataset, benchmark.features, shard)
+        for benchmark in project.benchmarks.values()
+        if not project.features(benchmark.features).imported
+        for shard in shards_here(benchmark.dataset)
+    )
+
+
+def finished_shards(dataset, features):
+    """Return the shards whose features are packed: all of them; for an interim result, those that are there."""
+    if not project.config.interim:
+        return shards_of(dataset)
+    there = [
+        shard
+        for shard in shards_of(dataset)
+        if PLACES.shard_manifest(dataset, features, shard).is_file()
+        and PLACES.shard_arrays(dataset, features, shard).is_file()
+    ]
+    if not there:
+        sys.exit(
+            f"avzsl: interim: no shard of {dataset} has its features {features} yet; wait for the first, or leave it out"
+        )
+    return there
+
+
+def interim(wildcards):
+    """Return how many shards of how many a benchmark is made of, None where it is all of them."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    dataset, features = benchmark.dataset, benchmark.features
+    if project.features(features).imported:
+        return None
+    done, total = len(finished_shards(dataset, features)), len(shards_of(dataset))
+    return None if done == total else [done, total]
+
+
+def splits_of_media(dataset):
+    """Return the splits that decide which clips are fetched: those of benchmarks that need media."""
+    media = project.dataset(dataset).media
+    if media.what == "all" and media.order == "listed":
+        return []
+    own = [b for b in project.benchmarks.values() if b.dataset == dataset]
+    extracted = [b for b in own if not project.features(b.features).imported]
+    return sorted({benchmark.split for benchmark in extracted or own})
+
+
+def shard_priority(wildcards):
+    """With `media.order: test_first` the shards of test clips come first."""
+    dataset = project.dataset(wildcards.dataset)
+    return int(dataset.media.parts > 1 and int(wildcards.shard) < dataset.shards)
 
 
 def world_index(dataset):
@@ -125,9 +189,7 @@ def media_settings(wildcards):
     """Where a data set's media come from and how they are fetched and kept."""
     dataset = project.dataset(wildcards.dataset)
     sources = tuple(source_configs(wildcards.dataset, dataset))
-    return dataset_part(
-        dataset.model_copy(update={"sources": sources}), "sources", "media"
-    )
+    return media_part(dataset.model_copy(update={"sources": sources}))
 
 
 def extraction(wildcards):
@@ -149,6 +211,26 @@ def lean(wildcards):
     return media_settings(wildcards)
 
 
+def trained_split(dataset, features):
+    """Return the split whose training clips a network of a feature set is trained on, None where none is trained."""
+    return project.trained_split(dataset, features)
+
+
+def trained_network(wildcards):
+    """Return the weights that are trained before extraction; nothing for other feature sets."""
+    dataset, features = wildcards.dataset, wildcards.features
+    if trained_split(dataset, features) is None:
+        return []
+    return PLACES.audio_network(dataset, features)
+
+
+def network_record(benchmark):
+    """Return how the training of a benchmark's features went, for the page; nothing for other feature sets."""
+    if trained_split(benchmark.dataset, benchmark.features) is None:
+        return []
+    return [PLACES.audio_network_record(benchmark.dataset, benchmark.features)]
+
+
 def pack_parts(wildcards):
     """Return what a pack is made of: the shards, or the one of imported features."""
     dataset, features = wildcards.dataset, wildcards.features
@@ -157,7 +239,7 @@ def pack_parts(wildcards):
             "arrays": [PLACES.imported_arrays(dataset, features)],
             "manifests": [PLACES.imported_manifest(dataset, features)],
         }
-    shards = shards_of(dataset)
+    shards = finished_shards(dataset, features)
     return {
         "arrays": [PLACES.shard_arrays(dataset, features, shard) for shard in shards],
         "manifests": [
@@ -172,7 +254,7 @@ def media_of(benchmark):
         return []
     return [
         PLACES.manifest(benchmark.dataset, shard)
-        for shard in shards_of(benchmark.dataset)
+        for shard in finished_shards(benchmark.dataset, benchmark.features)
     ]
 
 
@@ -255,6 +337,17 @@ def report_parts(name):
         PLACES.split_classes(dataset, benchmark.split),
         PLACES.audit(dataset, benchmark.split),
         *media_of(benchmark),
+        *network_record(benchmark),
+    ]
+
+
+def report_costs(name):
+    """Return the files that say what the stages of a benchmark cost; a log that is gone is not made again."""
+    benchmark = project.benchmarks[name]
+    dataset = benchmark.dataset
+    return [
+        *feature_costs(dataset, benchmark.features, len(shards_of(dataset))),
+        *run_costs(name, benchmark.methods, benchmark.seeds),
     ]
 
 

@@ -1,10 +1,49 @@
 # Media -> steps of features a shard, then the averages of the whole data set.
 
 
+# Only for feature sets with a network that is trained here: after the split, before extraction.
+rule train_audio_network:
+    input:
+        split=lambda w: PLACES.split_clips(
+            w.dataset, trained_split(w.dataset, w.features)
+        ),
+        classes=lambda w: PLACES.split_classes(
+            w.dataset, trained_split(w.dataset, w.features)
+        ),
+        clips=PLACES.catalog_clips("{dataset}"),
+        manifests=lambda w: [
+            PLACES.manifest(w.dataset, shard) for shard in shards_of(w.dataset)
+        ],
+    output:
+        weights=PLACES.audio_network("{dataset}", "{features}"),
+        record=PLACES.audio_network_record("{dataset}", "{features}"),
+    log:
+        LOGS / "{dataset}" / "features" / "{features}" / "audio_network.log",
+    conda:
+        "../../environment.yml"
+    threads: 4
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(1440),
+        gpu=gpus,
+    params:
+        settings=lambda w: project.options_of_extractor(w.features).trains.model_dump(
+            mode="json"
+        ),
+        disjoint=lambda w: project.dataset(w.dataset)
+        .splits[trained_split(w.dataset, w.features)]
+        .flavour
+        == "source_disjoint",
+        device=how(project.config.device),
+    script:
+        "../scripts/train_audio_network.py"
+
+
 rule extract:
     input:
         manifest=PLACES.manifest("{dataset}", "{shard}"),
         catalog=after_catalog,
+        network=trained_network,
     output:
         arrays=PLACES.shard_arrays("{dataset}", "{features}", "{shard}"),
         manifest=PLACES.shard_manifest("{dataset}", "{features}", "{shard}"),
@@ -12,6 +51,7 @@ rule extract:
         LOGS / "{dataset}" / "features" / "{features}" / "{shard}.log",
     benchmark:
         LOGS / "{dataset}" / "features" / "{features}" / "{shard}.benchmark.tsv"
+    priority: shard_priority
     conda:
         "../../environment.yml"
     threads: feeders

@@ -11,6 +11,7 @@ rule media:
         LOGS / "{dataset}" / "media" / "{shard}.log",
     benchmark:
         LOGS / "{dataset}" / "media" / "{shard}.benchmark.tsv"
+    priority: shard_priority
     conda:
         "../../environment.yml"
     threads: 1
@@ -34,5 +35,5 @@ rule all_media:
         [
             PLACES.manifest(dataset, shard)
             for dataset in DATASETS
-            for shard in shards_of(dataset)
+            for shard in shards_here(dataset)
         ],

@@ -59,6 +59,10 @@ rule report:
     params:
         project=record_of(project),
         results=how(str(PLACES.results)),
+        # Read where they are there, and named here since they are no input.
+        costs=how(
+            unique(str(file) for name in BENCHMARKS for file in report_costs(name))
+        ),
     script:
         "../scripts/report.py"
 

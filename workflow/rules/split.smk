@@ -24,8 +24,7 @@ rule split:
         mem_mb=memory(4000),
         runtime=minutes(30),
     params:
-        settings=lambda w: project.dataset(w.dataset)
-        .splits[w.split]
+        settings=lambda w: project.dataset(w.dataset).splits[w.split]
         # Copies of clips are looked for when media are there.
         .model_dump(mode="json", exclude={"copies"}),
         cache=how(lambda w: str(PLACES.metadata(w.dataset))),

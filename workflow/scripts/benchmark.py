@@ -16,4 +16,5 @@ with job(snakemake, f"benchmark {snakemake.wildcards.benchmark}"):
         Path(snakemake.output.clips).parent,
         name=snakemake.wildcards.benchmark,
         config=SplitConfig.model_validate(snakemake.params.settings),
+        interim=snakemake.params.interim,
     )

@@ -17,6 +17,7 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
     from avzsl.runtime.devices import wants_gpu
     from avzsl.runtime.seals import reseal, uses
     from extractors import extract_shard
+    from extractors.base import with_trained
     from extractors.key import shard_key
 
     params = snakemake.params
@@ -27,6 +28,8 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
     media = read_table(listed, MEDIA) if lean is None else restore_shard(places, name, lean, listed)
     reseal(listed)
     settings = FeaturesConfig.model_validate(params.settings)
+    if trained := snakemake.input.get("network"):
+        settings = with_trained(settings, Path(trained))
     options = plugins.typed(plugins.EXTRACTOR, settings.extractor, settings.options, "features")
     for _, _, path in local_paths(options):
         uses(path)

@@ -1,0 +1,20 @@
+"""Write which clips of a data set are fetched, in shards."""
+
+from pathlib import Path
+
+from avzsl.runtime.jobs import job
+
+with job(snakemake, f"shards {snakemake.params.dataset}"):
+    from avzsl.acquisition.shards import write_shards
+    from avzsl.config.sources import MediaConfig
+    from avzsl.results import Places
+
+    params = snakemake.params
+    write_shards(
+        Places(Path(params.results)),
+        params.dataset,
+        Path(snakemake.input.clips),
+        dict(zip(params.splits, map(Path, snakemake.input.splits), strict=True)),
+        params.shards,
+        MediaConfig.model_validate(params.media),
+    )
