@@ -9,6 +9,7 @@ import pytest
 
 from avzsl.contracts.errors import AvzslError
 from avzsl.runtime.cards import claim
+from avzsl.runtime.devices import cores_for_a_gpu
 
 
 def test_jobs_take_different_cards_and_then_none(tmp_path: Path) -> None:
@@ -36,3 +37,9 @@ def test_a_shared_card(tmp_path: Path) -> None:
         assert taken == [0, 1, 0, 1]
         with pytest.raises(AvzslError, match="has 2 jobs of run"):
             held.enter_context(claim("run", ["a", "b"], share=2, folder=tmp_path))
+
+
+def test_cores_for_a_gpu() -> None:
+    assert [cores_for_a_gpu(*given) for given in ((16, 1), (16, 2), (16, 3), (1, 4), (None, None), (64, 0))] == [
+        16, 8, 5, 1, 16, 64,
+    ]  # fmt: skip

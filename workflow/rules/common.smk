@@ -21,7 +21,7 @@ from avzsl.results.project import (
     secrets_of,
     write_project,
 )
-from avzsl.runtime.devices import wants_gpu
+from avzsl.runtime.devices import cores_for_a_gpu, wants_gpu
 from avzsl.runtime.runs import begin, end, plan
 from avzsl.runtime.step import give_up_without_daemon
 
@@ -91,12 +91,14 @@ def gpus(wildcards):
 
 
 def feeders(wildcards):
-    """Cores of a job of extraction: on a GPU all that decode for it, the machine's divided by its GPUs."""
+    """Cores of a job of extraction: on a GPU all that can decode for it."""
     if not gpus(wildcards):
         return 4
-    cards = workflow.global_resources.get("gpu") or 1
-    # On a cluster nobody here knows the node: the profile's `set-threads` does.
-    return max((workflow.cores or 16) // max(cards, 1), 1)
+    given = workflow.global_resources
+    cores, cards = (
+        given[name].value if name in given else None for name in ("_cores", "gpu")
+    )
+    return cores_for_a_gpu(cores, cards)
 
 
 def memory(megabytes):
