@@ -12,7 +12,10 @@ makes 20 ten-second clips, then times in turn, on the same few clips in every ro
         openvino    ours, the video trunk run by OpenVINO, in both precisions (where it is installed)
     (e) forward     the forward pass alone on ready tensors, for each of our executions
 
-and prints medians over rounds, ratios to (a), the share of the forward-only rate that is reached end to end, and the error
+`--features c3d-vggish` or `i3d-audiocnn` compares those with a plain loop over windows (benchmarks/plain_loop.py). Every
+feature set says which share of this processor's own products of matrices its forward pass reaches.
+
+It prints medians over rounds, ratios to (a), the share of the forward-only rate that is reached end to end, and the error
 against (a). All use random weights and the as-released windows, so that the work is the same.
 """
 
@@ -31,6 +34,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from plain_loop import compare, share_of_selavi
 
 from avzsl.config.features import FeaturesConfig
 from extractors.base import ClipInfo, Window, options_of
@@ -117,7 +121,8 @@ def ours(paths: list[Path], networks: SelaviNetworks, features: FeaturesConfig, 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--features", default="selavi", choices=["selavi", "c3d-vggish", "i3d-audiocnn"])
+    parser.add_argument("--clips", type=int, help="default: 20, of other features than SeLaVi 4")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=4, help="the clips are shared out over rounds")
     parser.add_argument("--threads", type=int, default=2)
@@ -125,6 +130,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     arguments = parser.parse_args()
+    clips = arguments.clips or (20 if arguments.features == "selavi" else 4)
+    if arguments.features != "selavi":
+        torch.set_num_threads(arguments.threads)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / f"{k}.mp4" for k in range(clips)]
+            for k, path in enumerate(paths):
+                make_clip(path, min(arguments.seconds, 10), k)
+            clock = cpu_seconds if arguments.cpu_time else time.perf_counter
+            compare(arguments.features, paths, arguments.rounds, arguments.threads, clock, Path(folder))
+        return
     executions = {name: {"execution": name} for name in ("exact", "fused", "bfloat16")}
     if arguments.device == "cuda":
         executions["half"] = {"execution": "half"}
@@ -133,7 +148,7 @@ def main() -> None:
             executions[f"openvino {name}"] = {"execution": name, "backend": "openvino"}
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{k}.mp4" for k in range(arguments.clips)]
+        paths = [Path(folder) / f"{k}.mp4" for k in range(clips)]
         for k, path in enumerate(paths):
             make_clip(path, arguments.seconds, k)
         settings = {
@@ -149,7 +164,10 @@ def main() -> None:
         times, errors, windows = measure(
             paths, settings, networks, reference, arguments.rounds, arguments.threads, clock
         )
+        first = list(read(paths[0], options_of(settings["exact"]), ClipInfo()))
     report(times, errors, windows, arguments.json)
+    for name in executions:
+        share_of_selavi(reference, first, statistics.median(times[f"{name} forward"]), clock, f"selavi {name}")
 
 
 def measure(

@@ -121,6 +121,7 @@ def compare(
 ) -> pd.DataFrame:
     """Run the project in `folder` and return a row a preset: means, difference and interval of S, U, HM and ZSL.
 
+    A single seed gives no interval: its ends are NaN.
     The page is `folder`/results/report/index.html.
     """
     folder = folder.resolve()
@@ -136,7 +137,8 @@ def compare(
         )
         for value in cost.costs:
             c = value.comparison
-            rows.append((cost.preset, SHORT[c.metric], value.aligned, value.released, c.difference, c.low, c.high))
+            ends = (c.interval.low, c.interval.high) if c.interval else (np.nan, np.nan)
+            rows.append((cost.preset, SHORT[c.metric], value.aligned, value.released, c.difference, *ends))
     return pd.DataFrame(rows, columns=["preset", "metric", "own", "released", "difference", "low", "high"])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import platform
 import resource
 import statistics
 import tempfile
@@ -24,9 +25,12 @@ from avzsl.benchmark import BenchmarkData, assemble, load
 from avzsl.benchmark.synthetic import write
 from avzsl.benchmark.synthetic_steps import write_steps
 from avzsl.config.methods import TrainingConfig
+from avzsl.contracts.arrays import read_arrays, write_arrays
+from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.streams import MODALITIES, Stream
 from avzsl.methods import Batch, Clips, Dims, Steps, build
 from avzsl.training.sampling import BalancedSet, DeviceData
+from extractors.packing import pack_steps
 
 # Width and steps of a clip, as C3D and VGGish give them for VGGSound's ten seconds at 30 frames a second.
 DIMS = (128, 4096)
@@ -142,12 +146,38 @@ def mapped_only(folder: str, batches: int) -> None:
     torch.set_num_threads(1)
     data = read(Path(folder))
     stepper(data, BalancedSet, build("tcaf", Dims(*DIMS, 300), OPTIONS))(batches)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     size = (Path(folder) / "in/steps.safetensors").stat().st_size / 2**30
-    print(f"peak memory of training from the disk: {peak:.2f} GiB, with {size:.1f} GiB of steps", flush=True)
+    print(f"peak memory of training from the disk: {peak():.2f} GiB, with {size:.1f} GiB of steps", flush=True)
 
 
-def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 6) -> None:
+def packed_only(folder: str) -> None:
+    """Copy the steps as a shard is copied into the file of all clips, and print the peak memory of that process."""
+    held = Path(folder) / "in"
+    (Path(folder) / "shards").mkdir()
+    shard = Path(folder) / "shards/0000.safetensors"
+    shard.hardlink_to(held / "steps.safetensors")
+    arrays, header = read_arrays(held / "packed.safetensors")
+    write_arrays(Path(folder) / "pack.safetensors", arrays, {**header, "sha256": {shard.name: sha256_file(shard)}})
+    del arrays
+    pack_steps([shard], Path(folder) / "pack.safetensors", Path(folder) / "copy.safetensors")
+    (Path(folder) / "copy.safetensors").unlink()
+    print(f"peak memory of packing: {peak():.2f} GiB", flush=True)
+
+
+def peak() -> float:
+    """Return the largest resident memory of this process so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 1) -> None:
     """Print medians, side by side in one run, of a training step and of gathering its batch."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -155,9 +185,10 @@ def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 6) -> N
         child = spawn.Process(target=make, args=(folder, shrink, "float16"))
         child.start()
         child.join()
-        child = spawn.Process(target=mapped_only, args=(name, 20))
-        child.start()
-        child.join()
+        for what, given in ((packed_only, (name,)), (mapped_only, (name, 4))):
+            child = spawn.Process(target=what, args=given)
+            child.start()
+            child.join()
         torch.set_num_threads(threads)
         mapped = read(folder)
         held = in_memory(mapped)
@@ -173,7 +204,7 @@ def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 6) -> N
             }  # fmt: skip
             seconds: dict[str, list[float]] = {key: [] for key in runs}
             for run in runs.values():
-                run(2)
+                run(1)
             for _ in range(rounds):
                 for key, run in runs.items():
                     seconds[key].append(run(batches))
@@ -182,4 +213,6 @@ def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 6) -> N
                 f"{what}: dense {1000 * medians['dense']:.1f} ms; in memory {medians['in memory'] / medians['dense']:.2f} of it; "
                 f"mapped {medians['mapped'] / medians['in memory']:.2f} of in memory"
             )
-        print(f"{sum(len(p) for p in mapped.parts.values())} clips, batches of {BATCH}, {threads} threads")
+        print(
+            f"{sum(len(p) for p in mapped.parts.values())} clips, batches of {BATCH}, {threads} threads, {processor()}"
+        )

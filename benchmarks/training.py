@@ -5,7 +5,7 @@ works, and this project's. CPU seconds of one process, equal float32 arithmetic,
     python benchmarks/training.py --evaluation                # VGGSound's test set, every beta
     python benchmarks/training.py --memory                    # peak memory with VGGSound-sized features
     python benchmarks/training.py --precision                 # bfloat16 and compilation: time and HM over 5 seeds
-    python benchmarks/training.py --sequences --shrink 10     # TCaF's step on VGGSound-sized sequences, in memory and mapped
+    python benchmarks/training.py --sequences --shrink 60     # TCaF's step on VGGSound-sized sequences, in memory and mapped
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ KINDS = {
     "clipclap-paper": "clip-clap",
     "clipclap-paper-ucf": "clip-clap",
     "i3d-audiocnn": "cjme",
+    "i3d-audiocnn-published": "cjme",
 }
 
 

@@ -1,4 +1,4 @@
-"""Write frames and a waveform as an H.264 + AAC mp4 file."""
+"""Write frames and a waveform as an mp4 file of H.264 and AAC, or lossless sound."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ from avzsl.contracts.atomic import replacing
 _X264 = {"preset": "veryfast", "crf": "20", "x264-params": "rc-lookahead=0:mbtree=0:sync-lookahead=0"}
 
 
-def write_mp4(path: str | Path, frames: np.ndarray | None, fps: int, wave: np.ndarray | None, sample_rate: int) -> None:
+def write_mp4(
+    path: str | Path,
+    frames: np.ndarray | None,
+    fps: int,
+    wave: np.ndarray | None,
+    sample_rate: int,
+    lossless: bool = False,
+) -> None:
     """Write one clip in one step; equal input gives equal bytes with one build of PyAV.
 
     `frames`: (n, height, width, 3) uint8 RGB, or None for a file without picture; `wave`: (samples,) float32 mono
-    within -1..1, or None for a file without sound.
+    within -1..1, or None for a file without sound. `lossless` sound is ALAC of 16 bits: what AAC makes of a second depends
+    on the seconds before it.
     """
     with (
         replacing(path) as temporary,
@@ -35,8 +43,10 @@ def write_mp4(path: str | Path, frames: np.ndarray | None, fps: int, wave: np.nd
             video.codec_context.thread_count = 1
             video.codec_context.flags |= av.codec.context.Flags.bitexact
         if wave is not None:
-            audio = container.add_stream("aac", rate=sample_rate, layout="mono")
+            audio = container.add_stream("alac" if lossless else "aac", rate=sample_rate, layout="mono")
             audio.codec_context.flags |= av.codec.context.Flags.bitexact
+            if lossless:
+                audio.format = av.AudioFormat("s16p")
         if video is not None and frames is not None:
             for i, picture in enumerate(frames):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -44,7 +54,8 @@ def write_mp4(path: str | Path, frames: np.ndarray | None, fps: int, wave: np.nd
                 container.mux(video.encode(frame))
             container.mux(video.encode(None))
         if audio is not None and wave is not None:
-            sound = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+            samples = np.round(wave * 32767).astype(np.int16) if lossless else wave
+            sound = av.AudioFrame.from_ndarray(samples[None], format="s16p" if lossless else "fltp", layout="mono")
             sound.sample_rate, sound.pts, sound.time_base = sample_rate, 0, Fraction(1, sample_rate)
             container.mux(audio.encode(sound))
             container.mux(audio.encode(None))

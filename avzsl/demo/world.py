@@ -57,18 +57,21 @@ def render_world(folder: Path, world: WorldConfig, threads: int | None = None) -
 
 
 def render_clip(path: Path, cls: DemoClass, number: int, world: WorldConfig) -> None:
-    """Render clip `number` of a class to an mp4 file at `path`."""
-    rng = np.random.default_rng(int(sha256_text(f"{world.seed}/{cls.name}/{number}")[:16], 16))
-    seconds = rng.uniform(world.min_seconds, max(world.min_seconds, world.max_seconds))
+    """Render clip `number` of a class to an mp4 file at `path`.
+
+    Clips of one number in the two classes of an order are twins: picture and both sounds are the same, so that nothing
+    but the order tells them apart; their sound is lossless, for AAC hears what came before.
+    """
     sounds = cls.sound.split(THEN)
+    name = cls.name if len(sounds) == 1 else THEN.join(sorted(sounds))
+    rng = np.random.default_rng(int(sha256_text(f"{world.seed}/{name}/{number}")[:16], 16))
+    seconds = rng.uniform(world.min_seconds, max(world.min_seconds, world.max_seconds))
     if len(sounds) > 1:
         seconds = ORDERED_SECONDS
     frames = max(1, round(seconds * world.fps))
     samples = round(frames / world.fps * world.sample_rate)
     picture = draw_frames(cls.motion, cls.object, frames, world.fps, world.width, world.height, rng)
     # The switch is where one second ends and the next begins: no window hears both sounds.
-    lengths = np.diff([samples * part // len(sounds) for part in range(len(sounds) + 1)])
-    wave = np.concatenate(
-        [play(sound, int(n), world.sample_rate, rng) for sound, n in zip(sounds, lengths, strict=True)]
-    )
-    write_mp4(path, picture, world.fps, wave, world.sample_rate)
+    played = {sound: play(sound, samples // len(sounds), world.sample_rate, rng) for sound in sorted(sounds)}
+    wave = np.resize(np.concatenate([played[sound] for sound in sounds]), samples)
+    write_mp4(path, picture, world.fps, wave, world.sample_rate, lossless=len(sounds) > 1)

@@ -28,12 +28,14 @@ class Steps:
     """Sequences of one modality: `values` (B, T, k), zero from a clip's end to the longest of the batch.
 
     `lengths` (B,) int64 counts a clip's real steps; `times` (B, T, 2) float64 holds the seconds at which each step
-    starts and ends in its clip (as the data have them, whatever was cropped), zero where padded.
+    starts and ends in its clip (as the data have them, whatever was cropped), zero where padded. `own` int64 are the
+    places of real steps in B x T, found before the batch goes to its device: to find them there the host must wait.
     """
 
     values: Tensor
     lengths: Tensor
     times: Tensor
+    own: Tensor | None = None
 
 
 # What a method sees of a modality: averages (B, k) unless it says otherwise, as `class Mine(Method[Steps])` does.

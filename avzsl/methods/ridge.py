@@ -14,7 +14,9 @@ from avzsl.methods.closed_form import Array, ClosedForm, Problem, cosine_distanc
 class Ridge(ClosedForm):
     """W minimises |X W - T|^2 + lambda |W|^2, with rows of T the class embeddings of the clips, less their mean.
 
-    `regularisation` is lambda in units of the mean eigenvalue of X^T X, so that it means the same for any data.
+    `regularisation` is lambda in units of the mean eigenvalue of X^T X, so that it means the same for any data. Cosines
+    are taken about the same mean: what all class embeddings have in common tells no class from another, and it is most
+    of the length of a sentence vector.
     """
 
     searched = ("regularisation",)
@@ -33,12 +35,13 @@ class Ridge(ClosedForm):
         return {"map": basis @ (projected / (np.maximum(eigenvalues, 0) + penalty)[:, None]), "mean": mean}
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        """Return the predicted class embeddings (N, k_w) and the class embeddings themselves."""
-        return {"both": self.features(audio, visual) @ self.map + self.mean, "classes": classes}
+        """Return the predicted class embeddings (N, k_w) and the given ones, both less the mean of the training clips'."""
+        return {"both": self.features(audio, visual) @ self.map, "classes": classes - self.mean}
 
     def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return cosine distances between predicted and given class embeddings."""
-        return {"both": cosine_distances(self.embed(audio, visual, classes)["both"], classes)}
+        points = self.embed(audio, visual, classes)
+        return {"both": cosine_distances(points["both"], points["classes"])}
 
 
 METHOD = Ridge

@@ -26,6 +26,7 @@ from avzsl.methods.tcaf_parts import (
     Transformer,
     average,
     normalise,
+    places,
     real,
     two_layers,
 )
@@ -79,7 +80,7 @@ class TCaF(Method[Steps]):
             embedding = embedding + self.modality[modality]
         if self.time is not None:
             embedding = embedding + self.time(self._seconds(steps, modality, clock), values.dtype)
-        return self.encoders[modality](values, mask, embedding), mask
+        return self.encoders[modality](values, places(steps), embedding), mask
 
     def _theta(self, audio: Steps, visual: Steps, clock: Clock) -> Tensor:
         tokens_a, real_a = self._tokens(audio, AUDIO, clock)

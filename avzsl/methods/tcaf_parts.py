@@ -32,6 +32,11 @@ def real(steps: Steps) -> Tensor:
     return torch.arange(steps.values.shape[1], device=steps.lengths.device) < steps.lengths[:, None]
 
 
+def places(steps: Steps) -> Tensor:
+    """Return the places of real steps in B x T."""
+    return real(steps).flatten().nonzero()[:, 0] if steps.own is None else steps.own
+
+
 def average(steps: Steps) -> Steps:
     """Return one step a clip: the mean over its own steps, from its first second to its last; none where it has none."""
     if steps.values.shape[1] == 0:
@@ -78,12 +83,12 @@ class StepEncoder(nn.Module):
         self.dropout = Dropout(options.embedding_dropout)
         self.padded_batch_norm = options.padded_batch_norm
 
-    def forward(self, values: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """`mask` (B, T) is true at real steps, `embedding` (B or 1, T, EMBEDDING)."""
+    def forward(self, values: Tensor, own: Tensor, embedding: Tensor) -> Tensor:
+        """`own` are the places of real steps in B x T, `embedding` (B or 1, T, EMBEDDING)."""
         batch, steps, _ = values.shape
-        return self.dropout(self.join(torch.cat([self.encoded(values, mask), embedding.expand(batch, steps, -1)], -1)))
+        return self.dropout(self.join(torch.cat([self.encoded(values, own), embedding.expand(batch, steps, -1)], -1)))
 
-    def encoded(self, values: Tensor, mask: Tensor) -> Tensor:
+    def encoded(self, values: Tensor, own: Tensor) -> Tensor:
         """Return (B, T, WIDTH), each step by itself; padded steps count in the batch norms only as released."""
         out = values.new_zeros(*values.shape[:2], WIDTH)
         if out.numel() == 0:
@@ -91,13 +96,12 @@ class StepEncoder(nn.Module):
         if self.padded_batch_norm and self.training:
             encoded: Tensor = self.encode(values.flatten(0, 1))
             return encoded.view(*values.shape[:2], WIDTH)
-        rows = mask.flatten().nonzero().squeeze(1)
-        if len(rows) == 0:  # no clip of the batch has this modality
+        if len(own) == 0:  # no clip of the batch has this modality
             return out
         # One step has no variance: the running statistics stand in for it.
-        with running_statistics(self.encode) if len(rows) == 1 else contextlib.nullcontext():
-            encoded = self.encode(values.flatten(0, 1)[rows])
-        return out.flatten(0, 1).to(encoded.dtype).index_copy(0, rows, encoded).view(out.shape)
+        with running_statistics(self.encode) if len(own) == 1 else contextlib.nullcontext():
+            encoded = self.encode(values.flatten(0, 1)[own])
+        return out.flatten(0, 1).to(encoded.dtype).index_copy(0, own, encoded).view(out.shape)
 
 
 class TimeCode(nn.Module):

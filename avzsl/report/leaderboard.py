@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,11 @@ class Row:
     @property
     def anchor(self) -> str:
         return f"{self.values['benchmark']}-{self.values['method']}"
+
+    @property
+    def weights(self) -> str:
+        """What the features' weights are known by, checksums cut to what tells them apart."""
+        return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", str(self.values["weights"]))
 
     @property
     def over(self) -> str:

@@ -38,7 +38,12 @@ def training_figures(benchmark: BenchmarkFiles) -> list[Figure]:
                     "hovertemplate": f"{method}, seed {run.seed}, stage {stage}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
                 }  # fmt: skip
                 style = {"color": colour(index), "dash": "solid" if stage == 1 else "dot", "width": 1.5}
-                loss.append(line(part["epoch"], part["loss"], f"{method}, stage {stage}", index, line=style, **legend))
+                # What is solved or only looked up has no loss: 0 stands in its history, and would flatten the others' lines.
+                trained = bool((part["loss"] != 0).any())
+                if trained:
+                    loss.append(
+                        line(part["epoch"], part["loss"], f"{method}, stage {stage}", index, line=style, **legend)
+                    )
                 if stage == 1 and part["hm"].notna().any():
                     hm.append(line(part["epoch"], 100 * part["hm"], method, index, **legend))
                     best = part[part["selected"]]
@@ -52,23 +57,27 @@ def training_figures(benchmark: BenchmarkFiles) -> list[Figure]:
                     )  # fmt: skip
                 last = part.iloc[-1]
                 rows.append(
-                    [method, run.seed, stage, len(part), f"{part['loss'].iloc[0]:.3f}", f"{last['loss']:.3f}",
+                    [method, run.seed, stage, len(part), *(f"{v:.3f}" if trained else "" for v in (part["loss"].iloc[0], last["loss"])),
                      _percent(part["hm"].max()), ", ".join(str(e) for e in part.loc[part["selected"], "epoch"]),
                      f"{part['seconds'].sum():.1f}"]
                 )  # fmt: skip
     header = ["method", "seed", "stage", "epochs", "first loss", "last loss", "best HM", "chosen epoch", "seconds"]
-    figures.append(
-        Figure(
-            f"loss-{name}", "Training loss", "Mean loss of each epoch, a line a seed. Solid: stage 1; dotted: stage 2.",
-            loss, {"xaxis": _epochs(benchmark), "yaxis": axis("loss", type="log" if _positive(loss) else "linear", tickformat="~g", **({"dtick": "D2"} if _positive(loss) else {}))}, header=header, rows=rows,
-        )
-    )  # fmt: skip
+    table: dict[str, Any] = {"header": header, "rows": rows}
+    if loss:
+        figures.append(
+            Figure(
+                f"loss-{name}", "Training loss", "Mean loss of each epoch, a line a seed. Solid: stage 1; dotted: stage 2.",
+                loss, {"xaxis": _epochs(benchmark), "yaxis": axis("loss", type="log" if _positive(loss) else "linear", tickformat="~g", **({"dtick": "D2"} if _positive(loss) else {}))}, **table,
+            )
+        )  # fmt: skip
+        table = {}
     if hm:
         figures.append(
             Figure(
                 f"hm-{name}", "Validation in stage 1",
-                "Harmonic mean on validation-seen and validation-unseen classes after each epoch of stage 1; the marked epoch is how long stage 2 trains.",
-                hm + chosen, {"xaxis": _epochs(benchmark), "yaxis": axis("HM, percent", rangemode="tozero")},
+                "Harmonic mean on validation-seen and validation-unseen classes after each epoch of stage 1; the marked epoch is how long stage 2 trains. "
+                "A method in closed form has its settings in the place of epochs.",
+                hm + chosen, {"xaxis": _epochs(benchmark), "yaxis": axis("HM, percent", rangemode="tozero")}, **table,
             )
         )  # fmt: skip
     return figures

@@ -139,18 +139,30 @@ def changed_use(outputs: Iterable[str | Path]) -> frozenset[str]:
 
 
 def changes() -> list[Changed]:
-    """Return the jobs whose files are not as they were left, reading only what has changed its stat."""
+    """Return the jobs whose files are not as they were left, reading only what has changed its stat.
+
+    An output that two jobs have sealed, since another version of the workflow gave it to another rule, is the later one's.
+    """
+    sealed = [(_written(place), place.name, one) for place in SEALS.glob("*.json") if (one := _read(place)) is not None]
+    owner = {name: place for _, place, one in sorted(sealed, key=lambda entry: entry[:2]) for name in one.outputs}
     found: list[Changed] = []
-    for place in sorted(SEALS.glob("*.json")):
-        one = _read(place)
-        if one is not None:
-            found += _changes(one)
+    for _, place, one in sorted(sealed, key=lambda entry: entry[1]):
+        found += _changes(one, {name for name in one.outputs if owner[name] == place})
     return found
 
 
-def _changes(one: Seal) -> Iterator[Changed]:
+def _written(place: Path) -> int:
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _changes(one: Seal, own: set[str]) -> Iterator[Changed]:
     first = next(iter(one.outputs))
     for name, known in one.outputs.items():
+        if name not in own:
+            continue
         if not Path(name).is_file():
             yield Changed(first, name, "is gone; it is made again")
         elif not _same(name, known):

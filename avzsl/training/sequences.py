@@ -45,20 +45,24 @@ class Sequences:
         """Return the steps `part` (B) of the clips `rows` (B), both on the host, padded to the longest or to its width."""
         width = part.width if part.width is not None else int(part.kept.max()) if len(rows) else 0
         place = torch.arange(width)
-        real = place < part.kept[:, None]
-        index = (self.offsets[rows] + part.first)[:, None] + place
-        # Padded places read some step that exists, and are emptied afterwards.
-        index = torch.where(real, index, 0 if not len(rows) else index[:1, :1]).flatten()
-        padded = (~real).flatten().nonzero()[:, 0]
+        real = (place < part.kept[:, None]).flatten()
         shape = (len(rows), width)
-        values = self.values.index_select(0, index.to(self.values.device)).to(self.device, self.dtype)
-        values.index_fill_(0, padded.to(self.device), 0.0)
-        times = self.times.index_select(0, index).index_fill_(0, padded, 0.0)
+        # Padded places read the first step there is, and are emptied afterwards.
+        index = torch.where(real, ((self.offsets[rows] + part.first)[:, None] + place).flatten(), 0)
+        padded = (~real).nonzero()[:, 0]
+        if len(self.values):
+            values = self.values.index_select(0, index.to(self.values.device)).to(self.device, self.dtype)
+            values.index_fill_(0, padded.to(self.device), 0.0)
+            times = self.times.index_select(0, index).index_fill_(0, padded, 0.0)
+        else:  # no clip of the data set has this modality
+            values = torch.zeros(len(index), self.values.shape[1], device=self.device, dtype=self.dtype)
+            times = torch.zeros(len(index), 2, dtype=torch.float64)
         self._release(values.nbytes)
         return Steps(
             values.view(*shape, self.values.shape[1]),
             part.kept.to(self.device),
             times.view(*shape, 2).to(self.device),
+            real.nonzero()[:, 0].to(self.device),
         )
 
     def _release(self, size: int) -> None:

@@ -58,13 +58,25 @@ def test_every_setting_gives_finite_distances_and_can_be_saved(name):
 
 
 def test_ridge_sets_the_gradient_to_zero():
-    method, p = solved("ridge", data(), regularisation=0.1)
+    method, p = solved("ridge", data(), regularisation=0.1, scaling="standard")
     t = p.classes[p.labels]
     w = method.map.numpy()
     penalty = 0.1 * np.trace(p.x.T @ p.x) / p.x.shape[1]
     gradient = p.x.T @ (p.x @ w - (t - t.mean(0))) + penalty * w
     assert np.abs(gradient).max() < 1e-9 * np.abs(p.x.T @ t).max()
     assert np.allclose(p.x.mean(0), 0) and np.allclose(p.x.std(0), 1)
+
+
+def test_what_all_class_embeddings_have_in_common_decides_nothing_in_ridge():
+    sample = data()
+    common = 3.0 * torch.ones(sample.classes.shape[1], dtype=sample.classes.dtype)
+    found = []
+    for shift in (0.0, 1.0):
+        moved = SimpleNamespace(classes=sample.classes + shift * common, everything=sample.everything)
+        method, _ = solved("ridge", moved, regularisation=0.1)
+        clips = moved.everything()
+        found.append(method.distances(clips.audio, clips.visual, moved.classes)["both"])
+    torch.testing.assert_close(*found)
 
 
 def test_eszsl_is_the_brute_force_solution():

@@ -117,6 +117,18 @@ def test_a_clip_may_lack_a_modality():
     assert theta(make(average_steps=True), Batch(clips, clips, b.classes)).isfinite().all()
 
 
+def test_places_that_came_with_the_batch_are_those_found_in_it():
+    method, b = make(), batch(pad=2)
+    plain = theta(method, b)
+    given = [
+        Steps(s.values, s.lengths, s.times, real(s).flatten().nonzero()[:, 0])
+        for s in (b.positive.audio, b.positive.visual)
+    ]
+    assert torch.equal(
+        theta(method, Batch(Clips(*given, b.positive.text, b.positive.labels), b.negative, b.classes)), plain
+    )
+
+
 def test_order_in_time_matters_only_through_the_clock():
     b = batch()
     swapped = Steps(b.positive.visual.values.clone(), b.positive.visual.lengths, b.positive.visual.times)

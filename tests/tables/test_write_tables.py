@@ -130,6 +130,24 @@ def test_numbers_of_the_other_features_stand_beside_the_split_without_the_droppe
     assert not any(row["HM published"] for row in table(tmp_path, "avca-table-2"))
 
 
+def test_cjmes_tables_on_its_own_features(tmp_path):
+    """Tables 2 to 5 and 7 have every row of the paper, its numbers beside ours, on I3D and the audio network."""
+    values = {
+        "benchmarks": {"mine": {"dataset": "audioset-zsl", "split": "published", "features": "i3d-audiocnn-published"}},
+        "methods": ["avca", "ale", "cjme", "gcca"], "seeds": [0, 1],
+    }  # fmt: skip
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    write_tables(load_project(tmp_path / "config.yaml"), results(tmp_path), tmp_path / "tables")
+    for number, count in (("2", 8), ("3", 12), ("4", 6), ("5", 6), ("7", 8)):
+        rows, printed = table(tmp_path, f"cjme-table-{number}"), of_table("cjme", number)
+        assert len(rows) == len(printed) == count
+        for row, one in zip(rows, printed, strict=True):
+            assert float(row["HM published"]) == one.hm
+            measured = one.method in ("cjme", "gcca")
+            assert (row["status"] == "measured") == measured, row
+    assert table(tmp_path, "cjme-table-2")[-1]["S published"] == "41.07"
+
+
 def test_a_split_that_validates_on_what_it_tests_says_so(tmp_path):
     folder, words = results(tmp_path), "1 of the 1 classes tested as unseen are those that it validates on"
     write_tables(project(tmp_path), folder, tmp_path / "tables")

@@ -63,7 +63,8 @@ def test_the_released_row_order_costs_zero_shot_accuracy(shared, tmp_path):
     )  # fmt: skip
     zsl = table.set_index("metric").loc["ZSL"]
     assert zsl["own"] > 1.4 * zsl["released"]
-    assert zsl["low"] > 0
+    # One seed does not say what another would give.
+    assert table[["low", "high"]].isna().all(axis=None)
     page = (tmp_path / "project" / "results" / "report" / "index.html").read_text(encoding="utf-8")
     section = page.split('<section id="row-order"')[1].split("</section>")[0]
     assert "79 of 101" in section
@@ -71,6 +72,7 @@ def test_the_released_row_order_costs_zero_shot_accuracy(shared, tmp_path):
     for value in ("own", "released"):
         assert f"{zsl[value]:.2f}" in section
     assert f"{zsl['difference']:+.2f}" in section
+    assert "too few clips or seeds for an interval" in section
     # The features are known to be synthetic everywhere on the page: nothing calls them published.
     assert "released features" not in page.split('id="plotly"')[0]
 

@@ -63,6 +63,22 @@ def test_a_batch_is_padded_to_its_longest_with_zeros() -> None:
     assert not wide.values[:, 5:].any()
 
 
+def test_a_clip_without_steps_of_a_modality_is_padding_alone() -> None:
+    """The last clip, whose place in the flat array is its end; the first of the batch; all of the data set's."""
+    for lengths, rows in (([2, 0], [1, 0]), ([0, 2, 0], [2, 0, 1]), ([0, 0], [0, 1])):
+        held = Sequences(stream(lengths, 0.5), CPU, torch.float32)
+        kept = torch.tensor([lengths[row] for row in rows])
+        # As released crops have a width of their own, the longest clip decides otherwise.
+        for width in (3, None):
+            steps = held.gather(torch.tensor(rows), Part(torch.zeros_like(kept), kept, width))
+            assert steps.values.shape == (len(rows), 3 if width else int(kept.max()), 3)
+            assert steps.own is not None
+            real = torch.arange(steps.values.shape[1]) < kept[:, None]
+            assert steps.own.tolist() == real.flatten().nonzero()[:, 0].tolist()
+            assert not steps.values[~real].any() and not steps.times[~real].any()
+            assert steps.lengths.tolist() == kept.tolist()
+
+
 def test_released_crops() -> None:
     audio, visual = torch.tensor([5, 200, 41, 300]), torch.tensor([8, 300, 60, 480])
     parts = released_crops(audio, visual, 60, (0.96, 0.64), None)

@@ -233,7 +233,7 @@ def cpu_seconds(folder: Path, *arguments: str) -> float:
 def test_a_second_run_costs_little_more_than_snakemake_itself(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text('rule all:\n    input: "Snakefile"\n', encoding="utf-8")
     # Of the 2 seconds that it may take on an idle core, Snakemake's start alone is more than half.
-    assert cpu_seconds(finished, "-s", snakefile()) < 2 * cpu_seconds(tmp_path)
+    assert cpu_seconds(finished, "-s", snakefile()) < 2.2 * cpu_seconds(tmp_path)
 
 
 def test_comments_and_logs_run_nothing_again(finished: Path, planned: Callable[[], str]) -> None:
