@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from avzsl.contracts.errors import AvzslError
+from avzsl.runtime.accelerator import losses
 
 # Smaller arrays are of more use to the host.
 _SMALL = 4096
@@ -29,7 +30,7 @@ class DeviceFeed:
     def pin(self, memory: mmap) -> None:
         """Register a ring with the driver, so that copies from it need no buffer in between."""
         if self._stream is not None:
-            code = torch.cuda.cudart().cudaHostRegister(_address(memory), len(memory), 0)  # type: ignore[no-untyped-call]
+            code = torch.cuda.cudart().cudaHostRegister(_address(memory), len(memory), 1)  # type: ignore[no-untyped-call]
             if int(code):
                 raise AvzslError(
                     f"the driver cannot pin {len(memory) >> 20} MiB of memory (error {int(code)}); raise `ulimit -l`, or ask "
@@ -47,11 +48,11 @@ class DeviceFeed:
         small = {name: array.copy() for name, array in arrays.items() if name not in large}
         if self._stream is None:
             return small | {name: tensor.to(self._device, copy=True) for name, tensor in large.items()}
-        with torch.cuda.stream(self._stream):
+        with losses("copying windows to it"), torch.cuda.stream(self._stream):
             there = {name: tensor.to(self._device, non_blocking=True) for name, tensor in large.items()}
             done = torch.cuda.Event()  # type: ignore[no-untyped-call]
             done.record()
-        done.synchronize()
+            done.synchronize()
         return small | there
 
 

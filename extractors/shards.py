@@ -14,6 +14,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.schemas import FEATURES
 from avzsl.contracts.streams import MODALITIES, Stream, as_type, write_streams
 from avzsl.contracts.tables import write_table
+from avzsl.runtime.accelerator import held_card
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window, find_extractor, options_of
 from extractors.key import libraries, version_of
@@ -31,23 +32,25 @@ def extract_shard(
     device: str = "auto",
     threads: int = 1,
     cache: Path,
+    gpu_jobs: int = 1,
 ) -> pd.DataFrame:
     """Extract the features of a shard and write its arrays and its FEATURES table; return the table.
 
     `media` is a MEDIA table; the result has its rows in its order. A clip whose media is not ok becomes `no_media` with
     its status as the reason; a clip that cannot be read gets a status and a reason, never an exception. `threads` cores
-    are used by the networks and as many processes decode beside them. `cache` is where downloaded weights live. Both
-    files are written in one step each, the arrays first.
+    are used by the networks and as many processes decode beside them. `cache` is where downloaded weights live. `gpu_jobs`
+    jobs like this one may hold a GPU at a time. Both files are written in one step each, the arrays first.
 
     Raises ConfigError or DataError for a configuration or weights that cannot be used.
     """
     extractor = find_extractor(features.extractor)
     options = options_of(features)
-    networks = extractor.load(options, device, threads, cache)
     clips = [Clip({str(k): v for k, v in row.items()}) for row in media.to_dict("records")]
     readable = [clip for clip in clips if clip.row["status"] == "ok"]
-    if readable:
-        extract_clips(readable, networks, features, threads)
+    with held_card("extract", device, gpu_jobs):
+        networks = extractor.load(options, device, threads, cache)
+        if readable:
+            extract_clips(readable, networks, features, threads)
     there = [clip for clip in clips if clip.status == "ok"]
     for row, clip in enumerate(there):
         clip.place = row

@@ -71,6 +71,11 @@ class ProjectConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda asks for a GPU in every job that runs networks; cpu never uses one"
     )
+    gpu_jobs: int = Field(
+        1,
+        gt=0,
+        description="jobs of extraction that may hold one GPU at a time, as under MPS or MIG; more are refused (docs/gpu.md)",
+    )
     # Snakemake's --config hands `true` over as text.
     interim: Annotated[bool, Strict(False)] = Field(
         False, description="score what is there: the shards whose features are finished, marked as interim everywhere"

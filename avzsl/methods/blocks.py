@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +26,20 @@ def counting_steps(momentum: float, passes: int) -> int:
     return math.ceil(math.log(NEGLIGIBLE) / (passes * math.log1p(-momentum)))
 
 
+# Set while the seeds of a method are computed together: the masks of dropout in order, or none where it draws its own.
+_DROPPING: ContextVar[tuple[Iterator[Tensor] | None] | None] = ContextVar("dropping", default=None)
+
+
+@contextlib.contextmanager
+def dropping(masks: Iterable[Tensor] | None) -> Iterator[None]:
+    """Let layers be PyTorch's own in the block, as `torch.func` wants them, and every dropout take the next of `masks`."""
+    token = _DROPPING.set((None if masks is None else iter(masks),))
+    try:
+        yield
+    finally:
+        _DROPPING.reset(token)
+
+
 class Linear(nn.Linear):
     """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN.
 
@@ -32,7 +49,7 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+        plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
         plain = plain or not x.numel()  # of features that lack a modality
         if plain or x.device.type != "cpu" or x.dtype is not torch.float32 or not mkl_is_held_back():
             return super().forward(x)
@@ -83,7 +100,11 @@ class Dropout(nn.Module):
         self._kept = round((1 - p) * 2**16)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0 or x.device.type != "cpu" or torch.compiler.is_compiling():
+        together = _DROPPING.get()
+        if together is not None and together[0] is not None and self.training and self.p:
+            return x * next(together[0])
+        plain = x.device.type != "cpu" or torch.compiler.is_compiling() or together is not None
+        if not self.training or self.p == 0 or plain:
             return functional.dropout(x, self.p, self.training)
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)

@@ -26,3 +26,11 @@ def wants_gpu(device: str) -> bool:
     configuration says `cuda`.
     """
     return device == "cuda" or (device == "auto" and Path("/dev/nvidia0").exists())
+
+
+def cores_for_a_gpu(cores: int | None, gpus: int | None) -> int:
+    """Return the cores of a job that has one of a run's `gpus`: its share of the `cores`.
+
+    None where the run knows neither, as on a cluster: there `set-threads` of the profile says it, and 16 is the guess.
+    """
+    return max((cores or 16) // max(gpus or 1, 1), 1)

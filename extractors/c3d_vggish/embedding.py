@@ -14,13 +14,13 @@ from avzsl.config.base import expand
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained.checkpoints import random_state
+from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures, sounds
 from extractors.c3d_vggish import Options
 from extractors.c3d_vggish.fused import FusedC3D
 from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, FRAMES, SIDE, VISUAL_DIM, Quantiser, VGGish
 from extractors.c3d_vggish.picture import HEIGHT, LEFT, TOP, WIDTH
 from extractors.c3d_vggish.weights import KEYS, PUBLISHED, read_whitening, vggish_names
-from extractors.devices import choose_device
 from extractors.weights import load_weights, locate
 
 # The released code's: torchvision's of Kinetics, in the order red, green, blue, used for blue, green, red of 0 ... 1.

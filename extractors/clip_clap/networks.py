@@ -16,9 +16,9 @@ from avzsl.pretrained.clap import SoundEncoder, unit, wavcaps_tensors
 from avzsl.pretrained.clip import PictureEncoder
 from avzsl.pretrained.clip_files import CLAPS, WAVCAPS, Clap, filled
 from avzsl.pretrained.clip_names import openai_names
+from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures, sounds
 from extractors.clip_clap import Options
-from extractors.devices import choose_device
 from extractors.weights import load_weights
 
 # What weights of a known identity make of the fixed input, so that another network is found out whatever changed it.

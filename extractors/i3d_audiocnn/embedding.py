@@ -12,8 +12,8 @@ from torch import Tensor
 from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.pretrained.checkpoints import read_tensors
+from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures
-from extractors.devices import choose_device
 from extractors.i3d_audiocnn import Options
 from extractors.i3d_audiocnn.audio_network import DIM, AudioNetwork, audio_network, labels_of
 from extractors.i3d_audiocnn.fused import FusedI3D

@@ -25,8 +25,8 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file, sha256_value
 from avzsl.contracts.records import write_record
 from avzsl.runtime import checkpoint
+from avzsl.runtime.accelerator import choose_device
 from avzsl.runtime.progress import progress
-from extractors.devices import choose_device
 from extractors.i3d_audiocnn import Training
 from extractors.i3d_audiocnn.audio_network import AudioNetwork
 from extractors.i3d_audiocnn.sound import BANDS

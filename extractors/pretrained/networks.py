@@ -17,8 +17,8 @@ from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
+from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures, sounds
-from extractors.devices import choose_device
 from extractors.pretrained import Options
 
 

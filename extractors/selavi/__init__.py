@@ -23,17 +23,19 @@ class Options(ExtractorOptions):
     )
     antialias: bool = Field(False, description="uniform windows: antialias when frames are made smaller")
     weights: WeightsConfig = Field(description="which weights: random_seed, path or url")
-    execution: Literal["exact", "fused", "bfloat16", "half"] = Field(
-        "fused", description="how the networks are run; half needs a GPU (docs/fidelity-features.md)"
+    execution: Literal["auto", "exact", "fused", "tf32", "bfloat16", "half"] = Field(
+        "auto",
+        description="how the networks are run (docs/fidelity-features.md): auto is fused on a CPU, on a GPU the fastest that stays within 1e-3 of float32; tf32 and half need a GPU",
     )
     backend: Literal["torch", "openvino"] = Field(
         "torch",
         description="what runs the video trunk; openvino: CPU only, execution fused or bfloat16, an extra package",
     )
-    tf32: bool = Field(
-        False, description="allow TF32 in float32 convolutions on a GPU: faster, relative error about 1e-3"
+    batch_windows: int | None = Field(
+        None,
+        gt=0,
+        description="windows in one forward pass on a GPU; null: what its memory allows. A CPU runs one at a time",
     )
-    batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -41,7 +43,7 @@ class Options(ExtractorOptions):
 
     @model_validator(mode="after")
     def _backend_fits(self) -> Options:
-        if self.backend == "openvino" and self.execution not in ("fused", "bfloat16"):
+        if self.backend == "openvino" and self.execution not in ("auto", "fused", "bfloat16"):
             raise ValueError(f"backend: openvino runs execution fused or bfloat16, not {self.execution}")
         return self
 

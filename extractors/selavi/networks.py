@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import ConfigError
+from avzsl.runtime.accelerator import accelerator, choose_device
 from extractors.base import Features, Window, pictures, sounds
-from extractors.devices import choose_device
 from extractors.selavi import Options, picture
+from extractors.selavi.device import DeviceNetworks
 from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
 from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
 from extractors.weights import load_weights
@@ -22,33 +23,39 @@ from extractors.weights import load_weights
 logger = logging.getLogger(__name__)
 
 
-def load_networks(options: Options, device: str, threads: int, cache: Path) -> SelaviNetworks:
+def load_networks(options: Options, device: str, threads: int, cache: Path) -> SelaviNetworks | DeviceNetworks:
     """Load the weights that `options` name onto `device` ("auto", "cpu" or "cuda").
 
-    Raises ConfigError for a device that is not there and for half precision on a CPU.
+    Raises ConfigError for a device that is not there and for half precision and TF32 on a CPU.
     """
     if options.backend == "openvino" and device == "cuda":
         raise ConfigError("features: backend: openvino runs on a CPU; use device: cpu, or backend: torch on a GPU")
     where = choose_device("cpu" if options.backend == "openvino" else device)
-    if options.execution == "half" and where.type == "cpu":
-        raise ConfigError("features: execution: half needs a GPU; bfloat16, fused and exact run on a CPU")
-    torch.set_num_threads(threads)
+    if options.execution in ("half", "tf32") and where.type == "cpu":
+        raise ConfigError(
+            f"features: execution: {options.execution} needs a GPU; auto, bfloat16, fused and exact run on a CPU"
+        )
+    torch.set_num_threads(threads if where.type == "cpu" else 1)  # the decoding processes have the cores
     with torch.device("meta"):  # shapes only: initialising what is overwritten takes a second
         trunks = Trunks()
     state, weights, random_weights = load_weights(options.weights, trunks.state_dict(), cache)
     trunks.load_state_dict(state, assign=True)
+    execution = "fused" if options.execution == "auto" and where.type == "cpu" else options.execution
     identity = {
         "name": "selavi",
         "windows": options.windows,
         "weights": weights,
         "random_weights": random_weights,
-        "execution": options.execution,
+        "execution": execution,
     }
     if options.antialias and options.windows == "uniform":
         identity["antialias"] = True
-    if options.tf32 and where.type == "cuda":
-        identity["tf32"] = True
-    networks = SelaviNetworks(trunks, identity, where, options.execution, options.batch_windows, tf32=options.tf32)
+    if where.type == "cuda" and execution != "exact":
+        return DeviceNetworks(
+            trunks.eval(), identity, accelerator(where), execution, options.batch_windows,
+            released=options.windows == "as_released",
+        )  # fmt: skip
+    networks = SelaviNetworks(trunks, identity, where, execution, options.batch_windows or 16)
     if options.backend == "openvino":
         networks.use_openvino(threads)
     return networks
@@ -74,19 +81,16 @@ class SelaviNetworks:
         device: torch.device,
         execution: str,
         batch_windows: int,
-        *,
-        tf32: bool,
     ) -> None:
         self.identity = identity
         self.batch_windows = batch_windows
         self._device = device
         self._gpu = device.type == "cuda"
-        self._tf32 = tf32
         self._dtype = {"bfloat16": torch.bfloat16, "half": torch.float16}.get(execution, torch.float32)
         self._video_dtype = self._dtype  # of the frames that the video trunk takes
         self._exact = execution == "exact"
         self.trunks = trunks
-        self.measured: dict[str, float] = {}
+        self.measured: dict[str, Any] = {}
         # Sixteen bits are measured against the float32 form on the first windows that come.
         self._reference = None if self._dtype is torch.float32 else FusedVideoTrunk(trunks.video).to(device).eval()
         if self._exact:
@@ -107,7 +111,7 @@ class SelaviNetworks:
     def embed(self, windows: Sequence[Window]) -> Features:
         """Begin to embed windows; the function returned gives float32 (windows, 512) of sound and of picture."""
         if self._gpu:
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self._tf32
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         seen = pictures(windows)
         visual = self._embed_video(seen)
         if self._reference is not None:

@@ -29,16 +29,18 @@ def prepare_pictures(windows: Sequence[Window], out: Tensor, *, released: bool) 
         counts = [len(window.visual) for window in part]
         first = np.cumsum([0, *counts[:-1]])
         index = np.concatenate([w.more["index"].astype(np.int64) + at for w, at in zip(part, first, strict=True)])
-        frames = normalised(torch.cat([_here(window.visual) for window in part]))
+        frames = normalised(torch.cat([_here(window.visual, out.device) for window in part]))
         if "weights" in part[0].more:
-            frames = _blended(frames, torch.cat([_here(window.more["weights"]) for window in part]), released)
+            frames = _blended(
+                frames, torch.cat([_here(window.more["weights"], out.device) for window in part]), released
+            )
         chosen = frames.index_select(0, torch.from_numpy(index).to(frames.device))
         out[start : start + len(part)].copy_(chosen.view(len(part), *out.shape[1:]))
 
 
-def prepare_sounds(samples: Sequence[Tensor]) -> Tensor:
+def prepare_sounds(samples: Sequence[Tensor | np.ndarray], device: torch.device) -> Tensor:
     """Return the normalised log filterbanks of sounds of one length, int16 (n,) each: float32 (sounds, 1, 257, frames)."""
-    signal = torch.stack([_here(one) for one in samples]).double()
+    signal = torch.stack([_here(one, device) for one in samples]).double()
     signal = torch.cat([signal[:, :1], signal[:, 1:] - sound.PREEMPHASIS * signal[:, :-1]], 1)
     length = signal.shape[1]
     frames = 1 if length <= sound.FRAME_LENGTH else 1 + -(-(length - sound.FRAME_LENGTH) // sound.FRAME_STEP)
@@ -78,8 +80,9 @@ def _filters(device: torch.device) -> Tensor:
     return torch.from_numpy(sound.filterbank().T.copy()).to(device)
 
 
-def _here(tensor: Tensor) -> Tensor:
-    """Return a tensor that was copied in another stream, for use in this one."""
+def _here(array: Tensor | np.ndarray, device: torch.device) -> Tensor:
+    """Return an array for use on the device and in this stream, whatever stream it was copied in."""
+    tensor = torch.as_tensor(array).to(device)
     if tensor.is_cuda:
         tensor.record_stream(torch.cuda.current_stream(tensor.device))
     return tensor

@@ -14,10 +14,11 @@ import torch
 from pydantic import ValidationError
 
 from avzsl.contracts.errors import ConfigError
+from avzsl.runtime.accelerator import choose_device
 from extractors.base import ClipInfo, Window
 from extractors.packing import average
 from extractors.selavi import Options
-from extractors.selavi.networks import SelaviNetworks, choose_device, load_networks
+from extractors.selavi.networks import SelaviNetworks, load_networks
 from extractors.selavi.released import read_released
 from extractors.selavi.trunks import Trunks
 
@@ -47,7 +48,7 @@ def trunks() -> Trunks:
 
 
 def networks(trunks: Trunks, execution: str) -> SelaviNetworks:
-    return SelaviNetworks(copy.deepcopy(trunks), {"execution": execution}, CPU, execution, 8, tf32=False)
+    return SelaviNetworks(copy.deepcopy(trunks), {"execution": execution}, CPU, execution, 8)
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +194,6 @@ def test_a_real_file_from_end_to_end(shared: Path, trunks: Trunks) -> None:
 @pytest.mark.parametrize(("execution", "limit"), [("exact", 1e-4), ("fused", 1e-4), ("bfloat16", 2e-2), ("half", 5e-3)])
 def test_a_gpu_agrees_with_the_cpu(trunks: Trunks, windows: list[Window], execution: str, limit: float) -> None:
     audio, visual = networks(trunks, "exact").embed(windows)()
-    gpu = SelaviNetworks(
-        copy.deepcopy(trunks), {"execution": execution}, torch.device("cuda"), execution, 8, tf32=False
-    )
+    gpu = SelaviNetworks(copy.deepcopy(trunks), {"execution": execution}, torch.device("cuda"), execution, 8)
     for ours, theirs in zip(gpu.embed(windows)(), (audio, visual), strict=True):
         assert np.abs(ours - theirs).max() < limit * np.abs(theirs).max()

@@ -21,7 +21,8 @@ from extractors.selavi.raw import raw_window
 from extractors.selavi.sound import log_filterbank
 
 Make = Callable[..., Path]
-FEED = DeviceFeed(torch.device("cpu"))
+CPU = torch.device("cpu")
+FEED = DeviceFeed(CPU)
 
 
 def noise(moment: float) -> np.ndarray:
@@ -54,7 +55,7 @@ def test_spectrograms(length: int) -> None:
     rng = np.random.default_rng(0)
     loud = (rng.standard_normal(length) * 9000).astype(np.int16)
     quiet = np.zeros(length, np.int16)
-    ours = prepare_sounds([torch.from_numpy(loud), torch.from_numpy(quiet)]).numpy()
+    ours = prepare_sounds([torch.from_numpy(loud), quiet], CPU).numpy()
     for one, samples in zip(ours, (loud, quiet), strict=True):
         np.testing.assert_allclose(one, log_filterbank(samples), atol=2e-6)
 
@@ -75,7 +76,7 @@ def test_a_clip_by_either_way(make_clip: Make, options: dict[str, Any]) -> None:
     for mine, window, given in zip(out, expected, windows, strict=True):
         visual = window.visual if window.visual.dtype == np.float32 else normalised(torch.from_numpy(window.visual))
         np.testing.assert_array_equal(mine.numpy(), visual)
-        np.testing.assert_allclose(prepare_sounds([torch.from_numpy(given.audio)])[0], window.audio, atol=2e-6)
+        np.testing.assert_allclose(prepare_sounds([given.audio], CPU)[0], window.audio, atol=2e-6)
 
 
 class Watched(DeviceFeed):

@@ -71,7 +71,7 @@ SECTIONS = {
         "data": ("elsewhere", MEDIA),
         "cache": ("shared", NOTHING),
         "device": ("auto", NOTHING),
-        "tracking": ("none", NOTHING),
+        "tracking": ("none", NOTHING), "gpu_jobs": (2, NOTHING),
         "interim": (True, NOTHING), "only_shards": ("0-0", NOTHING),
     }),
     "benchmark": Section(CONFIG, "benchmarks.small", BenchmarkConfig, {
@@ -135,7 +135,7 @@ SECTIONS = {
     }, frozenset({"released", "arrays"})),
     "extractor": Section(FEATURE_SET, "", selavi.Options, {
         "windows": ("as_released", FEATURES), "antialias": (True, FEATURES), "execution": ("exact", FEATURES),
-        "backend": ("openvino", FEATURES), "tf32": (True, FEATURES), "batch_windows": (4, FEATURES),
+        "backend": ("openvino", FEATURES), "batch_windows": (4, FEATURES),
     }, frozenset({"weights"})),
     "weights": Section(FEATURE_SET, "weights", WeightsConfig, {
         "path": ("other.txt", FEATURES), "url": ("https://example.org/w", FEATURES),

@@ -21,7 +21,7 @@ from avzsl.results.project import (
     secrets_of,
     write_project,
 )
-from avzsl.runtime.devices import wants_gpu
+from avzsl.runtime.devices import cores_for_a_gpu, wants_gpu
 from avzsl.runtime.runs import begin, end, plan
 from avzsl.runtime.step import give_up_without_daemon
 
@@ -88,6 +88,17 @@ def how(value):
 def gpus(wildcards):
     """GPUs of a job that runs networks: one where the configuration or this machine has any."""
     return int(wants_gpu(project.config.device))
+
+
+def feeders(wildcards):
+    """Cores of a job of extraction: on a GPU all that can decode for it."""
+    if not gpus(wildcards):
+        return 4
+    given = workflow.global_resources
+    cores, cards = (
+        given[name].value if name in given else None for name in ("_cores", "gpu")
+    )
+    return cores_for_a_gpu(cores, cards)
 
 
 def memory(megabytes):

@@ -54,7 +54,7 @@ rule extract:
     priority: shard_priority
     conda:
         "../../environment.yml"
-    threads: 4
+    threads: feeders
     resources:
         mem_mb=memory(8000),
         runtime=minutes(240),
@@ -67,6 +67,7 @@ rule extract:
         data=how(str(PLACES.data)),
         shared=how(project.shared_cache),
         device=how(project.config.device),
+        gpu_jobs=how(project.config.gpu_jobs),
     script:
         "../scripts/extract.py"
 

@@ -46,6 +46,7 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
             device=params.device,
             threads=snakemake.threads,
             cache=places.weights,
+            gpu_jobs=params.gpu_jobs,
         ),
     )
     if lean is not None:
