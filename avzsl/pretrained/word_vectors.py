@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -35,16 +36,56 @@ def read_table(path: Path, needed: set[str]) -> dict[str, np.ndarray]:
 
     Raises DataError for a damaged file, and ConfigError for a fastText model.
     """
+    with _as_data(path):
+        _refuse_fasttext(path)
+        with _opened(path) as stream:
+            return _read_binary(path, stream, needed) if _is_binary(path) else _read_text(path, stream, needed)
+
+
+def check_table(path: Path) -> None:
+    """Look at the beginning of a table, as far as its first vector: is it one that `read_table` reads?
+
+    Raises what `read_table` raises.
+    """
+    with _as_data(path):
+        _refuse_fasttext(path)
+        with _opened(path) as stream:
+            if _is_binary(path):
+                _counts(path, stream)
+                return
+            # A longer line is no line of a table; the rest of the file, which may be one line, is not read.
+            lines = islice(iter(lambda: stream.readline(_CHUNK), b""), 1000)
+            first = next((line for line in lines if not _says_nothing(line)), b"")
+        fields = first.split()
+        try:
+            float(fields[-1] if len(fields) > 1 else "")
+        except ValueError:
+            raise DataError(
+                path, "is no table of word vectors: expected a word and its numbers, divided by spaces, on each line"
+            ) from None
+
+
+def _says_nothing(line: bytes) -> bool:
+    text = line.removeprefix(b"\xef\xbb\xbf")
+    return text.startswith(b"# ") or not text.strip() or _COUNTS.fullmatch(text) is not None
+
+
+def _is_binary(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".bin")
+
+
+def _refuse_fasttext(path: Path) -> None:
+    with _opened(path) as stream:
+        if stream.read(len(FASTTEXT_MAGIC)) == FASTTEXT_MAGIC:
+            raise ConfigError(
+                f"{path}: is a fastText model, not a table of words; embeddings.backend: fasttext reads it"
+            )
+
+
+@contextmanager
+def _as_data(path: Path) -> Iterator[None]:
     try:
-        with _opened(path) as stream:
-            head = stream.read(512)
-            if head.startswith(FASTTEXT_MAGIC):
-                raise ConfigError(
-                    f"{path}: is a fastText model, not a table of words; embeddings.backend: fasttext reads it"
-                )
-            binary = path.name.removesuffix(".gz").endswith(".bin")
-        with _opened(path) as stream:
-            return _read_binary(path, stream, needed) if binary else _read_text(path, stream, needed)
+        yield
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(path, f"cannot be read: {error}") from error
 
@@ -97,12 +138,17 @@ def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.
     return found
 
 
-def _read_binary(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.ndarray]:
-    """word2vec's binary: a line of counts, then for each word its bytes, a space and dim little-endian float32."""
+def _counts(path: Path, stream: IO[bytes]) -> tuple[int, int]:
     counts = _COUNTS.fullmatch(stream.readline(128))
     if counts is None or not 0 < int(counts[2]) <= _MAX_DIM:
         raise DataError(path, "is not a word2vec binary table: its first line holds no counts")
-    words, size = int(counts[1]), 4 * int(counts[2])
+    return int(counts[1]), int(counts[2])
+
+
+def _read_binary(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.ndarray]:
+    """word2vec's binary: a line of counts, then for each word its bytes, a space and dim little-endian float32."""
+    words, dim = _counts(path, stream)
+    size = 4 * dim
     wanted = {word.encode(): word for word in needed}
     found: dict[str, np.ndarray] = {}
     buffer, at = b"", 0

@@ -357,3 +357,24 @@ def test_nearest_phrase_is_refused_before_anything_runs_where_its_taggers_did_no
         ConfigError, match=r"config\.yaml: benchmarks\.b: the method nearest-phrase needs the features `pretrained`"
     ):
         check(folder(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("noise.txt", bytes(range(256)) * 20, "is no table of word vectors"),
+        ("prose.txt", b"a table, but of words\nand nothing else\n", "is no table of word vectors"),
+        ("empty.vec", b"", "is no table of word vectors"),
+        ("short.bin", b"no counts\n", "is not a word2vec binary table"),
+        ("torn.txt.gz", b"\x1f\x8b\x08", "cannot be read"),
+        ("model.bin", b"\xba\x16\x4f\x2f" + bytes(99), "is a fastText model"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused_before_anything_runs(
+    tmp_path: Path, name: str, content: bytes, complaint: str
+):
+    table = tmp_path / name
+    table.write_bytes(content)
+    path = folder(tmp_path, {"datasets/mine.yaml": DATASET | {"embeddings": {"table": str(table)}}})
+    with pytest.raises(AvzslError, match=rf"config/datasets/mine\.yaml: .*{name}: {complaint}"):
+        check(path)

@@ -30,8 +30,12 @@ class Options(Section):
 
 
 def check(options: Options) -> None:
-    """Look whether the table is there and readable, without reading it; raises ConfigError or DataError."""
-    source(options)
+    """Look whether the table is there and its beginning readable; raises ConfigError or DataError."""
+    from avzsl.pretrained.word_vectors import check_table
+
+    path = source(options)
+    if options.table not in PACKAGED:
+        check_table(path)
 
 
 def source(options: Options) -> Path:
