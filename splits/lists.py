@@ -47,7 +47,7 @@ def read_lists(config: ListsConfig, variant: str, cache: Path | None) -> Lists:
 
 def read_all_classes(config: ListsConfig, cache: Path | None) -> list[str]:
     """Return the classes of all_class.txt beside released lists: also those that take no part; nothing if it is not there."""
-    path, files = _open(config, cache)
+    _, files = _open(config, cache)
     member = files.find(f"{config.within}/all_class.txt".lstrip("/"))
     return [] if member is None else [line.strip() for _, line in lines(files.text(member))]
 
