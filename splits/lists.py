@@ -45,6 +45,13 @@ def read_lists(config: ListsConfig, variant: str, cache: Path | None) -> Lists:
     return _cjme(path, files, config.within) if config.layout == "cjme" else _avca(path, files, config.within, variant)
 
 
+def read_all_classes(config: ListsConfig, cache: Path | None) -> list[str]:
+    """Return the classes of all_class.txt beside released lists: also those that take no part; nothing if it is not there."""
+    _, files = _open(config, cache)
+    member = files.find(f"{config.within}/all_class.txt".lstrip("/"))
+    return [] if member is None else [line.strip() for _, line in lines(files.text(member))]
+
+
 def has_subsets(config: ListsConfig | None) -> bool:
     """Return whether `config` names lists of subsets, not a plain text file of clip ids."""
     return config is not None and (config.path is None or Path(config.path).suffix not in PLAIN)

@@ -15,7 +15,7 @@ from avzsl.config.read import read_yaml
 from avzsl.config.shipped import CONFIG
 from avzsl.config.splits import ListsConfig
 from avzsl.contracts.errors import AvzslError, ConfigError
-from splits.lists import read_lists
+from splits.lists import read_all_classes, read_lists
 
 # Our data sets, how their folder in the authors' archive may be called, and a part of the name of their vectors' file.
 KNOWN = {
@@ -114,8 +114,10 @@ def look(name: str, paths: Sequence[Path]) -> Found:
             f"archives that the README of {REPOSITORY} links, lists and vectors with the repository itself, under "
             f"avgzsl_benchmark_datasets/{title}: name that folder or its zip as well"
         )
-    read = read_lists(ListsConfig(path=str(lists.path), within=lists.within.rstrip("/")), "main", None)
-    labels = {label.lower(): label for clips in read.clips.values() for label in clips.values()}
+    config = ListsConfig(path=str(lists.path), within=lists.within.rstrip("/"))
+    read = read_lists(config, "main", None)
+    labels = {label.lower(): label for label in read_all_classes(config, None)}
+    labels |= {label.lower(): label for clips in read.clips.values() for label in clips.values()}
     return Found(features, lists, vectors, sum(map(len, read.clips.values())), tuple(sorted(labels.values())))
 
 

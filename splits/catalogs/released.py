@@ -11,7 +11,7 @@ from avzsl.config.base import Section
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.splits import ListsConfig
 from splits.catalogs.base import Catalog
-from splits.lists import read_lists
+from splits.lists import read_all_classes, read_lists
 
 # UCF101's clips of one group and class are of one video; the others' names begin with the YouTube id.
 UCF = re.compile(r"v_(?P<label>[A-Za-z]+)_(?P<group>g\d\d)_c\d\d")
@@ -35,7 +35,9 @@ def build(name: str, options: Options, dataset: DatasetConfig, cache: Path) -> C
     lists = read_lists(options.lists, "main", cache)
     labels = {clip: label for clips in lists.clips.values() for clip, label in clips.items()}
     spelling: dict[str, str] = {}
-    for label in [*labels.values(), *(label for classes in lists.classes.values() for label in classes)]:
+    # A class that takes no part keeps its place in the released order of the class embeddings.
+    others = read_all_classes(options.lists, cache)
+    for label in [*labels.values(), *(label for classes in lists.classes.values() for label in classes), *others]:
         spelling.setdefault(label.lower(), label)
     clips = pd.DataFrame(
         [
