@@ -84,7 +84,7 @@ def test_a_later_run_resumes(site: Site, tmp_path: Path) -> None:
     site.status = 503
     part = tmp_path / f"weights_pth-{sha256_text(site.url)[:12]}.part"
     part.write_bytes(BODY[:1000])
-    part.with_name(part.name + ".url").write_text(site.url)
+    part.with_name(part.name + ".url").write_text(sha256_text(site.url))
     with pytest.raises(DataError, match=r"could not be downloaded .* run again to go on"):
         download(site.url, tmp_path)
     assert len(site.requests) == module.ATTEMPTS

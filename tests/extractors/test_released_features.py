@@ -101,7 +101,7 @@ def test_wrong_files_are_named(packed: tuple[Path, Path, pd.DataFrame], tmp_path
             import_features(out, tmp_path / "i.safetensors", tmp_path / "i.parquet")
         fresh()
 
-    expect("has no features/main_features")
+    expect("does not exist")
 
     def other(file: h5py.File) -> None:
         file["data"][0, 0] = 5.0

@@ -94,7 +94,7 @@ def test_a_broken_transfer_goes_on_where_it_ended(server, tmp_path):
 
 def test_a_part_of_an_earlier_run_is_used_only_for_the_same_address(server, tmp_path):
     (tmp_path / "a.part").write_bytes(DATA[:100])
-    (tmp_path / "a.part.url").write_text(server.url("file"))
+    (tmp_path / "a.part.url").write_text(sha256_text(server.url("file")))
     assert download([server.url("file")], tmp_path / "a").read_text() == BODY
     assert server.requests == [("/file", "bytes=100-")]
     (tmp_path / "b.part").write_bytes(b"another version")

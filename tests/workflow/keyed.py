@@ -132,7 +132,7 @@ SECTIONS = {
         "extractor": ("extractors.selavi", FEATURES),
         "audio_step_seconds": (2.0, PAGE), "visual_step_seconds": (2.0, PAGE),
         "dtype": ("float16", FEATURES), "max_lost_share": (0.5, FEATURES), "time_limit_s": (60.0, FEATURES),
-    }, frozenset({"released", "arrays"})),
+    }, frozenset({"released", "within", "arrays"})),
     "extractor": Section(FEATURE_SET, "", selavi.Options, {
         "windows": ("as_released", FEATURES), "antialias": (True, FEATURES), "execution": ("exact", FEATURES),
         "backend": ("openvino", FEATURES), "batch_windows": (4, FEATURES),
