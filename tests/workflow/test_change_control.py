@@ -230,6 +230,7 @@ def cpu_seconds(folder: Path, *arguments: str) -> float:
     return min(spent)
 
 
+@pytest.mark.slow  # a ratio of times, for a machine that does nothing else
 def test_a_second_run_costs_little_more_than_snakemake_itself(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text('rule all:\n    input: "Snakefile"\n', encoding="utf-8")
     # Of the 2 seconds that it may take on an idle core, Snakemake's start alone is more than half.
