@@ -56,10 +56,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def site_profile(folder: Path, gpus: bool = True) -> Path:
-    """Write profiles/slurm with the three lines that a user edits, for the test cluster."""
+    """Write profiles/slurm with the four lines that a user edits, for the test cluster."""
     text = (ROOT / "profiles/slurm/profile.yaml").read_text(encoding="utf-8")
     assert "slurm_account: research " in text and "slurm_partition: gpu " in text
     text = text.replace("slurm_account: research ", "slurm_account: tests ")
+    assert "extract: 16 " in text
+    text = text.replace("extract: 16 ", "extract: 2 ")
     if not gpus:
         text = text.replace("slurm_partition: gpu ", "slurm_partition: *cpu ").replace("gpu: 1", "gpu: 0")
     values = yaml.safe_load(text)
