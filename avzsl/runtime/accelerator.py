@@ -208,6 +208,6 @@ def losses(doing: str) -> Iterator[None]:
         if "CUDA error" not in text and "CUDA driver error" not in text and "cuDNN" not in text.partition(":")[0]:
             raise
         raise LostError(
-            f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run goes on "
-            "from what is finished"
+            f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run does "
+            "this job again and goes on from the finished ones"
         ) from error
