@@ -1,7 +1,7 @@
 """C3D + VGGish and I3D + audio network: the pipeline against a plain loop over windows, and shares of the processor's peak.
 
 Called by `benchmarks/extraction.py --features NAME`. The plain loop reads a clip and runs its windows one after the other
-through the networks as torch's modules; ours decodes beside the networks, which are the fused ones. Same windows, same
+through the networks as torch's modules; ours decodes beside the networks. Same windows, same
 random weights, one card of numbers a round; ratios within rounds.
 """
 
@@ -135,7 +135,7 @@ def compare(
 
 
 def print_share(name: str, rate: float, peak: float) -> None:
-    """Print what a forward pass reaches of the processor's own peak; Winograd's forms can pass 100 %."""
+    """Print what a forward pass reaches of the processor's own peak."""
     print(
         f"{name}: {rate / 1e9:.0f} of {peak / 1e9:.0f} thousand million operations a second, {rate / peak:.0%} of this processor's products of matrices"
     )

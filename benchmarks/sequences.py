@@ -150,17 +150,20 @@ def mapped_only(folder: str, batches: int) -> None:
     print(f"peak memory of training from the disk: {peak():.2f} GiB, with {size:.1f} GiB of steps", flush=True)
 
 
-def packed_only(folder: str) -> None:
-    """Copy the steps as a shard is copied into the file of all clips, and print the peak memory of that process."""
-    held = Path(folder) / "in"
-    (Path(folder) / "shards").mkdir()
-    shard = Path(folder) / "shards/0000.safetensors"
+def prepare(folder: str) -> None:
+    """Lay the steps out as the one shard of a pack that knows its checksum."""
+    held, shard = Path(folder) / "in", Path(folder) / "shards/0000.safetensors"
+    shard.parent.mkdir()
     shard.hardlink_to(held / "steps.safetensors")
     arrays, header = read_arrays(held / "packed.safetensors")
     write_arrays(Path(folder) / "pack.safetensors", arrays, {**header, "sha256": {shard.name: sha256_file(shard)}})
-    del arrays
-    pack_steps([shard], Path(folder) / "pack.safetensors", Path(folder) / "copy.safetensors")
-    (Path(folder) / "copy.safetensors").unlink()
+
+
+def packed_only(folder: str) -> None:
+    """Copy the steps as a shard is copied into the file of all clips, and print the peak memory of that process."""
+    place = Path(folder)
+    pack_steps([place / "shards/0000.safetensors"], place / "pack.safetensors", place / "copy.safetensors")
+    (place / "copy.safetensors").unlink()
     print(f"peak memory of packing: {peak():.2f} GiB", flush=True)
 
 
@@ -177,18 +180,25 @@ def processor() -> str:
     )
 
 
-def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 1) -> None:
-    """Print medians, side by side in one run, of a training step and of gathering its batch."""
+def measure(shrink: float, threads: int, rounds: int = 7, batches: int = 1, *, memory: bool = False) -> None:
+    """Print medians, side by side in one run, of a training step and of gathering its batch; with `memory` only the peaks.
+
+    Times need the steps in memory twice over, peaks only on the disk.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spawn = multiprocessing.get_context("spawn")
-        child = spawn.Process(target=make, args=(folder, shrink, "float16"))
-        child.start()
-        child.join()
-        for what, given in ((packed_only, (name,)), (mapped_only, (name, 4))):
+        # Each in a process of its own, whose peak is its alone.
+        for what, given in (
+            (make, (folder, shrink, "float16")), (prepare, (name,)), (packed_only, (name,)), (mapped_only, (name, 30 if memory else 4)),
+        ):  # fmt: skip
             child = spawn.Process(target=what, args=given)
             child.start()
             child.join()
+            if child.exitcode:
+                raise SystemExit(f"{what.__name__} failed; is there room for {2 * 20.3 / shrink:.1f} GB in {folder}?")
+        if memory:
+            return
         torch.set_num_threads(threads)
         mapped = read(folder)
         held = in_memory(mapped)

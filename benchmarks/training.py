@@ -6,6 +6,7 @@ works, and this project's. CPU seconds of one process, equal float32 arithmetic,
     python benchmarks/training.py --memory                    # peak memory with VGGSound-sized features
     python benchmarks/training.py --precision                 # bfloat16 and compilation: time and HM over 5 seeds
     python benchmarks/training.py --sequences --shrink 60     # TCaF's step on VGGSound-sized sequences, in memory and mapped
+    python benchmarks/training.py --sequences --memory --shrink 1   # its peak memory at VGGSound's size; 45 GB of disk
 """
 
 from __future__ import annotations
@@ -337,12 +338,12 @@ def main() -> None:
         evaluation()
     elif options.retrieval:
         retrieval(options.clips)
-    elif options.memory:
-        memory()
     elif options.sequences:
         import sequences  # beside this file
 
-        sequences.measure(options.shrink, options.threads)
+        sequences.measure(options.shrink, options.threads, memory=options.memory)
+    elif options.memory:
+        memory()
     elif options.precision:
         precision(options.shrink, options.threads)
     else:

@@ -17,7 +17,6 @@ from avzsl.pretrained.checkpoints import random_state
 from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures, sounds
 from extractors.c3d_vggish import Options
-from extractors.c3d_vggish.fused import FusedC3D
 from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, FRAMES, SIDE, VISUAL_DIM, Quantiser, VGGish
 from extractors.c3d_vggish.picture import HEIGHT, LEFT, TOP, WIDTH
 from extractors.c3d_vggish.weights import KEYS, PUBLISHED, read_whitening, vggish_names
@@ -114,9 +113,7 @@ class C3dVggishNetworks:
     ) -> None:  # fmt: skip
         self.identity, self.batch_windows, self.measured = identity, options.batch_windows, dict[str, float]()
         self._device, self._prepare = device, prepare
-        # On a CPU the same function with fewer multiplications.
-        seen = FusedC3D(picture) if device.type == "cpu" and isinstance(picture, C3D) else picture
-        self._picture, self._sound = seen.to(device).eval(), sound.to(device).eval()
+        self._picture, self._sound = picture.to(device).eval(), sound.to(device).eval()
 
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:

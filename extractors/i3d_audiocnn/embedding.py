@@ -16,7 +16,6 @@ from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures
 from extractors.i3d_audiocnn import Options
 from extractors.i3d_audiocnn.audio_network import DIM, AudioNetwork, audio_network, labels_of
-from extractors.i3d_audiocnn.fused import FusedI3D
 from extractors.i3d_audiocnn.i3d import I3D, PUBLISHED, tensor_names
 from extractors.i3d_audiocnn.windows import place_of
 from extractors.weights import load_weights, locate
@@ -74,9 +73,9 @@ class I3dAudioNetworks:
     ) -> None:
         self.identity, self.batch_windows, self.measured = identity, batch_windows, dict[str, float]()
         self._device = device
-        # On a CPU the same function with fewer multiplications.
-        seen = FusedI3D(picture.eval()) if device.type == "cpu" else picture
-        self._picture, self._sound = seen.to(device).eval(), sound.to(device).eval()
+        # A tenth faster than channels first (`benchmarks/extraction.py --features i3d-audiocnn`).
+        self._picture = picture.to(device).to(memory_format=torch.channels_last_3d).eval()
+        self._sound = sound.to(device).eval()
 
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:
@@ -96,7 +95,8 @@ class I3dAudioNetworks:
             return torch.zeros(0, DIM)
         size = 1 if self._device.type == "cpu" else len(frames)
         batches = (torch.stack(frames[start : start + size]) for start in range(0, len(frames), size))
-        return torch.cat([self._picture(scaled(batch.to(self._device))).mean(1) for batch in batches])
+        given = (scaled(batch.to(self._device)).contiguous(memory_format=torch.channels_last_3d) for batch in batches)
+        return torch.cat([self._picture(frames).mean(1) for frames in given])
 
 
 def scaled(frames: Tensor) -> Tensor:
