@@ -68,9 +68,9 @@ class Plain:
     def see(self, frames: np.ndarray) -> torch.Tensor:
         given = torch.from_numpy(frames)
         if self._cjme:
-            return self.picture(scaled(given[None]))[0].mean(0)
+            return self.picture(scaled(given[None]).contiguous())[0].mean(0)
         assert self._prepare is not None
-        return self.picture(self._prepare(given)[None])[0]
+        return self.picture(self._prepare(given)[None].contiguous())[0]
 
     def hear(self, window: Window) -> torch.Tensor:
         assert window.audio is not None
