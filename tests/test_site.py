@@ -38,7 +38,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_document_is_a_page_of_the_menu(checkout: Path) -> None:
     front = (checkout / "site/index.html").read_text(encoding="utf-8")
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "config/README.md", ROOT / "leaderboard/README.md"]
+    pages = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "config/README.md",
+        ROOT / "leaderboard/README.md",
+    ]
     for page in pages:
         html = page.relative_to(ROOT).with_suffix(".html")
         assert (checkout / "site" / html).is_file()
