@@ -12,8 +12,9 @@ import pandas as pd
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.schemas import FEATURES
-from avzsl.contracts.streams import MODALITIES, Stream, as_type, write_streams
+from avzsl.contracts.streams import Stream, as_type, write_streams
 from avzsl.contracts.tables import write_table
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.runtime.accelerator import held_card
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window, find_extractor, options_of
