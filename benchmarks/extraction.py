@@ -38,11 +38,11 @@ from plain_loop import compare, share_of_selavi
 
 from avzsl.config.features import FeaturesConfig
 from extractors.base import ClipInfo, Window, options_of
+from extractors.clips import Clip, extract_clips
 from extractors.selavi import load, read
 from extractors.selavi.networks import SelaviNetworks
 from extractors.selavi.plan import plan_released, released_frame_index
 from extractors.selavi.sound import SAMPLE_RATE, log_filterbank
-from extractors.shards import Clip, extract_clips
 
 
 def make_clip(path: Path, seconds: int, seed: int, size: tuple[int, int] = (340, 256)) -> None:

@@ -34,12 +34,12 @@ from extraction import make_clip
 from avzsl.config.features import FeaturesConfig
 from avzsl.runtime.accelerator import Accelerator, accelerator
 from extractors.base import ClipInfo, Window, options_of
+from extractors.clips import Clip, extract_clips
 from extractors.pool import DecodePool
 from extractors.selavi import read_raw
 from extractors.selavi.device import EXECUTIONS, DeviceNetworks
 from extractors.selavi.networks import SelaviNetworks
 from extractors.selavi.trunks import Trunks
-from extractors.shards import Clip, extract_clips
 
 Row = dict[str, Any]
 
