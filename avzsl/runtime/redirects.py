@@ -33,7 +33,8 @@ def guard(session: requests.Session, private: bool = False) -> requests.Session:
                 f"{urlsplit(old).hostname} redirects to {urlsplit(new).hostname}, an address inside; this is refused"
             )
 
-    session.rebuild_auth = rebuild_auth  # type: ignore[method-assign]
+    own: Any = rebuild_auth
+    session.rebuild_auth = own  # type: ignore[method-assign]
     return session
 
 
