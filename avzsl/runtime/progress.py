@@ -73,6 +73,7 @@ class Ticker:
 def progress(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
     """Yield a `Ticker` for `total` items; `label` says what is being done."""
     if sys.stderr.isatty():
+        # Here: a log needs no bar, and decoding processes and benchmarks on a bare machine do without the package.
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -90,7 +91,6 @@ def progress(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-
         with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
             yield Ticker(label, total, unit, bar)
     else:
