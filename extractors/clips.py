@@ -13,7 +13,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.streams import MODALITIES, Stream, as_type
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window
-from extractors.pool import DecodePool, End
+from extractors.pool import DecodePool, End, Hardware
 
 
 @dataclass
@@ -77,11 +77,12 @@ def extract_clips(
     threads: int,
     *,
     either: bool = False,
+    hardware: Hardware | None = None,
     finished: Callable[[Clip], None] | None = None,
 ) -> None:
     """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips.
 
-    A clip without sound or without picture is lost, unless `either` will do. `finished` is told of each clip, in order, as
+    A clip without sound or without picture is lost, unless `either` will do. `hardware`: a GPU decodes too. `finished` is told of each clip, in order, as
     soon as nothing of it is under way any more.
     """
     batch: list[tuple[Clip, Window]] = []
@@ -116,7 +117,7 @@ def extract_clips(
 
     paths = [Path(clip.row["path"]) for clip in clips]
     with (
-        DecodePool(features, threads, getattr(networks, "feed", None)) as pool,
+        DecodePool(features, threads, getattr(networks, "feed", None), hardware) as pool,
         progress("features", len(clips), "clips") as ticker,
     ):
         for clip, items in zip(clips, pool.clips(paths), strict=True):

@@ -52,6 +52,11 @@ def kind_of(device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def current_card() -> int:
+    """Return the number of the GPU that this thread computes on."""
+    return torch.cuda.current_device()
+
+
 @contextlib.contextmanager
 def held_card(kind: str, device: str, share: int = 1) -> Iterator[None]:
     """Compute the block on a GPU of this process's own (`cards.claim`), where `device` means one; else do nothing.
