@@ -13,6 +13,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.streams import MODALITIES, Stream, as_type
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window
+from extractors.guarded import Guarded
 from extractors.pool import DecodePool, End, Hardware
 
 
@@ -92,10 +93,11 @@ def extract_clips(
     ended: list[tuple[int, Clip]] = []
     read = computed = 0
     dims = {"audio": networks.audio_dim, "visual": networks.visual_dim}
+    guarded = Guarded(networks)
 
     def embed() -> None:
         if batch:
-            features_of = networks.embed([window for _, window in batch])
+            features_of = guarded.embed([window for _, window in batch])
             begun.append(({name: _places(batch, name) for name in MODALITIES}, features_of, len(batch)))
             batch.clear()
 
@@ -128,7 +130,7 @@ def extract_clips(
                 else:
                     read += 1
                     batch.append((clip, item))
-                    if len(batch) >= networks.batch_windows:
+                    if len(batch) >= guarded.batch_windows:
                         embed()
                         collect(left=1)
             ticker.advance()

@@ -217,6 +217,8 @@ def losses(doing: str) -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else ""
         if "CUDA error" not in text and "CUDA driver error" not in text and "cuDNN" not in text.partition(":")[0]:
             raise
+        if "out of memory" in text:  # said by the driver rather than by torch's allocator
+            raise torch.OutOfMemoryError(text) from error
         raise LostError(
             f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run of "
             "this job goes on from what was finished"
