@@ -22,7 +22,7 @@ MADE = {"config/ucf-released.yaml"}
 
 def check_avzsl(words: list[str], whole: bool) -> None:
     parser = make_parser(words)
-    if whole:
+    if whole or words[0] == "build":
         try:
             options, rest = parser.parse_known_args(words)
         except SystemExit as done:

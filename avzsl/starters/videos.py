@@ -153,7 +153,7 @@ def report(found: Found, cores: int) -> list[str]:
     classes = found.classes
     counts = classes["clips"]
     lines = [
-        f"{found.clips} clips of {len(classes)} classes, {counts.min()} to {counts.max()} clips each",
+        f"{found.clips} clips of {len(classes)} classes, {counts.min()}{f' to {counts.max()}' * (counts.min() < counts.max())} clips each",
         *found.notes,
     ]
     few = classes.loc[counts < 3, "class_name"].tolist()
