@@ -212,7 +212,7 @@ class World:
         )  # fmt: skip
 
     def run(self, method: str) -> None:
-        from avzsl.training import run
+        from avzsl.training.run import run
 
         places, project = self.places, self.project
         benchmark = project.benchmarks["scale"]

@@ -16,15 +16,15 @@ class Need(NamedTuple):
 
 # Stages that read tables of all clips; whatever works shard by shard takes no more for more clips.
 NEEDS = {
-    "split": Need(1000, 2000),
-    "shards": Need(1000, 2000),
-    "pack": Need(1000, 2000),
-    "steps": Need(1000, 2000),
-    "benchmark": Need(1000, 2000),
-    "run": Need(4000, 2000),
-    "results": Need(1000, 2000),
-    "tables": Need(1000, 2000),
-    "report": Need(1000, 2000),
+    "split": Need(1000, 1500),
+    "shards": Need(1000, 1500),
+    "pack": Need(1000, 1500),
+    "steps": Need(1000, 1500),
+    "benchmark": Need(1000, 1500),
+    "run": Need(4000, 1500),
+    "results": Need(1000, 1500),
+    "tables": Need(1000, 1500),
+    "report": Need(1000, 1500),
 }
 
 
