@@ -35,8 +35,8 @@ from avzsl.methods import Batch, Clips, Dims, build
 from avzsl.methods.avca import AVCA
 from avzsl.methods.blocks import pairwise
 from avzsl.runtime.devices import keep_freed_memory
-from avzsl.training import run
 from avzsl.training.evaluate import validate
+from avzsl.training.run import run
 from avzsl.training.sampling import BalancedSet, DeviceData
 
 # Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.
