@@ -105,8 +105,11 @@ def retrieve(
         texts = [points["classes"][present]] * len(parts)
         directions[f"text_{name}"] = _per_query(texts, parts, present, labels, False)
     if distances is not None:
-        relevant = present[:, None] == labels[None]
-        directions["text_selected"] = average_precision(distances.T[present].astype(np.float64), relevant)
+        some = max(1, BLOCK // len(labels))
+        blocks = [present[start : start + some] for start in range(0, len(present), some)]
+        directions["text_selected"] = np.concatenate(
+            [average_precision(distances[:, own].T, own[:, None] == labels[None]) for own in blocks]
+        )
     result: dict[str, dict[str, float | None]] = {}
     for name, precision in directions.items():
         owners = present if name.startswith("text") else labels
