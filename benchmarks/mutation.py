@@ -114,7 +114,9 @@ def run_tests(
         os.chdir(copy)
         sys.path[0] = str(copy)
         sys.modules["__main__"] = ModuleType("__main__")  # what the tests spawn shall not run this file
-        beside = os.pathsep.join([str(copy), *([str(copy.parent / "tracing")] if lines else [])])
+        if lines:
+            sys.path.insert(1, str(copy.parent / "tracing"))  # decoding processes get this path as it is
+        beside = os.pathsep.join(sys.path[: 2 if lines else 1])
         os.environ |= {"PYTHONPATH": beside, "PYTHONDONTWRITEBYTECODE": "1", "AVZSL_SHARED": str(copy / "nothing")}
         if lines:
             os.environ |= {reached.OUT: str(copy.parent / "lines.txt"), reached.FILES: os.pathsep.join(lines)}
