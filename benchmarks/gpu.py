@@ -17,6 +17,7 @@ they are tested; its numbers mean nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -35,10 +36,14 @@ from bare_trunks import BareTrunks, trunks
 from clips import make_clip
 
 from avzsl.config.features import FeaturesConfig
+from avzsl.media import hardware as nvdec
+from avzsl.media.display import Reformat
+from avzsl.media.opening import open_container
+from avzsl.media.pictures import decode_video
 from avzsl.runtime.accelerator import Accelerator, accelerator
 from extractors.base import ClipInfo, Window, options_of
 from extractors.clips import Clip, extract_clips
-from extractors.pool import DecodePool
+from extractors.pool import DecodePool, Hardware
 from extractors.selavi import read_raw
 from extractors.selavi.device import EXECUTIONS, DeviceNetworks
 from extractors.selavi.prepare import prepare_pictures, prepare_sounds
@@ -176,11 +181,11 @@ def pool(bench: Bench) -> Row:
     return row
 
 
-def _decoded(bench: Bench, size: tuple[int, int], workers: int, feed: Any) -> float:
+def _decoded(bench: Bench, size: tuple[int, int], workers: int, feed: Any, hardware: Hardware | None = None) -> float:
     """Return the windows a second that come out of a pool, its start left out: the clock runs from the first window."""
     paths = bench.clips(size, 2 if bench.small else 4 * workers, 2 if bench.small else 10)
     started, count = 0.0, 0
-    with DecodePool(bench.settings(), workers, feed) as decoding:
+    with DecodePool(bench.settings(), workers, feed, hardware) as decoding:
         for items in decoding.clips(paths):
             for item in items:
                 started = started or time.perf_counter()
@@ -189,18 +194,28 @@ def _decoded(bench: Bench, size: tuple[int, int], workers: int, feed: Any) -> fl
 
 
 def hardware(bench: Bench) -> Row:
-    """Frames a second of the GPU's decoder in one process, and of the CPU's; both as PyAV gives them."""
-    from av.codec.hwaccel import HWAccel
-
+    """Frames a second of the GPU's decoder in one process and of the CPU's, how much they differ, and pools that use it."""
     [path] = bench.clips((1280, 720), 1, 1 if bench.small else 10)
-    row = {}
+    row: Row = {}
+    if why := None if bench.small else nvdec.trouble():
+        raise RuntimeError(why)
+    reformat, pictures = Reformat(), {}
     for name in ["CPU"] if bench.small else ["CPU", "NVDEC"]:
-        accel = HWAccel("cuda", allow_software_fallback=False) if name == "NVDEC" else None
-        started = time.perf_counter()
-        with av.open(str(path), hwaccel=accel) as container:
-            container.streams.video[0].thread_type = "NONE"
-            count = sum(1 for _ in container.decode(video=0))
-        row[name] = count / (time.perf_counter() - started)
+        if name == "NVDEC":
+            nvdec.start(0)
+        with nvdec.reading() if name == "NVDEC" else contextlib.nullcontext():
+            started, count = time.perf_counter(), 0
+            with open_container(path, pictures=True) as container:
+                for frame in decode_video(container, container.streams.video[0], strict=True):
+                    count += 1
+                    last = frame
+            row[f"{name}, frames/s"] = count / (time.perf_counter() - started)
+            pictures[name] = reformat(last).astype(int)
+    if not bench.small:
+        row["levels by which the last picture differs"] = int(np.abs(pictures["CPU"] - pictures["NVDEC"]).max())
+        feed = bench.networks("fused", 1).feed
+        for on_gpu in (8, 16):
+            row[f"340x256 x 16, {on_gpu} on the GPU"] = _decoded(bench, (340, 256), 16, feed, Hardware(0, on_gpu))
     return row
 
 

@@ -79,6 +79,8 @@ class ClipInfo:
     note: str | None = field(default=None)  # something odd about a clip that was read all the same
     lost_share: float = 0.0  # of its frames or its sound, whichever is larger
     damage: str | None = None  # a sentence about what was lost
+    decoder: str = "cpu"  # what decoded its pictures: cpu or cuda
+    refused: str | None = None  # why the GPU's decoder, which was asked for, did not
 
     def found(self, findings: Findings) -> None:
         """Take over what was counted while decoding."""
@@ -88,7 +90,7 @@ class ClipInfo:
 
     def columns(self) -> dict[str, Any]:
         values = asdict(self)
-        for name in ("note", "absent", "lost_share", "damage"):  # for the reason
+        for name in ("note", "absent", "lost_share", "damage", "decoder", "refused"):  # for the reason, or the header
             del values[name]
         return values
 

@@ -14,7 +14,8 @@ from avzsl.contracts.streams import Stream, as_type
 from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window
-from extractors.pool import DecodePool, End
+from extractors.guarded import Guarded
+from extractors.pool import DecodePool, End, Hardware
 
 
 @dataclass
@@ -78,11 +79,12 @@ def extract_clips(
     threads: int,
     *,
     either: bool = False,
+    hardware: Hardware | None = None,
     finished: Callable[[Clip], None] | None = None,
 ) -> None:
     """Read clips whose media are there and embed their windows, batched over clips in their order; fill the clips.
 
-    A clip without sound or without picture is lost, unless `either` will do. `finished` is told of each clip, in order, as
+    A clip without sound or without picture is lost, unless `either` will do. `hardware`: a GPU decodes too. `finished` is told of each clip, in order, as
     soon as nothing of it is under way any more.
     """
     batch: list[tuple[Clip, Window]] = []
@@ -92,10 +94,11 @@ def extract_clips(
     ended: list[tuple[int, Clip]] = []
     read = computed = 0
     dims = {"audio": networks.audio_dim, "visual": networks.visual_dim}
+    guarded = Guarded(networks)
 
     def embed() -> None:
         if batch:
-            features_of = networks.embed([window for _, window in batch])
+            features_of = guarded.embed([window for _, window in batch])
             begun.append(({name: _places(batch, name) for name in MODALITIES}, features_of, len(batch)))
             batch.clear()
 
@@ -117,7 +120,7 @@ def extract_clips(
 
     paths = [Path(clip.row["path"]) for clip in clips]
     with (
-        DecodePool(features, threads, getattr(networks, "feed", None)) as pool,
+        DecodePool(features, threads, getattr(networks, "feed", None), hardware) as pool,
         progress("features", len(clips), "clips") as ticker,
     ):
         for clip, items in zip(clips, pool.clips(paths), strict=True):
@@ -128,7 +131,7 @@ def extract_clips(
                 else:
                     read += 1
                     batch.append((clip, item))
-                    if len(batch) >= networks.batch_windows:
+                    if len(batch) >= guarded.batch_windows:
                         embed()
                         collect(left=1)
             ticker.advance()

@@ -18,14 +18,14 @@ from avzsl.contracts.errors import AvzslError
 from avzsl.contracts.streams import read_streams, write_streams
 from extractors.base import ClipInfo, Networks
 from extractors.clips import Clip, streams_of
-from extractors.pool import End
+from extractors.pool import FATAL, End
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two parts: what a kill costs at most.
 EVERY_S = 120.0
 # Ends that may be the machine's fault: such clips are tried again.
-_AGAIN = frozenset({"decoder_crash", "time_limit"})
+_AGAIN = FATAL
 
 
 class Parts:
