@@ -27,7 +27,7 @@ def fold(network: nn.Module) -> nn.Module:
 
 def by_onednn(network: nn.Module, device: torch.device) -> nn.Module:
     """Put a network on a device, its channels last, and on a CPU give every 3-d convolution to oneDNN; return the network."""
-    if device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         for parent in list(network.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Conv3d):
@@ -41,7 +41,11 @@ class _OneDnn(nn.Module):
     def __init__(self, convolution: nn.Conv3d) -> None:
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
-        self._how = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
+        assert not isinstance(convolution.padding, str)
+        self._padding, self._stride = convolution.padding, convolution.stride
+        self._dilation, self._groups = convolution.dilation, convolution.groups
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.mkldnn_convolution(x, self.weight, self.bias, *self._how)
+        return torch.mkldnn_convolution(
+            x, self.weight, self.bias, self._padding, self._stride, self._dilation, self._groups
+        )

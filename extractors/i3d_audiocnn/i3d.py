@@ -45,7 +45,8 @@ class Unit(nn.Module):
         super().__init__()
         self.kernel, self.stride = kernel, stride
         # With stride 1 both halves are the same for every size.
-        padding = tuple(k // 2 for k in kernel) if stride == (1, 1, 1) else 0
+        first, second, third = kernel
+        padding = (first // 2, second // 2, third // 2) if stride == (1, 1, 1) else (0, 0, 0)
         self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm3d(outputs, eps=EPSILON)
 
