@@ -182,3 +182,10 @@ def test_folds_are_compared_pair_by_pair() -> None:
     half = 2.2622 * a.scores["hm"].std(ddof=1) * np.sqrt(1 / 10 + 0.2 / 0.8)
     assert (own.high - own.low) / 2 == pytest.approx(half, rel=1e-4)
     assert Folds({"hm": np.array([3.0])}, 0.2).over_folds("hm") is None
+
+
+def test_what_lies_beside_zero() -> None:
+    found = {
+        pair: Interval(*pair).without_zero for pair in ((0.0, 2.0), (-2.0, 0.0), (-1.0, 1.0), (0.5, 2.0), (-2.0, -0.5))
+    }
+    assert [pair for pair, beside in found.items() if beside] == [(0.5, 2.0), (-2.0, -0.5)]
