@@ -265,5 +265,5 @@ def test_rows_in_any_order_give_one_table_and_sorted_lists(catalog, tmp_path) ->
     assert made.clips.index.tolist() == list(range(len(clips)))
     write_lists(made, tmp_path)
     for file in (tmp_path / "main_split").glob("*.txt"):
-        names = file.read_text().split()
+        names = file.read_text().splitlines()
         assert names == sorted(names)
