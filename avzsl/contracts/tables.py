@@ -49,11 +49,17 @@ def read_table(path: str | Path, schema: TableSchema) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(path, f"the {schema.name} table does not exist")
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        # Others' columns are not read, and a list of lists may unfold to anything.
+        columns = [name for name in schema.columns if name in file.schema_arrow.names]
+        nested = [name for name in columns if pa.types.is_nested(file.schema_arrow.field(name).type)]
+        table = None if nested else file.read(columns)
     except (pa.ArrowInvalid, OSError) as error:
         if getattr(error, "errno", None):  # the disk's fault, not the file's
             raise DataError(path, f"cannot be read ({error})") from error
         raise CorruptError(path, f"is not a readable Parquet file ({error}); delete it and run again") from error
+    if table is None:
+        raise CorruptError(path, f"column {nested[0]!r} holds lists, not single values; delete it and run again")
     missing = [name for name in schema.columns if name not in table.column_names]
     if missing:
         raise CorruptError(path, f"columns {missing} of the {schema.name} table are missing; delete it and run again")
