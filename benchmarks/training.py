@@ -384,8 +384,8 @@ def main() -> None:
     parser.add_argument("--shape", choices=sorted(SHAPES), default="ucf")
     parser.add_argument("--shrink", type=float, default=10.0, help="divide the 500 batches of an epoch by this")
     parser.add_argument("--threads", type=int, default=2)
-    for flag in ("epoch", "evaluation", "memory", "retrieval", "precision", "sequences"):
-        parser.add_argument(f"--{flag}", action="store_true")
+    for flag in ("--epoch", "--evaluation", "--memory", "--retrieval", "--precision", "--sequences"):
+        parser.add_argument(flag, action="store_true")
     parser.add_argument("--clips", type=int, default=12482, help="with --retrieval")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
