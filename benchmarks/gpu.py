@@ -280,7 +280,7 @@ def training(bench: Bench) -> Row:
                     [synthetic_batch(16 if bench.small else 256, bench.device, k) for k in range(count)]
                 )
                 with bench.card.float32_as(tf32):
-                    step = seeds.recorded(batch) if recorded else (lambda s=seeds, b=batch: s.step(b))  # type: ignore[misc]
+                    step = seeds.recorded(lambda b=batch: b) if recorded else (lambda s=seeds, b=batch: s.step(b))  # type: ignore[misc]
                     name = f"{count} seeds{', recorded' if recorded else ''}{', TF32' if tf32 else ''}"
                     row[name] = 1000 / bench.rate(lambda s=step: [s() for _ in range(10)], 10)  # type: ignore[misc]
     return row

@@ -26,8 +26,9 @@ def counting_steps(momentum: float, passes: int) -> int:
     return math.ceil(math.log(NEGLIGIBLE) / (passes * math.log1p(-momentum)))
 
 
-# Set while the seeds of a method are computed together: the masks of dropout in order, or none where it draws its own.
-_DROPPING: ContextVar[tuple[Iterator[Tensor] | None] | None] = ContextVar("dropping", default=None)
+# Set while the seeds of a method are computed together: the masks of dropout in order, or none where it draws its own; or
+# what is asked of every dropout in order (`dropouts_of`).
+_DROPPING: ContextVar[tuple[Iterator[Tensor] | None] | list[Asked] | None] = ContextVar("dropping", default=None)
 
 
 @contextlib.contextmanager
@@ -36,6 +37,17 @@ def dropping(masks: Iterable[Tensor] | None) -> Iterator[None]:
     token = _DROPPING.set((None if masks is None else iter(masks),))
     try:
         yield
+    finally:
+        _DROPPING.reset(token)
+
+
+@contextlib.contextmanager
+def dropouts_of() -> Iterator[list[Asked]]:
+    """Yield a list that gets every dropout that is asked for in the block, with the shape and type of its mask; none drops."""
+    asked: list[Asked] = []
+    token = _DROPPING.set(asked)
+    try:
+        yield asked
     finally:
         _DROPPING.reset(token)
 
@@ -101,14 +113,27 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         together = _DROPPING.get()
+        if isinstance(together, list):
+            if self.training and self.p:
+                together.append((self, x.shape, x.dtype))
+            return x
         if together is not None and together[0] is not None and self.training and self.p:
             return x * next(together[0])
         plain = x.device.type != "cpu" or torch.compiler.is_compiling() or together is not None
         if not self.training or self.p == 0 or plain:
             return functional.dropout(x, self.p, self.training)
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        return x * (bits < self._kept - 2**15).to(x.dtype).mul_(2**16 / max(self._kept, 1))
+        return x * self.mask(x.shape, x.dtype)
+
+    def mask(self, shape: torch.Size, dtype: torch.dtype, generator: torch.Generator | None = None) -> Tensor:
+        """Return what a tensor on the CPU is multiplied with, drawn from PyTorch's own generator or from another."""
+        count = shape.numel()
+        words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+        bits = words.view(torch.int16)[:count].view(shape)
+        return (bits < self._kept - 2**15).to(dtype).mul_(2**16 / max(self._kept, 1))
+
+
+# A dropout, and the shape and type of the mask that it needs.
+Asked = tuple[Dropout, torch.Size, torch.dtype]
 
 
 def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> nn.Sequential:

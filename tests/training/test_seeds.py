@@ -107,7 +107,7 @@ def test_recording_leaves_the_models_as_they_were() -> None:
         Seeds([method("avca", k) for k in range(2)], 1e-3, card(CPU)) for card in (Accelerator, Recorder)
     )
     batch = stacked_batch(batches(0)[:2])
-    step = recorded.recorded(batch)
+    step = recorded.recorded(lambda: batch)
     for name, value in recorded.parameters.items():
         assert torch.equal(value, plain.parameters[name])
     assert all(torch.equal(value, plain.buffers[name]) for name, value in recorded.buffers.items())
