@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from mmap import mmap
 from pathlib import Path
-from typing import Any, Protocol, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from avzsl.config import plugins
 from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.errors import ConfigError
-from avzsl.contracts.streams import MODALITIES
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.media.errors import MediaError
 from avzsl.media.findings import Findings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class ClipInfo:
 ClipError = MediaError
 
 
-Features = Callable[[], tuple[np.ndarray, np.ndarray]]
+Features: TypeAlias = "Callable[[], tuple[np.ndarray, np.ndarray]]"
 
 
 class Feed(Protocol):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from avzsl.config.features import FeaturesConfig
-from avzsl.contracts.streams import MODALITIES, Stream, as_type
+from avzsl.contracts.streams import Stream, as_type
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.runtime.progress import progress
 from extractors.base import Features, Networks, Window
 from extractors.guarded import Guarded

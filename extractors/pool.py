@@ -126,15 +126,15 @@ class DecodePool:
                         return
                 given, refused, over = 0, None, False
                 while not over:
-                    process = process or self._start(card)
-                    for item in process.read(paths[place], given, refused):
+                    process = used = process or self._start(card)
+                    for item in used.read(paths[place], given, refused):
                         dead = isinstance(item, End) and item.status in FATAL
                         over = isinstance(item, End) and (not dead or card is None)
                         if over or not dead:
                             self._put(queues[place], item)
                             given += 1
                         if isinstance(item, End) and dead:
-                            self._retire(process)
+                            self._retire(used)
                             process, refused, card = None, f"under the GPU's decoder {item.reason}", None
         except BaseException as error:
             if place is not None and not self._stop.is_set():
