@@ -61,10 +61,10 @@ def masks_of(one: Method, monkeypatch: pytest.MonkeyPatch) -> list[list[Tensor]]
     return drawn
 
 
-@pytest.mark.parametrize("name", ["avca", "avca_branches"])
+@pytest.mark.parametrize("name", ["avca", "avca_branches", "cjme", "cjme_parts", "apn", "avgzslnet", "concat"])
 def test_each_seed_is_its_single_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     masks = masks_of(method(name, 0), monkeypatch)
-    assert len(masks[0]) > 5
+    assert len(masks[0]) > 5 or not name.startswith("avca")
     singles = [method(name, seed) for seed in range(SEEDS)]
     optimisers = [
         torch.optim.Adam(one.trained(), lr=1e-3 * (1 + k), weight_decay=1e-4) for k, one in enumerate(singles)

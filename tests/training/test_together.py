@@ -27,9 +27,9 @@ from avzsl.training.run import run
 from avzsl.training.together import why_not
 
 torch.set_num_threads(1)
-TRAINING = TrainingConfig(epochs=4, batches_per_epoch=5, batch_size=16, precision="float64", weight_decay=1e-4)
-# Those that are trained in one pass: any other is refused with a reason.
-PLAIN = ["apn", "avca", "avgzslnet", "cjme"]
+TRAINING = TrainingConfig(epochs=3, batches_per_epoch=4, batch_size=16, precision="float64", weight_decay=1e-4)
+# Through the whole protocol; the others of plain steps a few steps long in test_seeds.py.
+PLAIN = ["avca", "cjme"]
 SEEDS = (0, 1, 5)
 
 
@@ -135,7 +135,7 @@ def test_a_killed_pass_goes_on(
     what = method("avca", TRAINING.model_copy(update={"checkpoint_seconds": 0.0, "stage2_schedule": "plateau"}))
     for seed in SEEDS:
         go(toy, tmp_path / "whole", what, seed)
-    for when in (2, 5):
+    for when in (1, 4):
         folder, calls = tmp_path / f"killed-{when}", [0]
         end_epoch = together.Course.end_epoch
 
