@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -36,9 +35,9 @@ def test_every_run_asks_for_a_gpu(tmp_path: Path) -> None:
     )
     for further in ((), flags):
         said = plan(tmp_path, "--cores", "2", *further)
-        _, *runs = re.split(r"^rule run:$", said, flags=re.MULTILINE)
+        _, *runs = said.split("rule run:")
         assert len(runs) == 3
-        assert all("gpu=1" in run.partition("\n\n")[0] for run in runs)
+        assert all("gpu=1" in run for run in runs)
 
 
 def test_a_group_takes_one_gpu_and_the_sum_of_the_times() -> None:
