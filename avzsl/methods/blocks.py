@@ -307,8 +307,8 @@ def triplets(
     near = [pairs[anchor, positive] for anchor, positive, _ in wanted.values()]
     far = [pairs[anchor, negative] for anchor, _, negative in wanted.values()]
     # Picked one by one: a list as an index would be copied to a GPU in the middle of a recording.
-    row = distances.unbind(0)
-    losses = (torch.stack([row[k] for k in near]) - torch.stack([row[k] for k in far]) + margin).relu().mean(1)
+    each = distances.unbind(0)
+    losses = (torch.stack([each[k] for k in near]) - torch.stack([each[k] for k in far]) + margin).relu().mean(1)
     return dict(zip(wanted, losses.unbind(), strict=True))
 
 

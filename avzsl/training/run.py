@@ -27,7 +27,7 @@ from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import write_table
 from avzsl.evaluation import Calibration
-from avzsl.evaluation.retrieval import retrieve
+from avzsl.evaluation.retrieval import HostRanking, Ranking, retrieve
 from avzsl.methods import Dims, build
 from avzsl.methods import Method as MethodModule
 from avzsl.results.places import RunPlaces
@@ -38,6 +38,7 @@ from avzsl.runtime.progress import progress
 from avzsl.training.evaluate import columns, distances, embeddings
 from avzsl.training.live import live
 from avzsl.training.protocol import Job, train
+from avzsl.training.ranking import DeviceRanking
 from avzsl.training.sampling import DeviceData
 from avzsl.training.search import Found, search
 from avzsl.training.together import ON_A_GPU, train_together, why_not
@@ -171,7 +172,7 @@ def run(
         per_class={n: _percent(float(r)) for n, r in zip(names, recall, strict=True)},
         classes_without_test_clips=[names[c] for c in calibration.empty],
         best_beta_on_test=_best_beta(calibration),
-        retrieval=retrieve(points, calibration.labels, seen, matrix),
+        retrieval=retrieve(points, calibration.labels, seen, matrix, _ranking(place)),
         outputs={
             key: Scores(**_percents(Calibration(d, calibration.labels, seen).at(done.beta)))
             for key, d in by_output.items()
@@ -204,6 +205,10 @@ def _finished(folder: Path, config_hash: str, data: BenchmarkData) -> bool:
     except AvzslError:
         return False
     return (record.config_hash, record.hashes) == (config_hash, data.record.hashes)
+
+
+def _ranking(place: torch.device) -> Ranking:
+    return HostRanking() if place.type == "cpu" else DeviceRanking(place)
 
 
 def _device(name: str) -> torch.device:
