@@ -26,7 +26,7 @@ from avzsl.pretrained.taggers import audio_tagger, visual_tagger
 from avzsl.pretrained.wheels import INSTALL, missing
 from avzsl.pretrained.words import is_foreign
 from extractors.base import find_extractor, options_of
-from extractors.shards import Clip, extract_clips
+from extractors.clips import Clip, extract_clips
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import torch
 
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.runtime.cards import claim
+from avzsl.runtime.devices import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +33,10 @@ class LostError(AvzslError):
 def choose_device(device: str) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda"; auto says once where it runs if there is no GPU.
 
-    Raises ConfigError where cuda was asked for and torch sees no GPU.
+    The process, which is about to compute, keeps the memory that it frees. Raises ConfigError where cuda was asked for and
+    torch sees no GPU.
     """
+    keep_freed_memory()
     if device == "cpu":
         return torch.device("cpu")
     with warnings.catch_warnings(record=True) as said:
@@ -47,18 +51,37 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cpu")
 
 
+def kind_of(device: str) -> str:
+    """Return "cuda" or "cpu": what a job under the configured `device` computes on here."""
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def current_card() -> int:
+    """Return the number of the GPU that this thread computes on."""
+    return torch.cuda.current_device()
+
+
 @contextlib.contextmanager
 def held_card(kind: str, device: str, share: int = 1) -> Iterator[None]:
     """Compute the block on a GPU of this process's own (`cards.claim`), where `device` means one; else do nothing.
 
     Raises AvzslError where other jobs hold every GPU.
     """
-    if device == "cpu" or not torch.cuda.is_available():
+    if kind_of(device) == "cpu":
         yield
         return
     names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
     with claim(kind, names, share) as number, torch.cuda.device(number):
         yield
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 itself; where it only acts as if, float32 is faster."""
+    x86 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # always False on other processors
+    known = [getattr(torch.cpu, name)() for name in x86 if hasattr(torch.cpu, name)]
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return any(known)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _driver_trouble(said: list[str]) -> str:
@@ -207,7 +230,9 @@ def losses(doing: str) -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else ""
         if "CUDA error" not in text and "CUDA driver error" not in text and "cuDNN" not in text.partition(":")[0]:
             raise
+        if "out of memory" in text:  # said by the driver rather than by torch's allocator
+            raise torch.OutOfMemoryError(text) from error
         raise LostError(
-            f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run does "
-            "this job again and goes on from the finished ones"
+            f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run of "
+            "this job goes on from what was finished"
         ) from error

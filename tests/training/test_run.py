@@ -18,8 +18,8 @@ from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.methods import Dims
 from avzsl.methods import Method as MethodBase
-from avzsl.training import run
 from avzsl.training.evaluate import validate
+from avzsl.training.run import run
 from avzsl.training.sampling import DeviceData
 
 torch.set_num_threads(1)
@@ -82,6 +82,20 @@ def test_same_seed_same_result_and_another_seed_another(toy, tmp_path):
     a, b, c = (read_arrays(tmp_path / out / "scores.safetensors")[0]["distances"] for out in "abc")
     assert np.array_equal(a, b)
     assert not np.allclose(a, c)
+
+
+@pytest.mark.parametrize("name", ["avca", "ridge"])
+def test_a_pack_that_stays_on_the_disk_gives_the_same_run(toy, tmp_path, monkeypatch, name):
+    held = go(toy, tmp_path / "held", method(name))
+    monkeypatch.setattr("avzsl.benchmark.data.HELD", 0)
+    monkeypatch.setattr("avzsl.training.sampling.TOUCHED", 40)
+    folder, files = toy
+    assert isinstance(load(folder, files.pack[0], files.embeddings).audio, np.memmap)
+    mapped = go(toy, tmp_path / "mapped", method(name))
+    for key in ("seen", "unseen", "hm", "zsl", "beta", "epoch", "retrieval"):
+        assert held[key] == mapped[key]
+    one, other = (read_arrays(tmp_path / where / "scores.safetensors")[0] for where in ("held", "mapped"))
+    assert all((one[key] == other[key]).all() for key in one)
 
 
 @pytest.fixture(scope="module", params=[("avca", "as_released"), ("cjme", "corrected")], ids="-".join)
