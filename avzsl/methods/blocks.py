@@ -6,19 +6,18 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from avzsl.runtime.products import affine, by_onednn, mkl_is_held_back
 
 CACHED_ROWS = 1024
 # Squared distances below this share of a point's own squared norm are taken from differences.
 NEAR = 0.1
 # Passes that only move batch-norm statistics are not run where their weight is below this at the end of the epoch.
 NEGLIGIBLE = 1e-18
-PROCESSOR = Path("/proc/cpuinfo")
 
 
 def counting_steps(momentum: float, passes: int) -> int:
@@ -41,11 +40,9 @@ def dropping(masks: Iterable[Tensor] | None) -> Iterator[None]:
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN.
+    """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN (`avzsl.runtime.products`).
 
-    PyTorch multiplies float32 matrices with MKL, which keeps to AVX2 on processors that are not Intel's and so reaches
-    less than half the rate that PyTorch's other library, oneDNN, reaches there. The arithmetic is float32 in both, the
-    sums are taken in another order. Everywhere else, and for all other types, this is PyTorch's own layer.
+    Everywhere else, and for all other types, this is PyTorch's own layer.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,23 +56,13 @@ class Linear(nn.Linear):
         return product.view(*x.shape[:-1], self.out_features)
 
 
-@cache
-def mkl_is_held_back() -> bool:
-    """Return whether oneDNN may use AVX-512 here and MKL will not."""
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not (available and torch.backends.cpu.get_cpu_capability().startswith("AVX512")):
-        return False
-    return PROCESSOR.is_file() and "AuthenticAMD" in PROCESSOR.read_text(encoding="ascii", errors="replace")
-
-
 class _Product(torch.autograd.Function):
     """a (N, K), b (M, K) -> a b^T (N, M) by oneDNN; differentiable any number of times, as a gradient penalty needs."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
-        return product
+        return by_onednn(a, b)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -146,18 +133,10 @@ def pairwise(points: Tensor, classes: Tensor) -> Tensor:
     for start in range(0, len(p), CACHED_ROWS):  # pieces that stay in the cache
         rows = slice(start, start + CACHED_ROWS)
         part, limit = p[rows], NEAR * squared_p[rows]
-        squared = _affine(part, factor, squared_c).add_(squared_p[rows])
+        squared = affine(part, factor, squared_c).add_(squared_p[rows])
         # Clips first that have a near class at all: to search every pair takes twice the time of the product.
         [some] = (squared.amin(1, keepdim=True) < limit).squeeze(1).nonzero(as_tuple=True)
         clip, of = (squared[some] < limit[some]).nonzero(as_tuple=True)
         squared[some[clip], of] = (part[some[clip]] - c[of]).square().sum(1)
         torch.sqrt(squared, out=result[rows])
     return result
-
-
-def _affine(a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
-    """Return a b^T + bias by the faster library."""
-    if mkl_is_held_back():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
-        return product
-    return functional.linear(a, b, bias)
