@@ -21,11 +21,11 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.pretrained.checkpoints import random_state
 from extractors.base import ClipInfo, Window, find_extractor, options_of, pictures, sounds
 from extractors.c3d_vggish.networks import C3D, VGGish
+from extractors.clips import Clip, extract_clips
 from extractors.i3d_audiocnn.audio_network import AudioNetwork
 from extractors.i3d_audiocnn.embedding import AUDIOSET_LABELS, scaled
 from extractors.i3d_audiocnn.i3d import I3D
 from extractors.i3d_audiocnn.windows import place_of
-from extractors.shards import Clip, extract_clips
 
 SEED = {"random_seed": 0}
 SETTINGS: dict[str, dict[str, Any]] = {

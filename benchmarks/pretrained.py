@@ -21,7 +21,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from extraction import cpu_seconds, forward, make_clip  # noqa: E402
+from clips import make_clip  # noqa: E402
+from extraction import cpu_seconds, forward  # noqa: E402
 
 from avzsl.config.features import FeaturesConfig  # noqa: E402
 from extractors.base import ClipInfo, options_of  # noqa: E402

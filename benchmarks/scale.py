@@ -1,14 +1,17 @@
 """What a rebuild of 200,000, 2 million and 20 million clips takes: on paper, and the steps after extraction measured.
 
 python benchmarks/scale.py --plan            the tables of docs/scale.md
-python benchmarks/scale.py --clips 20000     CPU seconds and peak memory of packing and assembling that many clips
+python benchmarks/scale.py --clips 20000     CPU seconds and peak memory of every step after extraction
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,16 +20,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from avzsl.benchmark import assemble
-from avzsl.benchmark.synthetic import write
+from avzsl.config.load import Project, load_project
 from avzsl.config.sources import YoutubeSource
-from avzsl.contracts.schemas import FEATURES
+from avzsl.contracts.atomic import write_text
+from avzsl.contracts.class_embeddings import ClassEmbeddings, write_embeddings
+from avzsl.contracts.schemas import CLASSES as CLASSES_TABLE
+from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA
 from avzsl.contracts.streams import Stream, write_streams
-from avzsl.contracts.tables import write_table
-from extractors import pack
+from avzsl.contracts.tables import read_table, write_table
+from avzsl.contracts.vocabulary import MODALITIES
+from avzsl.results.places import Places, shard_name
 
 SIZES = (200_000, 2_000_000, 20_000_000)
 CLIPS_A_SHARD, SECONDS_A_CLIP = 256, 10
+CLASSES, FEATURES_NAME = 309, "selavi-random"
 # A second of a 360-line cut as `avzsl doctor` guesses it, and 512 + 512 float32 values with their times a second.
 BYTES_OF_VIDEO, BYTES_OF_FEATURES = 90_000, (512 + 512) * 4 + 16
 
@@ -52,69 +59,185 @@ def plan(windows_a_second: float) -> None:
         print(f"| {clips:,} | " + " | ".join(f"{size / 1e9:,.1f} GB" for size in sizes) + f" | {2 * shards:,} |")
 
 
-def make_shards(folder: Path, clips: int, width: int) -> list[tuple[Path, Path]]:
-    """Write shards of clips with ten steps each."""
-    made, rng = [], np.random.default_rng(0)
-    for shard, start in enumerate(range(0, clips, CLIPS_A_SHARD)):
-        ids = [f"clip {number:08d}" for number in range(start, min(start + CLIPS_A_SHARD, clips))]
-        steps = SECONDS_A_CLIP * len(ids)
-        streams = {
-            name: Stream(
-                rng.standard_normal((steps, width), np.float32),
-                np.arange(0, steps + 1, SECONDS_A_CLIP),
-                np.zeros((steps, 2)),
-            )
-            for name in ("audio", "visual")
-        }
-        arrays, table = folder / f"{shard:04d}.safetensors", folder / f"{shard:04d}.parquet"
-        write_streams(arrays, streams, {"clip_ids": ids, "extractor": {"name": "synthetic"}})
-        rows = {"clip_id": ids, "shard": shard, "status": "ok", "row": range(len(ids)), "audio_steps": SECONDS_A_CLIP}
-        write_table(table, pd.DataFrame({**rows, "visual_steps": SECONDS_A_CLIP}), FEATURES)
-        made.append((arrays, table))
-    return made
+class World:
+    """A project in a folder of its own, with the files of all stages up to extraction: nothing is fetched or decoded."""
+
+    def __init__(self, folder: Path, clips: int, width: int, steps: int, methods: list[str], epochs: int) -> None:
+        self.folder, self.count, self.width, self.steps = folder, clips, width, steps
+        self.shards = -(-clips // CLIPS_A_SHARD)
+        self.classes = [f"class {number:03d}" for number in range(CLASSES)]
+        text = json.dumps(
+            {
+                "benchmarks": {"scale": {"dataset": "scale"}},
+                "methods": methods, "seeds": [0], "results": str(folder / "results"), "data": str(folder / "data"),
+            }
+        )  # fmt: skip
+        write_text(folder / "config" / "config.yaml", text)
+        short = {"epochs": epochs, "batches_per_epoch": 50}
+        dataset = {
+            "catalog": {"module": "folder", "root": str(folder / "videos")}, "features": "selavi-random", "shards": self.shards,
+            "embeddings": {"table": "demo"}, "splits": {"default": {"avoid": []}}, "methods": {"training": short},
+        }  # fmt: skip
+        write_text(folder / "config" / "datasets" / "scale.yaml", json.dumps(dataset))
+
+    @property
+    def project(self) -> Project:
+        """The checked configuration; every step reads it itself, as jobs do."""
+        return load_project(self.folder / "config" / "config.yaml")
+
+    @property
+    def places(self) -> Places:
+        return Places(self.folder / "results", self.folder / "data")
+
+    def write(self) -> None:
+        """Write catalogue, manifests, class embeddings and shards of features."""
+        rng, places = np.random.default_rng(0), self.places
+        ids = [f"{number:011x}_{10 * (number % 30):06d}" for number in range(self.count)]
+        labels = rng.integers(CLASSES, size=self.count)
+        clips = pd.DataFrame({"clip_id": ids, "dataset": "scale", "class_name": np.array(self.classes)[labels]})
+        clips["source_id"] = [name[:11] for name in ids]
+        clips["url"] = [f"https://www.youtube.com/watch?v={name[:11]}" for name in ids]
+        clips["start_s"], clips["end_s"], clips["licence"] = 10.0, 20.0, "unknown"
+        clips["shard"] = np.arange(self.count) // CLIPS_A_SHARD
+        write_table(places.catalog_clips("scale"), clips, CLIPS)
+        table = pd.DataFrame({"class_name": self.classes, "dataset": "scale", "phrase": self.classes})
+        table["clips"] = np.bincount(labels, minlength=CLASSES)
+        write_table(places.catalog_classes("scale"), table, CLASSES_TABLE)
+        vectors = rng.standard_normal((CLASSES, 300)).astype(np.float32)
+        made = ClassEmbeddings(tuple(self.classes), vectors, tuple(self.classes), {"name": "synthetic"})
+        write_embeddings(made, places.embeddings("scale"))
+        centres = {name: rng.standard_normal((CLASSES, self.width), np.float32) for name in MODALITIES}
+        for shard, start in enumerate(range(0, self.count, CLIPS_A_SHARD)):
+            own = slice(start, min(start + CLIPS_A_SHARD, self.count))
+            self._shard(shard_name(shard), ids[own], {name: of[labels[own]] for name, of in centres.items()}, rng)
+
+    def _shard(self, shard: str, ids: list[str], centres: dict[str, np.ndarray], rng: np.random.Generator) -> None:
+        places, number = self.places, int(shard)
+        media = {
+            "clip_id": ids, "shard": number, "status": "ok", "permanent": False, "attempts": 1, "source": "youtube",
+            "path": [f"data/scale/media/{shard}/{name}.mp4" for name in ids], "bytes": 900_000,
+            "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in ids], "duration_s": 10.0,
+        }  # fmt: skip
+        write_table(places.manifest("scale", shard), pd.DataFrame(media), MEDIA)
+        ends = self.steps * np.arange(len(ids) + 1)
+        streams = {}
+        for name, own in centres.items():
+            values = rng.standard_normal((len(ids), self.steps, self.width), np.float32) + own[:, None]
+            streams[name] = Stream(values.reshape(-1, self.width), ends, np.zeros((ends[-1], 2)))
+        header = {"clip_ids": ids, "extractor": {"name": "synthetic", "random_weights": True}}
+        write_streams(places.shard_arrays("scale", FEATURES_NAME, shard), streams, header)
+        rows = {
+            "clip_id": ids, "shard": number, "status": "ok", "row": range(len(ids)), "audio_steps": self.steps,
+            "visual_steps": self.steps, "duration_s": 10.0 + 1e-3 * (np.arange(len(ids)) % 50), "fps": 25.0, "frames": 250,
+        }  # fmt: skip
+        write_table(places.shard_manifest("scale", FEATURES_NAME, shard), pd.DataFrame(rows), FEATURES)
+
+    # The steps, as the scripts of the rules call them; what each imports is part of its cost.
+
+    def split(self) -> None:
+        from splits import audit_split, build_split, write_audit, write_split
+
+        settings, folder = self.project.dataset("scale").splits["default"], self.places.split("scale", "default")
+        clips, classes = (
+            read_table(self.places.catalog_clips("scale"), CLIPS),
+            read_table(self.places.catalog_classes("scale"), CLASSES_TABLE),
+        )
+        made = build_split(clips, classes, settings, self.folder)
+        write_split(made, folder)
+        write_audit(audit_split(made, clips, classes, settings, self.folder), folder)
+
+    def shard_tables(self) -> None:
+        from avzsl.acquisition.shards import write_shards
+
+        places, config = self.places, self.project.dataset("scale")
+        splits = {"default": places.split_clips("scale", "default")}
+        write_shards(places, "scale", places.catalog_clips("scale"), splits, config.shards, config.media)
+
+    def pack(self) -> None:
+        from extractors import pack
+
+        places = self.places
+        shards = [shard_name(shard) for shard in range(self.shards)]
+        parts = [
+            (places.shard_arrays("scale", FEATURES_NAME, s), places.shard_manifest("scale", FEATURES_NAME, s))
+            for s in shards
+        ]
+        pack(parts, places.pack("scale", FEATURES_NAME), places.pack_manifest("scale", FEATURES_NAME))
+
+    def benchmark(self) -> None:
+        from avzsl.benchmark import assemble
+
+        places = self.places
+        assemble(
+            places.split("scale", "default"),
+            (places.pack("scale", FEATURES_NAME), places.pack_manifest("scale", FEATURES_NAME)),
+            places.manifests("scale"), places.embeddings("scale"), places.benchmark("scale"), name="scale",
+        )  # fmt: skip
+
+    def run(self, method: str) -> None:
+        from avzsl.training import run
+
+        places, project = self.places, self.project
+        benchmark = project.benchmarks["scale"]
+        run(
+            places.benchmark("scale"), places.pack("scale", FEATURES_NAME), places.embeddings("scale"),
+            project.method(method, benchmark), benchmark, 0, places.run("scale", method, 0).folder, device="cpu",
+        )  # fmt: skip
+
+    def results(self) -> None:
+        from avzsl.report import summarise, terminal_table
+
+        terminal_table(summarise(self.project, self.places.results))
+
+    def tables(self) -> None:
+        from avzsl.tables import write_tables
+
+        write_tables(self.project, self.places.results, self.places.tables)
+
+    def report(self) -> None:
+        from avzsl.report import build
+
+        build(self.project, self.places.results, self.places.page)
 
 
 def _measured(
     queue: multiprocessing.Queue[tuple[float, float]], call: Callable[..., None], given: tuple[object, ...]
 ) -> None:
+    # Beside this file lies another `splits`.
+    sys.path = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
     before = time.process_time()
     call(*given)
     queue.put((time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
 
 
-def step(name: str, call: Callable[..., None], *given: object) -> None:
-    """Run a step in a process of its own; print its CPU seconds and peak memory, imports included."""
+def step(call: Callable[..., None], *given: object) -> None:
+    """Do a step in a process of its own; print its CPU seconds and peak memory, imports included."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=_measured, args=(queue, call, given))
     process.start()
+    while process.is_alive() and queue.empty():
+        process.join(0.1)
+    name = " ".join([call.__name__, *map(str, given)])
+    if queue.empty():
+        sys.exit(f"{name} ended with {process.exitcode}")
     seconds, gib = queue.get()
     process.join()
-    print(f"{name:10} {seconds:8.1f} CPU s {gib:6.2f} GiB", flush=True)
+    print(f"| {name} | {seconds:.1f} | {gib:.2f} GiB |", flush=True)
 
 
-def join(folder: Path, out: Path) -> None:
-    """Assemble what `measure` wrote to `folder`."""
-    assemble(
-        folder, (folder / "packed.safetensors", folder / "packed.parquet"), [], folder / "embeddings.safetensors", out
+def measure(world: World) -> None:
+    """Print the costs of every step after extraction."""
+    world.write()
+    print(
+        f"| {world.count:,} clips, {world.width} + {world.width} values, {world.steps} steps | CPU s | peak |\n|---|---|---|"
     )
-
-
-def measure(clips: int, width: int) -> None:
-    """Print the costs of packing and of assembling `clips` clips of `width` + `width` values."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        shards = folder / "shards"
-        shards.mkdir()
-        print(f"{clips} clips, {width} + {width} values")
-        step("pack", pack, make_shards(shards, clips, width), folder / "a.safetensors", folder / "a.parquet")
-        names = [f"class {number:03d}" for number in range(60)]
-        parts = {"train": names[:40], "val_seen": names[:40], "val_unseen": names[40:50], "test_seen": names[:50], "test_unseen": names[50:]}  # fmt: skip
-        counts = {subset: dict.fromkeys(own, clips // 5 // len(own)) for subset, own in parts.items()}
-        rng = np.random.default_rng(0)
-        vectors = {key: rng.standard_normal(50) / 7 for key in names}
-        files = write(folder / "in", counts, vectors, dims=(width, width), noise=2.0)
-        step("assemble", join, files.split, folder / "out")
+    for call in (world.split, world.shard_tables, world.pack, world.benchmark):
+        step(call)
+    for method in world.project.benchmarks["scale"].methods:
+        step(world.run, method)
+    for call in (world.results, world.tables, world.report):
+        step(call)
 
 
 def main() -> None:
@@ -123,9 +246,17 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true", help="print the tables and measure nothing")
     parser.add_argument("--rate", type=float, default=3.0, help="with --plan: windows a second of one device")
     parser.add_argument("--clips", type=int, default=20_000)
-    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--width", type=int, default=512, help="of either modality")
+    parser.add_argument("--steps", type=int, default=10, help="of each clip: what shards hold, and packs do not")
+    parser.add_argument("--methods", default="avca", help="trained one after the other, divided by commas")
+    parser.add_argument("--epochs", type=int, default=2, help="of 50 batches, in stage 1")
     options = parser.parse_args()
-    plan(options.rate) if options.plan else measure(options.clips, options.width)
+    if options.plan:
+        plan(options.rate)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        methods = options.methods.split(",")
+        measure(World(Path(name), options.clips, options.width, options.steps, methods, options.epochs))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ from avzsl.benchmark.synthetic_steps import write_steps
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.hashing import sha256_file
-from avzsl.contracts.streams import MODALITIES, Stream
+from avzsl.contracts.streams import Stream
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.methods import Batch, Clips, Dims, Steps, build
 from avzsl.training.sampling import BalancedSet, DeviceData
 from extractors.packing import pack_steps

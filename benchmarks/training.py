@@ -33,7 +33,7 @@ from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Batch, Clips, Dims, build
 from avzsl.methods.avca import AVCA
 from avzsl.methods.blocks import Dropout, Linear, pairwise
-from avzsl.training import run
+from avzsl.training.run import run
 
 # Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.
 SHAPES = {

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from mmap import mmap
 from pathlib import Path
-from typing import Any, Protocol, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from avzsl.config import plugins
 from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.errors import ConfigError
-from avzsl.contracts.streams import MODALITIES
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.media.errors import MediaError
 from avzsl.media.findings import Findings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class ClipInfo:
     note: str | None = field(default=None)  # something odd about a clip that was read all the same
     lost_share: float = 0.0  # of its frames or its sound, whichever is larger
     damage: str | None = None  # a sentence about what was lost
+    decoder: str = "cpu"  # what decoded its pictures: cpu or cuda
+    refused: str | None = None  # why the GPU's decoder, which was asked for, did not
 
     def found(self, findings: Findings) -> None:
         """Take over what was counted while decoding."""
@@ -87,7 +90,7 @@ class ClipInfo:
 
     def columns(self) -> dict[str, Any]:
         values = asdict(self)
-        for name in ("note", "absent", "lost_share", "damage"):  # for the reason
+        for name in ("note", "absent", "lost_share", "damage", "decoder", "refused"):  # for the reason, or the header
             del values[name]
         return values
 
@@ -96,7 +99,7 @@ class ClipInfo:
 ClipError = MediaError
 
 
-Features = Callable[[], tuple[np.ndarray, np.ndarray]]
+Features: TypeAlias = "Callable[[], tuple[np.ndarray, np.ndarray]]"
 
 
 class Feed(Protocol):

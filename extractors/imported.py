@@ -13,8 +13,9 @@ import pandas as pd
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.mapped import write_in_pieces
 from avzsl.contracts.schemas import FEATURES
-from avzsl.contracts.streams import MODALITIES, as_type
+from avzsl.contracts.streams import as_type
 from avzsl.contracts.tables import write_table
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.runtime.progress import progress
 from extractors.base import ClipError
 

@@ -29,11 +29,11 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
             "features",
             avzsl.__version__,
             {name: version_of(name) for name in libraries(options)},
-            features.model_dump(mode="json", include={"extractor", "dtype", "time_limit_s"}),
+            features.model_dump(mode="json", include={"extractor", "dtype", "time_limit_s", "max_lost_share"}),
             options.model_dump(mode="json"),
             files,
             device,
-            media[["clip_id", "shard", "status", "sha256"]]
+            media.reindex(columns=["clip_id", "shard", "status", "sha256"])
             .astype(object)
             .where(media.notna(), None)  # type: ignore[call-overload]
             .to_numpy()

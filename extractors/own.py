@@ -22,7 +22,7 @@ import pandas as pd
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
-from avzsl.contracts.streams import MODALITIES
+from avzsl.contracts.vocabulary import MODALITIES
 from extractors.arrays import Arrays, open_arrays
 from extractors.base import ClipError
 from extractors.imported import Given, Read, write_imported

@@ -16,8 +16,9 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.mapped import PIECE, give_back, in_pieces, map_arrays, verify_arrays, write_in_pieces
 from avzsl.contracts.schemas import FEATURES
-from avzsl.contracts.streams import MODALITIES, Stream, map_streams
+from avzsl.contracts.streams import Stream, map_streams
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.contracts.vocabulary import MODALITIES
 
 
 def pack(shards: Sequence[tuple[Path, Path]], arrays: Path, manifest: Path) -> None:

@@ -19,6 +19,8 @@ from extractors.base import ClipInfo, Feed, Window
 
 logger = logging.getLogger(__name__)
 
+# Ends of a clip that are the end of its process.
+FATAL = frozenset({"decoder_crash", "time_limit"})
 # Windows that a clip may have waiting for the networks: with them, memory stays the same however long the clip is.
 WINDOWS_AHEAD = 8
 
@@ -32,16 +34,27 @@ class End:
     info: ClipInfo
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """The number of the GPU that decodes too, and how many of the processes use its decoder."""
+
+    card: int
+    processes: int
+
+
 class DecodePool:
     """`workers` processes that read clips; use as a context manager, then iterate `clips`.
 
     Clips and windows come out in a fixed order whatever the timing, so that two runs make the same batches. A process
     that dies or passes the time limit costs the clip it was at; a new one takes its place. With a `feed` windows are raw
-    and are on its device when they come out.
+    and are on its device when they come out. With `hardware` some processes let a GPU decode: the pictures are the same, so
+    that it does not matter which reads a clip. A clip whose process ends there is read on by the CPU.
     """
 
-    def __init__(self, features: FeaturesConfig, workers: int, feed: Feed | None = None) -> None:
-        self._features, self._feed = features, feed
+    def __init__(
+        self, features: FeaturesConfig, workers: int, feed: Feed | None = None, hardware: Hardware | None = None
+    ) -> None:
+        self._features, self._feed, self._hardware = features, feed, hardware
         self._workers = max(workers, 1)
         self._stop = threading.Event()
         self._running: set[_Process] = set()
@@ -66,7 +79,9 @@ class DecodePool:
         # Clips that may be begun before the first of them has been taken away.
         ahead = threading.Semaphore(4 * self._workers)
         self._threads = [
-            threading.Thread(target=self._serve, args=(paths, queues, todo, ahead), daemon=True, name=f"decode-{n}")
+            threading.Thread(
+                target=self._serve, args=(paths, queues, todo, ahead, self._card(n)), daemon=True, name=f"decode-{n}"
+            )
             for n in range(min(self._workers, len(paths)))
         ]
         for thread in self._threads:
@@ -75,6 +90,10 @@ class DecodePool:
             yield self._take(queues[place])
             queues[place] = queue.Queue(1)  # free what it held
             ahead.release()
+
+    def _card(self, number: int) -> int | None:
+        """Return the GPU that a process decodes on, None: the CPU."""
+        return self._hardware.card if self._hardware is not None and number < self._hardware.processes else None
 
     def _take(self, source: queue.Queue[Window | End | BaseException]) -> Iterator[Window | End]:
         while True:
@@ -91,8 +110,9 @@ class DecodePool:
         queues: list[queue.Queue[Window | End | BaseException]],
         todo: Iterator[int],
         ahead: threading.Semaphore,
+        card: int | None,
     ) -> None:
-        """Hand clips to one process until none is left; replace the process when it dies."""
+        """Hand clips to one process until none is left; replace the process when it dies, by one on the CPU."""
         process: _Process | None = None
         place = None
         try:
@@ -104,15 +124,18 @@ class DecodePool:
                     place = next(todo, None)
                     if place is None:
                         return
-                if process is None:
-                    process = self._start()
-                status = "ok"
-                for item in process.read(paths[place]):
-                    self._put(queues[place], item)
-                    status = item.status if isinstance(item, End) else status
-                if status in ("decoder_crash", "time_limit"):
-                    self._retire(process)
-                    process = None
+                given, refused, over = 0, None, False
+                while not over:
+                    process = used = process or self._start(card)
+                    for item in used.read(paths[place], given, refused):
+                        dead = isinstance(item, End) and item.status in FATAL
+                        over = isinstance(item, End) and (not dead or card is None)
+                        if over or not dead:
+                            self._put(queues[place], item)
+                            given += 1
+                        if isinstance(item, End) and dead:
+                            self._retire(used)
+                            process, refused, card = None, f"under the GPU's decoder {item.reason}", None
         except BaseException as error:
             if place is not None and not self._stop.is_set():
                 self._put(queues[place], error)
@@ -128,8 +151,8 @@ class DecodePool:
             except queue.Full:
                 continue
 
-    def _start(self) -> _Process:
-        process = _Process(self._features, self._feed)
+    def _start(self, card: int | None) -> _Process:
+        process = _Process(self._features, self._feed, card)
         with self._lock:
             self._running.add(process)
             if self._stop.is_set():
@@ -146,12 +169,13 @@ class DecodePool:
 class _Process:
     """One decoding process that reads clips."""
 
-    def __init__(self, features: FeaturesConfig, feed: Feed | None) -> None:
+    def __init__(self, features: FeaturesConfig, feed: Feed | None, card: int | None) -> None:
         self._limit_s = features.time_limit_s
         self._feed = feed
         self._ring = Ring.make()
         try:
-            setup = {"features": features.model_dump(), "raw": feed is not None, "ring": self._ring.describe()}
+            setup: dict[str, Any] = {"features": features.model_dump(), "raw": feed is not None, "card": card}
+            setup["ring"] = self._ring.describe()
             self._process = DecodingProcess("extractors.worker", setup, [self._ring.file])
         finally:
             self._ring.close()
@@ -164,12 +188,12 @@ class _Process:
         if self._feed is not None:
             self._feed.unpin(self._ring.memory)
 
-    def read(self, path: Path) -> Iterator[Window | End]:
-        """Yield the windows of a file and then its `End`."""
+    def read(self, path: Path, skip: int, refused: str | None) -> Iterator[Window | End]:
+        """Yield the windows of a file but the first `skip`, and then its `End`; `refused`: why no GPU decodes it."""
         clock = Clock(self._limit_s)
         reached = 0.0
         try:
-            self._process.send({"path": str(path)})
+            self._process.send({"path": str(path), "skip": skip, "refused": refused})
             while True:
                 header, arrays = self._process.receive(clock)
                 if header["kind"] == "window":

@@ -65,7 +65,7 @@ def read_uniform_seconds(
     With `either`, a clip that has no sound or no picture, or none that can be decoded, gives seconds of the other alone;
     `info.absent` and `info.note` say what is not there. Raises ClipError where there is no window.
     """
-    with open_container(path) as pictures, open_container(path) as sounds:
+    with open_container(path, pictures=True) as pictures, open_container(path) as sounds:
         info.frames = info.audio_samples = 0
         joins, findings = find_joins(pictures, path), Findings()
         streams: list[VideoStream | AudioStream] = []

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from avzsl.config.features import FeaturesConfig
-from avzsl.media.child import confine
+from avzsl.media import hardware
+from avzsl.media.child import admit_gpu, confine
+from avzsl.media.findings import joined
 from avzsl.media.messages import receive_from, send
 from avzsl.media.ring import Outbox, Ring
 from extractors.base import ClipError, ClipInfo, Window, find_extractor, options_of
@@ -25,6 +28,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     extractor, options = find_extractor(features.extractor), options_of(features)
     read = getattr(extractor, "read_raw" if setup["raw"] else "read")
     outbox = Outbox(Ring(**setup["ring"]), lambda: receive_from(requests)[0])
+    card = Card(setup.get("card"))
     send(answers, {"kind": "ready"})
     while True:
         request, _ = receive_from(requests)
@@ -32,10 +36,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             continue
         info = ClipInfo()
         try:
-            for window in read(Path(request["path"]), options, info):
+            for window in card.windows(read, Path(request["path"]), options, info, request["skip"], request["refused"]):
                 send_window(answers, outbox, window)
             if info.lost_share > features.max_lost_share:
                 raise ClipError("corrupt", f"{info.damage}; max_lost_share allows {features.max_lost_share:g}")
+            info.note = joined([*filter(None, [info.note]), *refusal(info.refused)])
             send(answers, {"kind": "done", "info": vars(info)})
         except ClipError as failure:
             send(answers, {"kind": "failed", "status": failure.status, "reason": failure.reason, "info": vars(info)})
@@ -48,6 +53,48 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             traceback.print_exc()
             reason = f"the extractor failed on it: {type(error).__name__}: {error}"
             send(answers, {"kind": "failed", "status": "decoder_crash", "reason": reason, "info": vars(info)})
+
+
+class Card:
+    """The GPU whose decoder this process uses, if any: where it does not take a file, the CPU does."""
+
+    def __init__(self, number: int | None) -> None:
+        self._refused: str | None = None
+        self._there = number is not None
+        if number is not None:
+            admit_gpu()
+            try:
+                hardware.start(number)
+            except hardware.HardwareError as error:
+                self._there, self._refused = False, error.reason
+
+    def windows(
+        self, read: Any, path: Path, options: Any, info: ClipInfo, skip: int, refused: str | None
+    ) -> Iterator[Window]:
+        """Yield the windows of a file but the first `skip`, and fill `info`; `refused`: why no GPU was asked.
+
+        Where the GPU's decoder fails in the middle, the CPU's goes on from there: the windows before are the same.
+        """
+        info.refused = refused or self._refused
+        if self._there:
+            try:
+                with hardware.reading():
+                    for number, window in enumerate(read(path, options, info)):
+                        if number >= skip:
+                            yield window
+                            skip = number + 1
+                info.decoder = "cuda"
+                return
+            except hardware.HardwareError as error:
+                vars(info).update(vars(ClipInfo(refused=error.reason)))
+        for number, window in enumerate(read(path, options, info)):
+            if number >= skip:
+                yield window
+
+
+def refusal(reason: str | None) -> list[str]:
+    """Return the note on a clip that the GPU's decoder was asked for and did not decode."""
+    return [f"decoded by the CPU: {reason}"] if reason else []
 
 
 def send_window(stream: BinaryIO, outbox: Outbox, window: Window) -> None:

@@ -15,9 +15,11 @@ from avzsl.config.base import Local, Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.runtime.download import download
 from avzsl.runtime.seals import uses
+from avzsl.runtime.tapes import ShortHeader
 
 # No metadata file is near this size; an archive member that claims more is refused.
 MAX_BYTES = 1 << 30
+MAX_MEMBERS = 1_000_000
 ARCHIVES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz")
 
 
@@ -71,6 +73,7 @@ class Files:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._members: dict[str, Any] = {}
+        count = 0
         try:
             if path.is_dir():
                 self._members = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
@@ -78,8 +81,13 @@ class Files:
                 self._zip = zipfile.ZipFile(path)
                 self._members = {i.filename: i for i in self._zip.infolist() if not i.is_dir()}
             elif path.name.endswith(ARCHIVES):
-                self._tar = tarfile.open(path)  # noqa: SIM115 (closed with the object)
-                self._members = {m.name: m for m in self._tar.getmembers() if m.isfile()}
+                self._tar = tarfile.open(path, tarinfo=ShortHeader)  # noqa: SIM115 (closed with the object)
+                while (member := self._tar.next()) is not None:
+                    if member.isfile():
+                        self._members[member.name] = member
+                    count += 1
+                    if count > MAX_MEMBERS:
+                        raise tarfile.ReadError(f"more than {MAX_MEMBERS} members")
             else:
                 self._members = {path.name: path}
         except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:

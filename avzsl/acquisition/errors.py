@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from avzsl.contracts.errors import AvzslError
-from avzsl.contracts.schemas import MEDIA_STATUS, PERMANENT_STATUS
 from avzsl.contracts.secrets import hide
+from avzsl.contracts.vocabulary import MEDIA_STATUS, PERMANENT_STATUS
 
 
 class AcquisitionError(AvzslError):

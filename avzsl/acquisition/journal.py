@@ -18,7 +18,8 @@ from typing import Any, Self
 
 from avzsl.acquisition.clip import Clip
 from avzsl.contracts.atomic import replacing
-from avzsl.contracts.schemas import MEDIA, PERMANENT_STATUS
+from avzsl.contracts.schemas import MEDIA
+from avzsl.contracts.vocabulary import PERMANENT_STATUS
 
 # Statuses from the least to the most telling, for a clip that several sources refused: a failure that may pass
 # keeps the clip open, a permanent one says more than a file that is not there.

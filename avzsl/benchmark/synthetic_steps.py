@@ -11,7 +11,7 @@ import numpy as np
 from avzsl.benchmark.synthetic import SyntheticFiles
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.mapped import write_in_pieces
-from avzsl.contracts.streams import MODALITIES
+from avzsl.contracts.vocabulary import MODALITIES
 
 # Clips made at a time.
 PIECE = 512

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from avzsl.config.check import check_machine
-from avzsl.config.load import Project, load_project
+if TYPE_CHECKING:
+    from avzsl.config.load import Project
 
 
 def check_project(project: Project) -> None:
@@ -15,6 +15,7 @@ def check_project(project: Project) -> None:
 
     Raises ConfigError, one line with file and key. Snakemake calls it once, before the DAG is made.
     """
+    from avzsl.config.check import check_machine
     from splits.facts import check_split
 
     for name in dict.fromkeys(benchmark.dataset for benchmark in project.benchmarks.values()):
@@ -37,6 +38,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the configuration and say what it means."""
+    from avzsl.config.load import load_project
+
     project = load_project(options.config)
     check_project(project)
     for benchmark in project.benchmarks.values():

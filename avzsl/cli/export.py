@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.cli import add_project
-from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,10 +33,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the files and say how many clips each list holds."""
+
     from avzsl.contracts.errors import ConfigError
     from avzsl.contracts.schemas import SPLIT, SPLIT_CLASSES
     from avzsl.contracts.tables import read_table
     from avzsl.results.places import Places
+    from avzsl.results.project import find_project
     from extractors.packing import shards_of
     from extractors.released_features import export_features
     from extractors.steps_out import export_steps

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.cli import add_project
-from avzsl.contracts.errors import ConfigError
-from avzsl.results.places import Places
-from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -56,12 +53,16 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict; the exit status is 1 if no clip could be read."""
+
     from rich.console import Console
 
     from avzsl.contracts.atomic import write_json, write_text
+    from avzsl.contracts.errors import ConfigError
     from avzsl.contracts.hashing import safe_name
     from avzsl.predict import predict
     from avzsl.predict.show import as_page, as_table
+    from avzsl.results.places import Places
+    from avzsl.results.project import find_project
 
     labels = options.labels.split(",")
     results = Path("results")

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.cli import add_project
-from avzsl.results.places import Places
-from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,7 +25,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page and say where it is."""
+
     from avzsl.report import build
+    from avzsl.results.places import Places
+    from avzsl.results.project import find_project
     from avzsl.runtime.seals import reseal
 
     project = find_project(options.config, options.results)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.cli import add_project
-from avzsl.results.project import find_project
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,7 +25,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
+
     from avzsl.report.summary import collect_finished, terminal_table
+    from avzsl.results.project import find_project
 
     project = find_project(options.config, options.results)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

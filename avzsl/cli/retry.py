@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avzsl.cli import add_project
-from avzsl.contracts.schemas import MEDIA_STATUS
+from avzsl.contracts.vocabulary import MEDIA_STATUS
 
 
 def add_parser(subparsers: Any) -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from avzsl.config.schema import FILES, json_schema, tables
-from avzsl.contracts.atomic import write_text
+# The keys of `avzsl.config.schema.FILES`, whose models a help text need not wait for.
+KINDS = ("config", "dataset", "features", "method")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         "YAML (VS Code, Neovim, PyCharm ...) completes keys, explains them and marks mistakes when a file begins with "
         "'# yaml-language-server: $schema=PATH'. Options of installed third-party parts are included.",
     )
-    parser.add_argument("what", nargs="?", choices=[*FILES], help="kind of file")
+    parser.add_argument("what", nargs="?", choices=KINDS, help="kind of file")
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write config.json, dataset.json, ... there")
     parser.add_argument("--tables", action="store_true", help="print Markdown tables of all keys instead")
     parser.set_defaults(run=run)
@@ -29,6 +29,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print or write what was asked for."""
+
+    from avzsl.config.schema import FILES, json_schema, tables
+    from avzsl.contracts.atomic import write_text
+
     if options.write is not None:
         for what, (folder, _) in FILES.items():
             path = options.write / f"{what}.json"

@@ -16,8 +16,6 @@ from typing import Any
 
 from avzsl.cli import add_project
 from avzsl.contracts.errors import AvzslError
-from avzsl.results.places import Places
-from avzsl.results.project import find_project
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +38,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
+
+    from avzsl.results.places import Places
+    from avzsl.results.project import find_project
+
     results = Path(find_project(options.config, options.results).config.results)
     page = Places(results).page
     if not page.is_file():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avzsl.cli import add_project
-from avzsl.inspect import Stage, read_status
-from avzsl.inspect.verify import corrupt_files
-from avzsl.results.project import find_project
 from avzsl.runtime.progress import pace
+
+if TYPE_CHECKING:
+    from avzsl.inspect import Stage
 
 
 def add_parser(subparsers: Any) -> None:
@@ -31,6 +31,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the state."""
+    from avzsl.inspect import read_status
+    from avzsl.results.project import find_project
+
     project = find_project(options.config, options.results)
     if options.verify:
         return _verify(Path(project.config.results))
@@ -56,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(results: Path) -> int:
+    from avzsl.inspect.verify import corrupt_files
+
     found = 0
     for path, problem in corrupt_files(results):
         found += 1

@@ -27,7 +27,7 @@ Several = Annotated[tuple[Item, ...], Strict(False)]
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values never change, a number in quotes is no number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class Part(Section):

@@ -8,7 +8,6 @@ module of the same name in the package `options` beside it. So a configuration i
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import pkgutil
 import re
@@ -56,7 +55,9 @@ def own(kind: Kind) -> list[str]:
 
 def registered(kind: Kind) -> dict[str, str]:
     """Return the parts that installed packages register as entry points: name -> module."""
-    return {entry.name: entry.module for entry in importlib.metadata.entry_points(group=kind.group)}
+    from importlib.metadata import entry_points  # here, since most names are ours
+
+    return {entry.name: entry.module for entry in entry_points(group=kind.group)}
 
 
 def module_name(kind: Kind, name: str) -> str:

@@ -71,6 +71,10 @@ class ProjectConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="cuda asks for a GPU in every job that runs networks; cpu never uses one"
     )
+    decoder: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu",
+        description="what decodes pictures where a GPU extracts: cuda its decoder, auto both at once; the CPU takes what it does not (docs/gpu.md)",
+    )
     gpu_jobs: int = Field(
         1,
         gt=0,

@@ -16,8 +16,8 @@ import numpy as np
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.mapped import map_arrays
+from avzsl.contracts.vocabulary import MODALITIES
 
-MODALITIES = ("audio", "visual")
 # What the features may be stored as.
 DTYPES = ("float32", "float16")
 

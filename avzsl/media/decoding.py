@@ -10,6 +10,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from avzsl.media import hardware
 from avzsl.media.clock import Joins
 from avzsl.media.errors import MediaError
 from avzsl.media.failures import FAILURES, said
@@ -42,6 +43,8 @@ def decode(
         try:
             frames = packet.decode()
         except FAILURES as error:
+            if hardware.active() and isinstance(stream, VideoStream):
+                raise hardware.HardwareError(f"the GPU's decoder stopped ({said(error)})") from error
             if strict:
                 raise MediaError("corrupt", f"cannot be decoded: {said(error)}") from error
             _lost(findings, stream, packet)

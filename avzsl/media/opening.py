@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from avzsl.media import hardware
 from avzsl.media.errors import MediaError
 from avzsl.media.failures import FAILURES, said
 
@@ -40,17 +41,20 @@ def allowed_formats() -> str:
 
 
 @contextlib.contextmanager
-def open_container(file: Path | IO[bytes] | Any) -> Iterator[InputContainer]:
-    """Open a local file, or an object that reads and seeks, for decoding.
+def open_container(file: Path | IO[bytes] | Any, *, pictures: bool = False) -> Iterator[InputContainer]:
+    """Open a local file, or an object that reads and seeks, for decoding; for its `pictures` a GPU may be used (`hardware`).
 
     Raises MediaError("corrupt") for whatever FFmpeg cannot read, and for what is no regular file. A name is handed over as a
     file: URL with file as the only protocol, so that no name and no playlist inside a file reaches elsewhere.
     """
     source = _checked(file) if isinstance(file, Path) else file
+    accel = hardware.accel() if pictures else None
     options = {"protocol_whitelist": "file", "format_whitelist": allowed_formats()}
     try:
-        container = av.open(source, "r", options=options, metadata_errors="replace")
+        container = av.open(source, "r", options=options, metadata_errors="replace", hwaccel=accel)
     except (*FAILURES, EOFError) as error:
+        if accel is not None:
+            raise hardware.HardwareError(f"the GPU's decoder does not open it ({said(error)})") from error
         raise MediaError("corrupt", f"not a readable media file ({said(error)})") from error
     with container:
         yield container

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from avzsl.media import hardware
 from avzsl.media.clock import BACK_S, Joins
 from avzsl.media.decoding import decode
 from avzsl.media.errors import MediaError
@@ -47,10 +48,11 @@ def decode_video(
 ) -> Iterator[VideoFrame]:
     """Yield the frames of a stream in the decoder's order, one thread (see `decoding.decode` for the options).
 
-    Raises MediaError("too_large") for a frame above 8K.
+    Raises MediaError("too_large") for a frame above 8K, HardwareError where a GPU is to decode and cannot.
     """
     if stream.codec_context is None:
         raise MediaError("corrupt", "no decoder for its video stream")
+    hardware.check(stream)
     stream.thread_type = "NONE"
     with contextlib.suppress(*FAILURES):
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -60,7 +62,7 @@ def decode_video(
         if frame.width * frame.height > MAX_PIXELS:
             raise MediaError("too_large", f"its frames are {frame.width} x {frame.height}")
         if frame.width and frame.height:
-            yield frame
+            yield hardware.as_decoded(frame)
 
 
 def shown_pictures(

@@ -20,7 +20,7 @@ from avzsl.predict.recognition import Prediction, Predictions, clean, media_tabl
 from avzsl.predict.seconds import means, moments
 from avzsl.pretrained.clip_files import CLAPS
 from extractors.base import find_extractor, options_of
-from extractors.shards import Clip, Steps, extract_clips
+from extractors.clips import Clip, Steps, extract_clips
 
 EXTRACTOR, METHOD = "clip_clap", "clip-zeroshot"
 # CLIP's own: what cosines are multiplied with before their softmax.

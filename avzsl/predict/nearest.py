@@ -25,7 +25,7 @@ from avzsl.predict.recognition import Prediction, Predictions, clean, media_tabl
 from avzsl.pretrained.taggers import audio_tagger, visual_tagger
 from avzsl.pretrained.wheels import INSTALL, missing
 from extractors.base import find_extractor, options_of
-from extractors.shards import Clip, extract_clips
+from extractors.clips import Clip, extract_clips
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from avzsl.config.load import Project
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, MEDIA
-from avzsl.contracts.streams import MODALITIES, Stream, read_streams
+from avzsl.contracts.streams import Stream, read_streams
 from avzsl.contracts.tables import read_table
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.embeddings import embed_classes
 from avzsl.methods import Dims, Method, Steps, build
 from avzsl.predict.seconds import means, moments, steps_of

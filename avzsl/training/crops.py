@@ -16,7 +16,8 @@ from torch import Tensor
 
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.streams import MODALITIES, Stream
+from avzsl.contracts.streams import Stream
+from avzsl.contracts.vocabulary import MODALITIES
 
 # Longest sequence that a batch may hold: attention needs memory with the square of it.
 LONGEST = 2000

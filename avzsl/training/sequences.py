@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avzsl.contracts.streams import MODALITIES, Stream
+from avzsl.contracts.streams import Stream
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.methods import Steps
 from avzsl.training.crops import Part
 

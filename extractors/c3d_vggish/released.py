@@ -57,7 +57,7 @@ def sounds(path: Path, info: ClipInfo) -> Iterator[Window]:
 
 def pictures(path: Path, inverted: bool, info: ClipInfo) -> Iterator[Window]:
     """Yield windows of 16 frames; raises ClipError if there is no frame."""
-    with open_container(path) as container:
+    with open_container(path, pictures=True) as container:
         stream = pick_video(container, info, first=True)
         announced = stream.frames
         if inverted and not announced:

@@ -44,7 +44,7 @@ def read_released(path: Path, options: Options, info: ClipInfo) -> Iterator[Wind
 
 def middle_picture(path: Path, inverted: bool, info: ClipInfo) -> np.ndarray:
     """Return the frame that the released code takes, as it takes it: uint8 (h, w, 3); raises ClipError if there is none."""
-    with open_container(path) as container:
+    with open_container(path, pictures=True) as container:
         stream = pick_video(container, info, first=True)
         announced = stream.frames
         info.frames = sum(1 for _ in decode_video(container, stream, strict=False))
@@ -55,7 +55,7 @@ def middle_picture(path: Path, inverted: bool, info: ClipInfo) -> np.ndarray:
         raise ClipError("corrupt", "its picture cannot be decoded")
     if place < 0:
         raise ClipError("too_short", "has one frame; the released code takes the one before the middle")
-    with open_container(path) as container:
+    with open_container(path, pictures=True) as container:
         last = None
         for number, frame in enumerate(decode_video(container, pick_video(container, info, first=True), strict=False)):
             last = frame

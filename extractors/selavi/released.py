@@ -56,7 +56,7 @@ def _read(
 
     Picture and sound are each decoded once, side by side; only frames and samples of unfinished windows are held.
     """
-    with open_container(path) as pictures, open_container(path) as sounds:
+    with open_container(path, pictures=True) as pictures, open_container(path) as sounds:
         video_stream, audio_stream = pick_video(pictures, info, first=True), pick_audio(sounds, info)
         info.frames = info.audio_samples = 0
         fps, ticks = _check(info, video_stream, audio_stream)

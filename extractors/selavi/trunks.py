@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d, pad, relu_
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
-from torchvision.models.resnet import BasicBlock, ResNet
-from torchvision.models.video import r2plus1d_18
 
 DIM = 512
 CHANNELS_LAST = torch.channels_last
@@ -17,6 +15,8 @@ CHANNELS_LAST = torch.channels_last
 
 def video_trunk() -> nn.Module:
     """Return torchvision's R(2+1)D-18 without its classifier: (N, 3, T, 112, 112) -> (N, 512)."""
+    from torchvision.models.video import r2plus1d_18  # here, as the rest needs torch alone
+
     trunk = r2plus1d_18(weights=None)
     trunk.fc = nn.Identity()
     return trunk.eval()
@@ -24,6 +24,8 @@ def video_trunk() -> nn.Module:
 
 def audio_trunk() -> nn.Module:
     """Return the "resnet9" of SeLaVi, torchvision's ResNet with one block a stage: (N, 1, 257, frames) -> (N, 512)."""
+    from torchvision.models.resnet import BasicBlock, ResNet
+
     trunk = ResNet(BasicBlock, [1, 1, 1, 1])
     trunk.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
     trunk.fc = nn.Identity()

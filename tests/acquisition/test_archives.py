@@ -6,6 +6,8 @@ import io
 import random
 import shutil
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -165,3 +167,111 @@ def test_a_damaged_archive_is_an_error_unless_it_is_allowed(tmp_path, fetch, goo
         unpack(text, tmp_path / "out", 1000)
     table = fetch(clips, make_dataset({**source, "allow_damaged": True}))
     assert list(table["status"]) == ["ok", "missing"]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_cut_archive_is_never_whole(tmp_path: Path, name: str) -> None:
+    """Wherever it is cut, also between two members, where no byte of a file is missing."""
+    rng = random.Random(0)
+    whole = MAKERS[name](tmp_path / name, {f"{n}.bin": rng.randbytes(600) for n in range(4)}).read_bytes()
+    end = len(whole)
+    if name == "a.tar":
+        end = 4 * (512 + 1024) + 1  # what follows the end mark is padding
+    cut = tmp_path / f"cut-{name}"
+    for length in sorted({0, 1, 600, *range(end - 1, 0, -97)}):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(AcquisitionError, match="is not a whole archive"):
+            unpack(cut, tmp_path / "out", 10_000)
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_byte_of_a_compressed_tar_is_found(tmp_path: Path) -> None:
+    archive = make_tar(tmp_path / "a.tar.gz", {"a.bin": b"1" * 600})
+    data = bytearray(archive.read_bytes())
+    data[-6] ^= 1  # the checksum that gzip keeps
+    archive.write_bytes(data)
+    with pytest.raises(AcquisitionError, match="is not a whole archive"):
+        unpack(archive, tmp_path / "out", 10_000)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_name_that_is_too_long_costs_its_member(tmp_path: Path, name: str, caplog) -> None:
+    files = {
+        "good.bin": b"1",
+        "x" * 300 + ".bin": b"2",
+        "y" * 300 + "/a.bin": b"3",
+        "z/" * 2500 + "a": b"4",
+        "also.bin": b"5",
+    }
+    unpack(MAKERS[name](tmp_path / name, files), tmp_path / "out", 100)
+    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {"good.bin", "also.bin"}
+    assert caplog.text.count("its name cannot be used here") == 3
+
+
+def test_a_replaced_archive_is_unpacked_again_and_a_moved_one_is_not(
+    tmp_path: Path, fetch, good_clip, make_clips, make_dataset, monkeypatch
+) -> None:
+    unpacked: list[Path] = []
+
+    def counted(archive: Path, *arguments: object) -> str:
+        unpacked.append(archive)
+        return unpack(archive, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("avzsl.acquisition.sources.archive.unpack", counted)
+    clips = make_clips(["a.mp4", "b.mp4"])
+
+    def status(archive: Path) -> list[str]:
+        return list(
+            fetch(clips, make_dataset({"kind": "archive", "name": "box", "archives": [str(archive)]}))["status"]
+        )
+
+    archive = make_zip(tmp_path / "a.zip", {"a.mp4": good_clip.read_bytes()})
+    assert status(archive) == ["ok", "missing"]
+    (tmp_path / "elsewhere").mkdir()
+    moved = archive.rename(tmp_path / "elsewhere" / "a.zip")
+    assert status(moved) == ["ok", "missing"]
+    assert len(unpacked) == 1, "the same content in another place"
+    make_zip(moved, {"b.mp4": good_clip.read_bytes()})
+    assert status(moved)[1] == "ok"
+    assert len(unpacked) == 2, "other content in the same place"
+    assert status(moved)[1] == "ok" and len(unpacked) == 2
+
+
+BOMBS = r"""
+import gzip, io, resource, sys, tarfile
+from pathlib import Path
+from avzsl.acquisition.unpack import unpack
+kind, folder = sys.argv[1], Path(sys.argv[2])
+archive = folder / "bomb.tar.gz"
+with gzip.open(archive, "wb", compresslevel=1) as out:
+    if kind == "members":
+        folder_ = tarfile.TarInfo("a" * 90)
+        folder_.type = tarfile.DIRTYPE
+        for _ in range(100):
+            out.write(folder_.tobuf() * 2000)
+        out.write(bytes(1024))
+    else:
+        header = tarfile.TarInfo("x")
+        header.type = {"pax": tarfile.XHDTYPE, "global": tarfile.XGLTYPE, "name": tarfile.GNUTYPE_LONGNAME}[kind]
+        header.size = 4 << 30
+        out.write(header.tobuf())
+        for _ in range(300):
+            out.write(bytes(1 << 20))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    unpack(archive, folder / "out", 10**12)
+except Exception as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+
+
+@pytest.mark.parametrize("kind", ["pax", "global", "name", "members"])
+def test_headers_of_gigabytes_are_refused_before_they_are_read(tmp_path: Path, kind: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BOMBS, kind, str(tmp_path)], capture_output=True, text=True, check=True, timeout=300
+    )
+    *said, grown = done.stdout.splitlines()
+    assert int(grown) < 60, "MB"
+    if kind != "members":
+        assert "is not a whole archive" in said[0]

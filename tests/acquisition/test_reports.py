@@ -24,8 +24,9 @@ from avzsl.cli import doctor as doctor_command
 from avzsl.cli import retry as retry_command
 from avzsl.config.sources import FolderSource, HttpSource, YoutubeSource
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, MEDIA_STATUS, PERMANENT_STATUS, PREDICTIONS, SPLIT
+from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA, PREDICTIONS, SPLIT
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.contracts.vocabulary import MEDIA_STATUS, PERMANENT_STATUS
 from avzsl.inspect.attrition import attrition, write_clip_list
 from avzsl.inspect.diff import diff
 from avzsl.results import Places

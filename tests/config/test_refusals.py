@@ -288,14 +288,6 @@ def test_a_bomb_ends_the_workflow_in_one_line_too(tmp_path: Path) -> None:
         assert done.stderr.count("its aliases expand to more than") == 1 and "Traceback" not in done.stderr
 
 
-def test_checking_loads_nothing_heavy() -> None:
-    code = (
-        "import sys; from avzsl.cli import main; main(['check', 'config/papers.yaml']);"
-        "heavy = {'torch', 'pandas', 'scipy', 'sklearn', 'pyarrow', 'av', 'openvino'} & set(sys.modules); assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-
-
 def test_an_old_copy_of_a_method_with_all_its_options_is_still_right(tmp_path: Path) -> None:
     from avzsl.config.plugins import METHOD as KIND
     from avzsl.config.plugins import options_model

@@ -17,8 +17,9 @@ from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.atomic import replacing, sweep, write_json, write_text
 from avzsl.contracts.errors import AvzslError, CorruptError, DataError
 from avzsl.contracts.hashing import safe_name, shard_of
-from avzsl.contracts.schemas import CLASSES, MEDIA_STATUS, PERMANENT_STATUS, SPLIT
+from avzsl.contracts.schemas import CLASSES, SPLIT
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.contracts.vocabulary import MEDIA_STATUS, PERMANENT_STATUS
 from avzsl.runtime.jobs import hold_lock
 
 

@@ -191,6 +191,8 @@ def test_a_lost_card(trunks: Trunks, monkeypatch: pytest.MonkeyPatch) -> None:
         ours.embed(given)
     with pytest.raises(ValueError, match="own"), losses("x"):
         raise ValueError("own")
+    with pytest.raises(torch.OutOfMemoryError), losses("x"):
+        raise RuntimeError("CUDA error: out of memory")
     with pytest.raises(RuntimeError, match="shapes"), losses("x"):
         raise RuntimeError("shapes differ")
 

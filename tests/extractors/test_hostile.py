@@ -16,7 +16,7 @@ import pytest
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.arrays import read_arrays
-from avzsl.contracts.schemas import FEATURE_STATUS
+from avzsl.contracts.vocabulary import FEATURE_STATUS
 from extractors import extract_shard
 from extractors.pool import DecodePool, End
 

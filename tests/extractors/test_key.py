@@ -26,6 +26,7 @@ def key(media: pd.DataFrame = MEDIA, device: str = "cpu", **changes: object) -> 
     [
         {"windows": "as_released"}, {"antialias": True}, {"weights": {"random_seed": 1}}, {"execution": "exact"},
         {"execution": "bfloat16"}, {"extractor": "pretrained"}, {"dtype": "float16"},
+        {"max_lost_share": 0.5}, {"time_limit_s": 60.0},
     ],
 )  # fmt: skip
 def test_every_setting_that_decides_features_counts(changes):

@@ -24,9 +24,9 @@ from avzsl.contracts.streams import Stream, as_type, map_streams, read_streams, 
 from avzsl.contracts.tables import read_table, write_table
 from extractors import extract_shard, pack
 from extractors.base import find_extractor
+from extractors.clips import Clip, covered, extract_clips
 from extractors.packing import average, pack_steps
 from extractors.pool import DecodePool, End
-from extractors.shards import Clip, covered, extract_clips
 
 Make = Callable[..., Path]
 

@@ -13,7 +13,7 @@ from avzsl.benchmark.synthetic import small, write
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
-from avzsl.training import run
+from avzsl.training.run import run
 from tests.goldens.digest import digest, lines
 from tests.goldens.methods import project_of
 

@@ -13,7 +13,7 @@ import yaml
 from avzsl.benchmark import assemble
 from avzsl.benchmark.synthetic import small, write
 from avzsl.config.load import SHIPPED, load_project
-from avzsl.training import run
+from avzsl.training.run import run
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8")

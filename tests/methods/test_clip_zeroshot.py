@@ -18,7 +18,7 @@ from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.records import read_record, write_record
 from avzsl.evaluation.recompute import recompute
 from avzsl.methods import Dims, build
-from avzsl.training import run
+from avzsl.training.run import run
 
 
 def test_each_modality_has_its_own_text() -> None:

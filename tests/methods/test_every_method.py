@@ -20,7 +20,7 @@ from avzsl.contracts.schemas import HISTORY
 from avzsl.contracts.tables import read_table
 from avzsl.evaluation.recompute import recompute
 from avzsl.methods import Batch, Clips, Dims, Method, build
-from avzsl.training import run
+from avzsl.training.run import run
 
 FILES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SHIPPED / "methods").glob("*.yaml")}
 # nearest-phrase runs on the features of its taggers alone: tests/methods/test_nearest_phrase.py

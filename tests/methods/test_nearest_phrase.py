@@ -13,7 +13,7 @@ from avzsl.contracts.errors import ConfigError
 from avzsl.methods import Dims, build, nearest_phrase
 from avzsl.methods.nearest_phrase import NearestPhrase, strongest
 from avzsl.pretrained.taggers import Tagger
-from avzsl.training import run
+from avzsl.training.run import run
 
 OPTIONS = {"top": 2}
 

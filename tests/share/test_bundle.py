@@ -22,7 +22,7 @@ from avzsl.contracts.tables import read_table, write_table
 from avzsl.results.places import Places
 from avzsl.results.project import write_project
 from avzsl.share import merge, opened
-from avzsl.training import run
+from avzsl.training.run import run
 
 
 def results(root: Path, clips: int = 6) -> Path:

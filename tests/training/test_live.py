@@ -12,8 +12,8 @@ from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.schemas import HISTORY
 from avzsl.contracts.tables import read_table
-from avzsl.training import run
 from avzsl.training.live import live, scalars
+from avzsl.training.run import run
 from tests.training.test_run import benchmark, method, toy  # noqa: F401
 
 ROW = {

@@ -25,7 +25,7 @@ from avzsl.contracts.class_embeddings import ClassEmbeddings, write_embeddings
 from avzsl.contracts.schemas import FEATURES, SPLIT, SPLIT_CLASSES
 from avzsl.contracts.streams import map_streams
 from avzsl.contracts.tables import read_table, write_table
-from avzsl.training import run
+from avzsl.training.run import run
 from extractors.importing import import_any
 from extractors.packing import pack, pack_steps
 

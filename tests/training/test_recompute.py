@@ -17,7 +17,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import PREDICTIONS
 from avzsl.contracts.tables import read_table, write_table
 from avzsl.evaluation import intersection, recompute
-from avzsl.training import run
+from avzsl.training.run import run
 
 
 @pytest.fixture(scope="module")

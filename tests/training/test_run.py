@@ -18,8 +18,8 @@ from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.methods import Dims
 from avzsl.methods import Method as MethodBase
-from avzsl.training import run
 from avzsl.training.evaluate import validate
+from avzsl.training.run import run
 from avzsl.training.sampling import DeviceData
 
 torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import ConfigError
-from avzsl.training import run
+from avzsl.training.run import run
 from avzsl.training.search import SPACE, trials
 
 TRAINING = TrainingConfig(epochs=3, batches_per_epoch=4, batch_size=16, search_trials=4)

@@ -23,8 +23,8 @@ from avzsl.contracts.streams import Stream, map_streams
 from avzsl.methods import Clips, Steps
 from avzsl.methods import Method as MethodBase
 from avzsl.methods.blocks import pairwise
-from avzsl.training import run
 from avzsl.training.crops import LONGEST, Cropper, Part, released_crops
+from avzsl.training.run import run
 from avzsl.training.sampling import BalancedSet, DeviceData
 from avzsl.training.sequences import Sequences, chunks
 

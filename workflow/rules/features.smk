@@ -68,6 +68,7 @@ rule extract:
         shared=how(project.shared_cache),
         device=how(project.config.device),
         gpu_jobs=how(project.config.gpu_jobs),
+        decoder=how(project.config.decoder),
     script:
         "../scripts/extract.py"
 

@@ -47,6 +47,7 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
             threads=snakemake.threads,
             cache=places.weights,
             gpu_jobs=params.gpu_jobs,
+            decoder=params.decoder,
         ),
     )
     if lean is not None:

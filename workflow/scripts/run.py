@@ -6,7 +6,7 @@ from avzsl.runtime.jobs import job
 
 with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.seed}"):
     from avzsl.results.project import run_of
-    from avzsl.training import run
+    from avzsl.training.run import run
 
     names, params = snakemake.wildcards, snakemake.params
     seed = int(names.seed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from avzsl.acquisition.clip import Clip, relative_path
@@ -14,17 +16,18 @@ from avzsl.config.sources import FolderSource
 
 
 class Folder:
-    """Files below a folder, by their path or, with `search`, by their name anywhere below it."""
+    """Files below a folder (or several, `roots`), by their path or, with `search`, by their name anywhere below it."""
 
     remote = False
     parallel = 1
     attempts = 1
     backoff_s = 0.0
 
-    def __init__(self, config: FolderSource) -> None:
+    def __init__(self, config: FolderSource, roots: Sequence[Path] = ()) -> None:
         self.name = config.name or f"folder:{config.root}"
         self._config = config
         self._root = Path(os.path.expandvars(config.root)).expanduser()
+        self._roots = roots or (self._root,)
         self._index: dict[str, list[Path]] = {}
 
     def open(self) -> None:
@@ -33,7 +36,7 @@ class Folder:
                 f"{self._root}: the source folder does not exist; correct `root` in the data set's YAML"
             )
         if self._config.search:
-            self._index = index_tree(self._root)
+            self._index = index_trees(self._roots)
 
     def close(self) -> None:
         self._index = {}
@@ -45,7 +48,8 @@ class Folder:
 
     def _find(self, relative: os.PathLike[str]) -> Path:
         if not self._config.search:
-            return self._root / relative
+            found = [root / relative for root in self._roots]
+            return next((path for path in found[:-1] if path.exists()), found[-1])
         wanted = Path(relative)
         hits = self._index.get(wanted.name) or self._index.get(wanted.stem) or []
         # Two files of one name: the one whose folders fit the catalogue's path, or none at all.
@@ -57,10 +61,10 @@ class Folder:
         return hits[0]
 
 
-def index_tree(root: Path) -> dict[str, list[Path]]:
-    """Return the files below `root` by name, by stem and by a last [id]; links to folders are not followed."""
+def index_trees(roots: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the files below `roots` by name, by stem and by a last [id]; links to folders are not followed."""
     index: dict[str, list[Path]] = {}
-    for folder, _, names in os.walk(root, followlinks=False):
+    for folder, _, names in itertools.chain.from_iterable(os.walk(root, followlinks=False) for root in roots):
         for name in names:
             path = Path(folder, name)
             # yt-dlp names files `title [id].ext` unless told otherwise.
