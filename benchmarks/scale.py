@@ -11,10 +11,11 @@ import hashlib
 import json
 import multiprocessing
 import resource
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,40 +30,76 @@ from avzsl.contracts.schemas import CLIPS, FEATURES, MEDIA
 from avzsl.contracts.streams import Stream, write_streams
 from avzsl.contracts.tables import read_table, write_table
 from avzsl.contracts.vocabulary import MODALITIES
+from avzsl.results.memory import NEEDS, megabytes
 from avzsl.results.places import Places, shard_name
 
 SIZES = (200_000, 2_000_000, 20_000_000)
 CLIPS_A_SHARD, SECONDS_A_CLIP = 256, 10
 CLASSES, FEATURES_NAME = 309, "selavi-random"
+HELD_OUT = ("val_unseen", "test_unseen", "val_seen", "test_seen")
+# Shards that are under way at a time, seconds of a whole video (a guess), and the share of the clips that is tested.
+UNDER_WAY, SECONDS_OF_A_VIDEO, TESTED = 16, 240, 0.2
+# CPU seconds of retrieval among so many clips (docs/speed.md); it grows with their square.
+RETRIEVAL_S, RETRIEVED = 160, 56_000
 # A second of a 360-line cut as `avzsl doctor` guesses it, and 512 + 512 float32 values with their times a second.
 BYTES_OF_VIDEO, BYTES_OF_FEATURES = 90_000, (512 + 512) * 4 + 16
 
 
-def plan(windows_a_second: float) -> None:
-    """Print the tables: fetching by addresses, extraction by devices, storage by `keep`, jobs."""
+def row(cells: Iterable[object]) -> None:
+    """Print a row of a Markdown table."""
+    print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def heading(*cells: str) -> None:
+    """Print the first two rows of a Markdown table, below an empty line."""
+    print()
+    row(cells)
+    print("|" + "---|" * len(cells))
+
+
+def plan(rate: float, gpu_rate: float) -> None:
+    """Print the tables: fetching by addresses, extraction by devices, storage by `keep`, jobs, memory of every step."""
     hourly = YoutubeSource(kind="youtube").pace.requests_per_hour or 0
-    print(
-        f"| clips | days at 1 address ({hourly:g} an hour) | 4 | 16 | device hours at {windows_a_second:g} windows/s |"
-    )
-    print("|---|---|---|---|---|")
+    addresses = (1, 4, 16, 64)
+    heading("clips", *(f"days at {n} x {hourly:g} an hour" for n in addresses), f"hours at {rate:g} windows/s",
+            f"GPU hours at {gpu_rate:g}")  # fmt: skip
     for clips in SIZES:
-        days = [clips / hourly / 24 / addresses for addresses in (1, 4, 16)]
-        hours = clips * SECONDS_A_CLIP / windows_a_second / 3600
-        print(f"| {clips:,} | {days[0]:,.0f} | {days[1]:,.0f} | {days[2]:,.0f} | {hours:,.0f} |")
-    print(
-        "\n| clips | media (`keep: clips`) | feature shards | averages | jobs of media and extract |\n|---|---|---|---|---|"
-    )
+        days = (clips / hourly / 24 / number for number in addresses)
+        hours = (clips * SECONDS_A_CLIP / one / 3600 for one in (rate, gpu_rate))
+        row([f"{clips:,}", *(f"{number:,.0f}" for number in days), *(f"{number:,.1f}" for number in hours)])
+
+    heading("clips", "`keep: originals`", "`clips`", "`features`: shards under way", "feature shards", "averages",
+            "averages of 4096 + 4096")  # fmt: skip
     for clips in SIZES:
-        seconds = clips * SECONDS_A_CLIP
-        sizes = (seconds * BYTES_OF_VIDEO, seconds * BYTES_OF_FEATURES, clips * (512 + 512) * 4)
-        shards = -(-clips // CLIPS_A_SHARD)
-        print(f"| {clips:,} | " + " | ".join(f"{size / 1e9:,.1f} GB" for size in sizes) + f" | {2 * shards:,} |")
+        video, some = BYTES_OF_VIDEO * SECONDS_A_CLIP, min(clips, UNDER_WAY * clips_a_shard(clips))
+        sizes = (
+            clips * (video + BYTES_OF_VIDEO * SECONDS_OF_A_VIDEO), clips * video, some * video,
+            clips * SECONDS_A_CLIP * BYTES_OF_FEATURES, clips * 2 * 512 * 4, clips * 2 * 4096 * 4,
+        )  # fmt: skip
+        row([f"{clips:,}", *(f"{size / 1e9:,.1f} GB" for size in sizes)])
+
+    heading("clips", "shards", "jobs of media and extract", "retrieval of a run, CPU hours")
+    for clips in SIZES:
+        shards = -(-clips // clips_a_shard(clips))
+        hours = RETRIEVAL_S / 3600 * (clips * TESTED / RETRIEVED) ** 2
+        row([f"{clips:,}", f"{shards:,}", f"{2 * shards:,}", f"{hours:,.2f}"])
+
+    heading("a job asks for", *(f"{clips:,} clips" for clips in SIZES))
+    for stage in NEEDS:
+        row([f"`{stage}`", *(f"{megabytes(stage, clips) / 1000:,.1f} GB" for clips in SIZES)])
+
+
+def clips_a_shard(clips: int) -> int:
+    """Return how many clips a shard holds, as docs/cluster.md recommends."""
+    return CLIPS_A_SHARD if clips < 100_000 else 1_000
 
 
 class World:
     """A project in a folder of its own, with the files of all stages up to extraction: nothing is fetched or decoded."""
 
-    def __init__(self, folder: Path, clips: int, width: int, steps: int, methods: list[str], epochs: int) -> None:
+    def __init__(
+        self, folder: Path, clips: int, width: int, steps: int, methods: list[str], epochs: int, held: float | None
+    ) -> None:
         self.folder, self.count, self.width, self.steps = folder, clips, width, steps
         self.shards = -(-clips // CLIPS_A_SHARD)
         self.classes = [f"class {number:03d}" for number in range(CLASSES)]
@@ -76,7 +113,7 @@ class World:
         short = {"epochs": epochs, "batches_per_epoch": 50}
         dataset = {
             "catalog": {"module": "folder", "root": str(folder / "videos")}, "features": "selavi-random", "shards": self.shards,
-            "embeddings": {"table": "demo"}, "splits": {"default": {"avoid": []}}, "methods": {"training": short},
+            "embeddings": {"table": "demo"}, "splits": {"default": {"avoid": [], **dict.fromkeys(HELD_OUT if held else (), held)}}, "methods": {"training": short},
         }  # fmt: skip
         write_text(folder / "config" / "datasets" / "scale.yaml", json.dumps(dataset))
 
@@ -175,7 +212,7 @@ class World:
         )  # fmt: skip
 
     def run(self, method: str) -> None:
-        from avzsl.training import run
+        from avzsl.training.run import run
 
         places, project = self.places, self.project
         benchmark = project.benchmarks["scale"]
@@ -223,15 +260,14 @@ def step(call: Callable[..., None], *given: object) -> None:
         sys.exit(f"{name} ended with {process.exitcode}")
     seconds, gib = queue.get()
     process.join()
-    print(f"| {name} | {seconds:.1f} | {gib:.2f} GiB |", flush=True)
+    row([f"`{name}`", f"{seconds:.1f}", f"{gib:.2f} GiB"])
+    sys.stdout.flush()
 
 
 def measure(world: World) -> None:
     """Print the costs of every step after extraction."""
     world.write()
-    print(
-        f"| {world.count:,} clips, {world.width} + {world.width} values, {world.steps} steps | CPU s | peak |\n|---|---|---|"
-    )
+    heading(f"{world.count:,} clips, {world.width} + {world.width} values", "CPU s", "peak")
     for call in (world.split, world.shard_tables, world.pack, world.benchmark):
         step(call)
     for method in world.project.benchmarks["scale"].methods:
@@ -244,19 +280,26 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", action="store_true", help="print the tables and measure nothing")
-    parser.add_argument("--rate", type=float, default=3.0, help="with --plan: windows a second of one device")
+    parser.add_argument("--rate", type=float, default=3.0, help="with --plan: windows a second of two cores")
+    parser.add_argument("--gpu-rate", type=float, default=850.0, help="with --plan: windows a second of one GPU")
     parser.add_argument("--clips", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=512, help="of either modality")
     parser.add_argument("--steps", type=int, default=10, help="of each clip: what shards hold, and packs do not")
+    parser.add_argument("--held-out", type=float, help="share of clips and classes in each of test and validation")
+    parser.add_argument("--folder", help="where to put the project meanwhile; default: the system's temporary folder")
     parser.add_argument("--methods", default="avca", help="trained one after the other, divided by commas")
     parser.add_argument("--epochs", type=int, default=2, help="of 50 batches, in stage 1")
     options = parser.parse_args()
     if options.plan:
-        plan(options.rate)
+        plan(options.rate, options.gpu_rate)
         return
-    with tempfile.TemporaryDirectory() as name:
+    # What is stopped takes its gigabytes away as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
         methods = options.methods.split(",")
-        measure(World(Path(name), options.clips, options.width, options.steps, methods, options.epochs))
+        measure(
+            World(Path(name), options.clips, options.width, options.steps, methods, options.epochs, options.held_out)
+        )
 
 
 if __name__ == "__main__":

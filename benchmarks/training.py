@@ -2,6 +2,7 @@
 works, and this project's. CPU seconds of one process, equal float32 arithmetic, synthetic features.
 
     python benchmarks/training.py --shape ucf --shrink 10     # whole protocol, a tenth of the epochs' length
+    python benchmarks/training.py --epoch --threads 1         # an epoch of 500 batches, from batches timed in turn
     python benchmarks/training.py --evaluation                # VGGSound's test set, every beta
     python benchmarks/training.py --memory                    # peak memory with VGGSound-sized features
     python benchmarks/training.py --precision                 # bfloat16 and compilation: time and HM over 5 seeds
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from threadpoolctl import threadpool_limits
 
 from avzsl.benchmark import BenchmarkData, assemble, load
 from avzsl.benchmark.synthetic import SyntheticFiles, write
@@ -32,8 +34,11 @@ from avzsl.evaluation import Calibration
 from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Batch, Clips, Dims, build
 from avzsl.methods.avca import AVCA
-from avzsl.methods.blocks import Dropout, Linear, pairwise
+from avzsl.methods.blocks import pairwise
+from avzsl.runtime.devices import keep_freed_memory
+from avzsl.training.evaluate import validate
 from avzsl.training.run import run
+from avzsl.training.sampling import BalancedSet, DeviceData
 
 # Classes of role train, val_unseen, test_unseen; clips of each subset; batch size; the data set's number of classes.
 SHAPES = {
@@ -142,12 +147,9 @@ def plain_stage(data: BenchmarkData, subsets: tuple[str, ...], method: Method, s
     np.random.seed(seed)
     model = build("avca", Dims(512, 512, 300), method.options)
     assert isinstance(model, AVCA)
-    for module in model.modules():
-        for key, child in module.named_children():
-            if isinstance(child, Dropout):
-                setattr(module, key, torch.nn.Dropout(child.p))
-            elif isinstance(child, Linear):
-                child.__class__ = torch.nn.Linear  # type: ignore[assignment]
+    from plain_avca import plain  # beside this file
+
+    plain(model)
     optimiser = torch.optim.Adam(model.trained(), lr=training.lr, weight_decay=training.weight_decay)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, mode="max", patience=3)
     items, check = PlainItems(data, subsets), PlainItems(data, ("val_seen", "val_unseen"))
@@ -207,8 +209,8 @@ def protocol(shape: str, shrink: float, threads: int) -> None:
         print(f"{shape}: {size}, {threads} threads")
         started = clock()
         epoch = plain_protocol(data, avca("as_released", **size), shape)
-        plain = clock() - started
-        print(f"plain loop    {plain:8.1f} CPU s   selected epoch {epoch}")
+        released = clock() - started
+        print(f"plain loop    {released:8.1f} CPU s   selected epoch {epoch}")
         for preset in ("as_released", "corrected"):
             benchmark = Benchmark(shape, shape, "d", "f", preset, ("avca",), (0,), Overrides())  # type: ignore[arg-type]
             started = clock()
@@ -217,7 +219,60 @@ def protocol(shape: str, shrink: float, threads: int) -> None:
             seconds = clock() - started
             row = json.loads((out / "run.json").read_text())
             print(
-                f"{preset:12}  {seconds:8.1f} CPU s   selected epoch {row['epoch']}   {plain / seconds:.2f} times faster"
+                f"{preset:12}  {seconds:8.1f} CPU s   selected epoch {row['epoch']}   {released / seconds:.2f} times faster"
+            )
+
+
+def epoch(shape: str, threads: int, rounds: int = 5, batches: int = 12) -> None:
+    """Print CPU seconds of an epoch of 500 batches, plain and ours, from batches timed in turn; medians of the rounds.
+
+    As released, the passes that move statistics run in the last steps of an epoch alone, so both kinds of steps are timed.
+    """
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as name:
+        files, folder = make(Path(name), shape)
+        data = load(folder, files.pack[0], files.embeddings)
+        size = SHAPES[shape][2]
+        source = DeviceData(data, torch.device("cpu"), "float32")
+        ways: dict[str, Any] = {}
+        last = 0  # steps of an epoch whose passes count
+        method = avca("as_released", epochs=1, batches_per_epoch=batches, batch_size=size)
+        ways["plain loop"] = lambda: plain_stage(data, ("train",), method, shape, 0)
+        for preset in ("as_released", "corrected"):
+            torch.manual_seed(0)
+            model = build("avca", Dims(512, 512, 300), avca(preset).options)
+            optimisers = model.optimisers(method.training)
+            drawn = BalancedSet(source, data.subset("train"), 0)
+            for remaining, label in ((0, "with passes"), (10**6, "without")) if preset == "as_released" else ((0, ""),):
+
+                def steps(
+                    model: Any = model, drawn: Any = drawn, adam: Any = optimisers, remaining: int = remaining
+                ) -> None:
+                    model.train()
+                    for batch in drawn.batches(batches, size):
+                        float(model.step(batch, adam, remaining))
+
+                ways[f"{preset} {label}".strip()] = steps
+            last = int(getattr(model, "_statistics_steps", 0)) if preset == "as_released" else last
+        validated = lambda: validate(model, source, method.training)  # noqa: E731
+        times: dict[str, list[float]] = {}
+        for number in range(rounds + 1):
+            for label, work in {**ways, "validation": validated}.items():
+                started = clock()
+                work()
+                if number:
+                    times.setdefault(label, []).append(clock() - started)
+        median = {label: statistics.median(values) for label, values in times.items()}
+        a_batch = {label: median[label] / batches for label in ways}
+        plain = 500 * a_batch["plain loop"]
+        released = last * a_batch["as_released with passes"] + (500 - last) * a_batch["as_released without"]
+        print(f"{shape}, {threads} threads, batches of {size}, CPU ms a batch:")
+        for label, seconds in a_batch.items():
+            print(f"  {label:26} {1000 * seconds:7.1f}")
+        for label, seconds in (("as_released", released), ("corrected", 500 * a_batch["corrected"])):
+            whole = seconds + median["validation"]
+            print(
+                f"an epoch of 500 batches and validation: plain {plain:.0f} s, {label} {whole:.0f} s, {plain / whole:.2f} times faster"
             )
 
 
@@ -230,6 +285,7 @@ def evaluation() -> None:
     labels = rng.integers(0, classes, clips)
     z = (w[labels] + 2 * torch.from_numpy(rng.standard_normal((clips, 64)).astype(np.float32))).relu()
     plain_scores, plain = timed(lambda: plain_evaluate(z, w, torch.from_numpy(ids[labels]), ids, seen, 309), 5)
+    keep_freed_memory()  # as a run does
     ours, mine = timed(lambda: Calibration(pairwise(z, w).numpy(), labels, seen).best(), 50)
     matrix = pairwise(z, w).numpy()
     _, scored = timed(lambda: Calibration(matrix, labels, seen).best(), 50)
@@ -328,13 +384,16 @@ def main() -> None:
     parser.add_argument("--shape", choices=sorted(SHAPES), default="ucf")
     parser.add_argument("--shrink", type=float, default=10.0, help="divide the 500 batches of an epoch by this")
     parser.add_argument("--threads", type=int, default=2)
-    for flag in ("evaluation", "memory", "retrieval", "precision", "sequences"):
-        parser.add_argument(f"--{flag}", action="store_true")
+    for flag in ("--epoch", "--evaluation", "--memory", "--retrieval", "--precision", "--sequences"):
+        parser.add_argument(flag, action="store_true")
     parser.add_argument("--clips", type=int, default=12482, help="with --retrieval")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(options.threads)
-    if options.evaluation:
+    threadpool_limits(options.threads)  # NumPy's products as well
+    if options.epoch:
+        epoch(options.shape, options.threads)
+    elif options.evaluation:
         evaluation()
     elif options.retrieval:
         retrieval(options.clips)

@@ -13,10 +13,10 @@ import pandas as pd
 from avzsl.benchmark.copies import copy_checks, find_copies
 from avzsl.benchmark.oddities import odd_checks
 from avzsl.config.splits import SplitConfig
-from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
 from avzsl.contracts.errors import AvzslError, DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.mapped import map_arrays, rows_in_blocks, verify_arrays
 from avzsl.contracts.schemas import (
     BENCHMARK_CLASSES,
     BENCHMARK_CLIPS,
@@ -32,8 +32,9 @@ from avzsl.contracts.tables import read_table, write_table
 from avzsl.pretrained.label_sets import LABEL_SETS
 from avzsl.results.records import BenchmarkRecord, Hashes, Scores
 
-# A few gigabytes of features are checked for NaN in slices, so that no second copy is made.
-SLICE = 8192
+# What is asked of the tables of millions of clips.
+MANIFEST_COLUMNS = ("clip_id", "status", "row", "reason", "visual_steps", "duration_s", "frames")
+MEDIA_COLUMNS = ("clip_id", "status", "error", "sha256", "lost_frames", "note")
 
 
 def assemble(
@@ -64,15 +65,18 @@ def assemble(
     split = read_table(split_folder / "split.parquet", SPLIT)
     roles = read_table(split_folder / "classes.parquet", SPLIT_CLASSES)
     arrays_path, manifest_path = pack
-    manifest = read_table(manifest_path, FEATURES)
-    arrays, header = read_arrays(arrays_path)
+    manifest = read_table(manifest_path, FEATURES, MANIFEST_COLUMNS)
+    fetched = _fetched(media)
+    # The averages stay on the disk: they are as many gigabytes as there are quarter millions of clips.
+    verify_arrays(arrays_path)
+    arrays, header = map_arrays(arrays_path)
     vectors = read_embeddings(embeddings)
     _check_pack(arrays_path, arrays, header, manifest)
     _check_match(split_folder, split, roles, manifest, manifest_path, interim is not None)
 
-    clips = _join(split, manifest, media)
+    clips = _join(split, manifest, fetched)
     _check_finite(arrays_path, arrays, clips)
-    checks = _copies(clips, arrays, manifest, media, config or SplitConfig())
+    checks = _copies(clips, arrays, manifest, fetched, config or SplitConfig())
     classes = _classes(roles, clips, vectors)
     lost = dict(zip(classes["class_name"], classes["reason"], strict=True))
     excluded = set(classes.loc[classes["role"] == EXCLUDED, "class_name"])
@@ -82,7 +86,7 @@ def assemble(
     clips.loc[gone, "status"] = EXCLUDED
     clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
     counts = _counts(clips, split_folder, manifest_path)
-    checks += odd_checks(clips, manifest, [read_table(path, MEDIA) for path in media])
+    checks += odd_checks(clips, manifest, fetched)
 
     seen = classes["role"].isin(("train", "val_unseen")).sum()
     unseen = (classes["role"] == "test_unseen").sum()
@@ -172,7 +176,14 @@ def _check_match(
         raise DataError(folder / "classes.parquet", f"class {unknown[0]!r} of split.parquet has no role")
 
 
-def _join(split: pd.DataFrame, manifest: pd.DataFrame, media: Sequence[Path]) -> pd.DataFrame:
+def _fetched(media: Sequence[Path]) -> pd.DataFrame | None:
+    """Return what the MEDIA tables say of every clip, by clip_id; None if there are none."""
+    if not media:
+        return None
+    return pd.concat([read_table(path, MEDIA, MEDIA_COLUMNS) for path in media]).set_index("clip_id")
+
+
+def _join(split: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame | None) -> pd.DataFrame:
     """Return BENCHMARK_CLIPS before classes are judged: the first stage that lost a clip speaks for it."""
     known = manifest[["clip_id", "status", "reason", "row"]]
     clips = split.merge(known, on="clip_id", how="left", suffixes=("_split", ""))
@@ -183,9 +194,8 @@ def _join(split: pd.DataFrame, manifest: pd.DataFrame, media: Sequence[Path]) ->
     clips.loc[absent, "stage"] = "media"
     clips.loc[absent, "status"] = "not_asked"
     clips.loc[absent, "reason"] = "its shard is not finished yet"
-    if media:
-        fetched = pd.concat([read_table(path, MEDIA)[["clip_id", "status", "error"]] for path in media])
-        fetched = fetched[fetched["status"] != "ok"].set_index("clip_id")
+    if media is not None:
+        fetched = media.loc[media["status"] != "ok", ["status", "error"]]
         unfetched = failed & clips["clip_id"].isin(fetched.index)
         ids = clips.loc[unfetched, "clip_id"]
         clips.loc[unfetched, "stage"] = "media"
@@ -204,13 +214,12 @@ def _copies(
     clips: pd.DataFrame,
     arrays: dict[str, np.ndarray],
     manifest: pd.DataFrame,
-    media: Sequence[Path],
+    media: pd.DataFrame | None,
     config: SplitConfig,
 ) -> list[dict[str, Any]]:
     """Return the checks on copies; with `copies: one_side` held-out copies become unusable first."""
     usable = clips.loc[clips["usable"], ["clip_id", "subset", "row"]].reset_index(drop=True)
-    tables = [read_table(path, MEDIA)[["clip_id", "sha256"]] for path in media]
-    hashes = pd.concat(tables).set_index("clip_id")["sha256"] if tables else pd.Series(dtype=object)
+    hashes = pd.Series(dtype=object) if media is None else media["sha256"]
     lengths = manifest.set_index("clip_id")
     usable["sha256"] = usable["clip_id"].map(hashes)
     usable["length"] = usable["clip_id"].map(lengths["duration_s"].fillna(lengths["visual_steps"])).astype(float)
@@ -234,17 +243,17 @@ def _copies(
 
 
 def _check_finite(path: Path, arrays: dict[str, np.ndarray], clips: pd.DataFrame) -> None:
-    usable = clips[clips["usable"]]
+    # In the order of the file, which is read from end to end.
+    usable = clips.loc[clips["usable"], ["clip_id", "row"]].sort_values("row")
     if (usable["row"] < 0).any():
         clip = usable.loc[usable["row"] < 0, "clip_id"].iloc[0]
         raise DataError(path, f"clip {clip!r} is marked ok but has no row; pack the features again")
     rows = usable["row"].to_numpy()
     for key in ("audio", "visual"):
-        for start in range(0, len(rows), SLICE):
-            part = rows[start : start + SLICE]
-            bad = np.flatnonzero(~np.isfinite(arrays[key][part]).all(1))
+        for place, part in rows_in_blocks(arrays[key], rows):
+            bad = np.flatnonzero(~np.isfinite(part).all(1))
             if len(bad):
-                clip = usable["clip_id"].iloc[start + bad[0]]
+                clip = usable["clip_id"].iloc[place.start + bad[0]]
                 raise DataError(path, f"the {key} features of clip {clip!r} hold NaN or infinity; extract them again")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
+from avzsl.contracts.mapped import give_back
+
 # Nearly the same content: cosine of the features of sound and of picture, each less its mean over all clips, above
 # this, and lengths that differ by no more than SECONDS.
 COSINE = 0.9999
@@ -69,8 +71,10 @@ class _Space:
         self.tells = len(rows) > 0 and all(array.shape[1] >= FEWEST_DIMENSIONS for array in self.arrays.values())
         if not self.tells:
             return
-        self.parts = [np.arange(start, min(start + CHUNK, len(rows))) for start in range(0, len(rows), CHUNK)]
-        self.means = {name: self._mean(array) for name, array in self.arrays.items()}
+        # In the order of the file, which may be larger than memory.
+        in_order = np.argsort(rows, kind="stable")
+        self.parts = [in_order[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+        self.means = {name: self._mean(name) for name in self.arrays}
         generator = np.random.default_rng(0)
         # Without a length, or without a difference from the mean, a clip is a near copy of none.
         self.usable = np.isfinite(length)
@@ -123,12 +127,17 @@ class _Space:
 
     def _units(self, name: str, clips: np.ndarray) -> np.ndarray:
         """Return the features less their mean, with unit norm; zeros where they do not differ from it."""
-        centred = self.arrays[name][self.rows[clips]].astype(np.float32) - self.means[name]
+        centred = self._rows(name, clips).astype(np.float32) - self.means[name]
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
         return np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 1e-6)
 
-    def _mean(self, array: np.ndarray) -> np.ndarray:
-        total = sum(array[self.rows[part]].sum(0, dtype=np.float64) for part in self.parts)
+    def _rows(self, name: str, clips: np.ndarray) -> np.ndarray:
+        found = np.asarray(self.arrays[name][self.rows[clips]])
+        give_back(self.arrays[name])
+        return found
+
+    def _mean(self, name: str) -> np.ndarray:
+        total = sum(self._rows(name, part).sum(0, dtype=np.float64) for part in self.parts)
         return np.asarray(total / len(self.rows)).astype(np.float32)
 
 

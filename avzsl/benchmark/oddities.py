@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,21 +15,21 @@ ODD = {
 }
 
 
-def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Return one row for still pictures and one for silent clips, in the form of an audit's checks.
 
-    `clips` is BENCHMARK_CLIPS, `manifest` FEATURES and `media` the MEDIA tables. What only decoding shows stands in the
+    `clips` is BENCHMARK_CLIPS, `manifest` FEATURES and `media` MEDIA by clip_id, None
+    where nothing was fetched. What only decoding shows stands in the
     note of a clip that acquisition cut, and in the reason of one whose features were made of a whole file. Clips that
     were decoded by neither, such as those with imported features, are not counted among the checked ones.
     """
     used = clips.loc[clips["usable"], ["clip_id", "subset"]]
     notes = manifest.set_index("clip_id")["reason"].fillna("")
     decoded = set(manifest.loc[manifest["frames"].notna(), "clip_id"])
-    if media:
-        table = pd.concat(media).set_index("clip_id")
-        decoded |= set(table.index[table["lost_frames"].notna()])
+    if media is not None:
+        decoded |= set(media.index[media["lost_frames"].notna()])
         # A cut clip is decoded again for its features: both say the same, and it counts once.
-        notes = notes.str.cat(table["note"].reindex(notes.index).fillna(""), sep="; ")
+        notes = notes.str.cat(media["note"].reindex(notes.index).fillna(""), sep="; ")
     checked = used[used["clip_id"].isin(decoded)].sort_values("clip_id")
     own = checked["clip_id"].map(notes)
     checks = []

@@ -123,6 +123,15 @@ def in_pieces(array: np.ndarray, size: int = PIECE) -> Iterator[np.ndarray]:
         give_back(array)
 
 
+def rows_in_blocks(array: np.ndarray, rows: np.ndarray, size: int = PIECE) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield places in `rows` and the array's rows there, `size` bytes at a time; see `in_pieces`."""
+    some = max(1, size // max(array[:1].nbytes, 1))
+    for start in range(0, len(rows), some):
+        place = slice(start, start + some)
+        yield place, np.asarray(array[rows[place]])
+        give_back(array)
+
+
 def give_back(array: np.ndarray) -> None:
     """Give the pages of a mapped array back to the system, which reads them again where they are looked at again."""
     if isinstance(array, np.memmap):

@@ -5,6 +5,7 @@ Read this module to know what a file holds; `tables.py` checks files against it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,6 +39,11 @@ class TableSchema:
     @cached_property
     def columns(self) -> dict[str, Column]:
         return {column.name: column for column in self.fields}
+
+    def only(self, columns: Sequence[str]) -> TableSchema:
+        """Return the schema of some of the columns; the key is theirs if they hold all of it."""
+        key = self.key if set(self.key) <= set(columns) else ()
+        return TableSchema(self.name, self.row, key, tuple(self.columns[name] for name in columns))
 
     def arrow(self) -> pa.Schema:
         return pa.schema(

@@ -69,10 +69,11 @@ def _per_query(
     some = max(1, BLOCK // len(labels))
     for start in range(0, len(query_labels), some):
         part = slice(start, start + some)
-        squared = [np.maximum(q[part] @ g, 0) for q, g in prepared]
+        squared = [q[part] @ g for q, g in prepared]
         # One distance orders as its square does.
-        exact = squared[0] if len(squared) == 1 else np.sum([np.sqrt(each) for each in squared], axis=0)
+        exact = squared[0] if len(squared) == 1 else np.sum([np.sqrt(np.maximum(each, 0)) for each in squared], axis=0)
         distances = exact.astype(np.float32)
+        np.maximum(distances, 0, out=distances)
         relevant = [of_class.get(int(label), nothing) for label in query_labels[part]]
         if leave_out:
             own = np.arange(len(distances))
@@ -104,8 +105,11 @@ def retrieve(
         texts = [points["classes"][present]] * len(parts)
         directions[f"text_{name}"] = _per_query(texts, parts, present, labels, False)
     if distances is not None:
-        relevant = present[:, None] == labels[None]
-        directions["text_selected"] = average_precision(distances.T[present].astype(np.float64), relevant)
+        some = max(1, BLOCK // len(labels))
+        blocks = [present[start : start + some] for start in range(0, len(present), some)]
+        directions["text_selected"] = np.concatenate(
+            [average_precision(distances[:, own].T, own[:, None] == labels[None]) for own in blocks]
+        )
     result: dict[str, dict[str, float | None]] = {}
     for name, precision in directions.items():
         owners = present if name.startswith("text") else labels

@@ -14,12 +14,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avzsl.methods.base import Batch, Clips, Dims, Method
-from avzsl.methods.blocks import Dropout, Linear, counting_steps, layer, pairwise, triplet
+from avzsl.methods.blocks import Dropout, Linear, counting_steps, layer, linear, pairwise, together, triplets
 from avzsl.methods.options.avca import Options, Parts
 
 # Widths of section 4.2: hidden layers, encoder outputs, attention's feed-forward hidden layer, common space.
 HIDDEN, WIDTH, ATTENTION_HIDDEN, SPACE = 512, 300, 64, 64
 HEADS = 3
+# Blocks of theta and rho: of the class embedding and both modalities, positives and negatives.
+BLOCKS = ("_w", "_w_neg", "_a", "_a_neg", "_v", "_v_neg")
+# Anchor, positive and negative of the triplets: l_t (eq. 5), l_w (eq. 9), l_ct (eq. 8).
+TRIPLETS = {
+    "base": {
+        "lt_1": ("theta_a", "theta_w", "theta_a_neg"),
+        "lt_2": ("theta_v", "theta_w", "theta_v_neg"),
+        "lt_3": ("theta_w", "theta_a", "theta_w_neg"),
+        "lt_4": ("theta_w", "theta_v", "theta_w_neg"),
+    },
+    "word": {
+        "lw_ta": ("theta_w", "theta_a", "theta_a_neg"),
+        "lw_tv": ("theta_w", "theta_v", "theta_v_neg"),
+        "lw_at": ("theta_a", "theta_w", "theta_w_neg"),
+        "lw_vt": ("theta_v", "theta_w", "theta_w_neg"),
+    },
+    "composite": {
+        "lct_a": ("rho_w", "rho_a", "rho_a_neg"),
+        "lct_v": ("rho_w", "rho_v", "rho_v_neg"),
+    },
+}  # fmt: skip
 
 
 class Attention(nn.Module):
@@ -32,13 +53,16 @@ class Attention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch = len(x)
-        q, k, v = (
-            part.reshape(batch, 2, HEADS, WIDTH // HEADS).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1)
-        )
-        # Two tokens: the explicit product is as fast as any fused kernel.
-        weights = (q @ k.transpose(-1, -2) / math.sqrt(WIDTH // HEADS)).softmax(-1)
-        return self.dropout(self.to_out((weights @ v).transpose(1, 2).reshape(batch, 2, WIDTH)))
+        # Of two tokens, softmax is a sigmoid of the difference of their scores: products of rows, not of small matrices. It
+        # asks for the difference of the keys alone, which is the key of the difference.
+        of_q, of_k, of_v = self.to_qkv.weight.chunk(3)
+        q, v = linear(x, of_q), linear(x, of_v)
+        keys = linear(x[:, 0] - x[:, 1], of_k)
+        scores = (q * keys[:, None]).view(-1, 2, HEADS, WIDTH // HEADS).sum(-1, keepdim=True)
+        first = (scores / math.sqrt(WIDTH // HEADS)).sigmoid()
+        values = v.view(-1, 2, HEADS, WIDTH // HEADS)
+        mixed = torch.addcmul(values[:, 1:], first, values[:, :1] - values[:, 1:])
+        return self.dropout(self.to_out(mixed.flatten(-2)))
 
 
 class FeedForward(nn.Module):
@@ -131,61 +155,52 @@ class AVCA(Method):
     def intermediates(self, positive: Clips, negative: Clips) -> dict[str, Tensor]:
         """Return every named quantity of eqs. 1-10; `_neg` is the negative clip's.
 
-        The order of the calls is the released code's: it decides the batch-norm buffers and the dropout masks.
+        Positives and negatives are blocks of one batch. In each network the order of the blocks is that of the released
+        code's calls: it decides the batch-norm buffers.
         """
-        x = {
-            "phi_a": self.A_enc(positive.audio),
-            "phi_v": self.V_enc(positive.visual),
-            "phi_a_neg": self.A_enc(negative.audio),
-            "phi_v_neg": self.V_enc(negative.visual),
-            "theta_w": self.W_proj(positive.text),
-            "theta_w_neg": self.W_proj(negative.text),
-        }
-        x["rho_w"], x["rho_w_neg"] = self.D(x["theta_w"]), self.D(x["theta_w_neg"])
-        x["attended_a"], x["attended_v"] = self._attend(x["phi_a"], x["phi_v"])
-        x["attended_a_neg"], x["attended_v_neg"] = self._attend(x["phi_a_neg"], x["phi_v_neg"])
-        x["theta_v"], x["theta_v_neg"] = self.V_proj(x["attended_v"]), self.V_proj(x["attended_v_neg"])
-        x["theta_a"], x["theta_a_neg"] = self.A_proj(x["attended_a"]), self.A_proj(x["attended_a_neg"])
-        x["phi_v_rec"], x["phi_a_rec"] = self.V_rec(x["theta_v"]), self.A_rec(x["theta_a"])
+        phi_a = together(self.A_enc, torch.cat([positive.audio, negative.audio]), 2)
+        phi_v = together(self.V_enc, torch.cat([positive.visual, negative.visual]), 2)
+        theta_w = together(self.W_proj, torch.cat([positive.text, negative.text]), 2)
+        attended_a, attended_v = self._attend(phi_a, phi_v)
+        theta_v, theta_a = together(self.V_proj, attended_v, 2), together(self.A_proj, attended_a, 2)
+        size = len(positive.labels)
+        phi_v_rec, phi_a_rec = self.V_rec(theta_v[:size]), self.A_rec(theta_a[:size])
         if self.passes and self.training:
             # Results unused, but the running statistics of A_proj and V_proj see reconstructions through them.
             with torch.no_grad():
-                self.A_proj(x["phi_a_rec"])
-                self.V_proj(x["phi_v_rec"])
-        x["rho_a"], x["rho_a_neg"] = self.D(x["theta_a"]), self.D(x["theta_a_neg"])
-        x["rho_v"], x["rho_v_neg"] = self.D(x["theta_v"]), self.D(x["theta_v_neg"])
+                self.A_proj(phi_a_rec)
+                self.V_proj(phi_v_rec)
+        theta = torch.cat([theta_w, theta_a, theta_v])
+        rho = together(self.D, theta, 6)
+        x = {"phi_v_rec": phi_v_rec, "phi_a_rec": phi_a_rec, "theta": theta.view(6, size, -1)}
+        x["rho"] = rho.view(6, size, -1)
+        for space in ("theta", "rho"):
+            x |= {f"{space}{name}": block for name, block in zip(BLOCKS, x[space], strict=True)}
+        for name, both in (("phi_a", phi_a), ("phi_v", phi_v), ("attended_a", attended_a), ("attended_v", attended_v)):
+            x[name], x[name + "_neg"] = both.chunk(2)
         return x
 
     def terms(self, x: dict[str, Tensor], w: Tensor) -> dict[str, Tensor]:
         """Return the terms of the loss (eqs. 5-10), scalars; `w` (B, k_w) are the positives' class embeddings."""
-
-        def t(anchor: str, positive: str, negative: str) -> Tensor:
-            return triplet(x[anchor], x[positive], x[negative], self.margin).mean()
-
-        d = functional.mse_loss
+        options = self.options
+        wanted = {
+            "theta": (TRIPLETS["base"] if options.loss_base else {}) | (TRIPLETS["word"] if options.loss_word else {}),
+            "rho": TRIPLETS["composite"] if options.loss_composite else {},
+        }
         terms: dict[str, Tensor] = {}
-        if self.options.loss_base:  # l_t, eq. 5
-            terms["lt_1"] = t("theta_a", "theta_w", "theta_a_neg")
-            terms["lt_2"] = t("theta_v", "theta_w", "theta_v_neg")
-            terms["lt_3"] = t("theta_w", "theta_a", "theta_w_neg")
-            terms["lt_4"] = t("theta_w", "theta_v", "theta_w_neg")
-        if self.options.loss_reconstruction:  # l_rec, eq. 7
-            terms["lrec_a"], terms["lrec_v"] = d(x["rho_a"], w), d(x["rho_v"], w)
-            terms["lrec_w"] = d(x["rho_w"], w)
-        if self.options.loss_composite:  # l_ct, eq. 8
-            terms["lct_a"], terms["lct_v"] = t("rho_w", "rho_a", "rho_a_neg"), t("rho_w", "rho_v", "rho_v_neg")
-        if self.options.loss_word:  # l_w, eq. 9
-            terms["lw_ta"], terms["lw_tv"] = (
-                t("theta_w", "theta_a", "theta_a_neg"),
-                t("theta_w", "theta_v", "theta_v_neg"),
-            )
-            terms["lw_at"], terms["lw_vt"] = (
-                t("theta_a", "theta_w", "theta_w_neg"),
-                t("theta_v", "theta_w", "theta_w_neg"),
-            )
-        if self.options.loss_regularisation:  # l_r, eq. 10; nothing is detached
-            terms["lr_phi_v"], terms["lr_phi_a"] = d(x["phi_v_rec"], x["phi_v"]), d(x["phi_a_rec"], x["phi_a"])
-            terms["lr_theta_v"], terms["lr_theta_a"] = d(x["theta_v"], x["theta_w"]), d(x["theta_a"], x["theta_w"])
+        for space, of_space in wanted.items():
+            if of_space:
+                terms |= triplets(x[space], [space + name for name in BLOCKS], of_space, self.margin)
+        # Blocks of positives alone are every second one.
+        if options.loss_reconstruction:  # l_rec, eq. 7
+            errors = (x["rho"][::2] - w).square().mean((1, 2))
+            terms |= dict(zip(("lrec_w", "lrec_a", "lrec_v"), errors, strict=True))
+        if options.loss_regularisation:  # l_r, eq. 10; nothing is detached
+            for name in ("phi_v", "phi_a"):
+                terms[f"lr_{name}"] = functional.mse_loss(x[f"{name}_rec"], x[name])
+            points = x["theta"][::2]
+            errors = (points[1:] - points[:1]).square().mean((1, 2))
+            terms |= dict(zip(("lr_theta_a", "lr_theta_v"), errors, strict=True))
         if self.alignment:
             for name, end in (("align", ""), ("align_neg", "_neg")):
                 terms[name] = self.alignment * alignment(x[f"phi_v{end}"], x[f"phi_a{end}"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from avzsl.runtime.products import affine, by_onednn, mkl_is_held_back
@@ -18,6 +20,8 @@ CACHED_ROWS = 1024
 NEAR = 0.1
 # Passes that only move batch-norm statistics are not run where their weight is below this at the end of the epoch.
 NEGLIGIBLE = 1e-18
+# What PyTorch's triplet loss adds to every coordinate of a difference.
+TRIPLET_EPS = 1e-6
 
 
 def counting_steps(momentum: float, passes: int) -> int:
@@ -42,41 +46,46 @@ def dropping(masks: Iterable[Tensor] | None) -> Iterator[None]:
 class Linear(nn.Linear):
     """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN (`avzsl.runtime.products`).
 
-    Everywhere else, and for all other types, this is PyTorch's own layer.
+    The processor's kind decides, not a measurement, so that a machine gives the same numbers in every run. The arithmetic is
+    float32 in both, the sums are taken in another order. Everywhere else, and for all other types, this is PyTorch's own layer.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
-        plain = plain or not x.numel()  # of features that lack a modality
-        if plain or x.device.type != "cpu" or x.dtype is not torch.float32 or not mkl_is_held_back():
-            return super().forward(x)
-        product: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), self.weight)
-        if self.bias is not None:
-            product = product + self.bias
-        return product.view(*x.shape[:-1], self.out_features)
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x (..., K) times `weight` (M, K) transposed, plus `bias` (M,), as `Linear` does."""
+    plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
+    plain = plain or not x.numel()  # of features that lack a modality
+    if plain or x.device.type != "cpu" or x.dtype is not torch.float32 or not mkl_is_held_back():
+        return functional.linear(x, weight, bias)
+    product: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), weight, bias)
+    return product.view(*x.shape[:-1], len(weight))
 
 
 class _Product(torch.autograd.Function):
-    """a (N, K), b (M, K) -> a b^T (N, M) by oneDNN; differentiable any number of times, as a gradient penalty needs."""
+    """a (N, K), b (M, K) -> a b^T + bias (N, M) by oneDNN; differentiable any number of times, as a gradient penalty needs."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(a, b)
-        return by_onednn(a, b)
+        return by_onednn(a, b, bias)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         a, b = ctx.saved_tensors  # type: ignore[attr-defined]
         (gradient,) = gradients
-        needs_a, needs_b = ctx.needs_input_grad  # type: ignore[attr-defined]
+        needs_a, needs_b, needs_bias = ctx.needs_input_grad  # type: ignore[attr-defined]
         return (
-            _Product.apply(gradient, b.T) if needs_a else None,
-            _Product.apply(gradient.T, a.T) if needs_b else None,
+            _Product.apply(gradient, b.T, None) if needs_a else None,
+            _Product.apply(gradient.T, a.T, None) if needs_b else None,
+            gradient.sum(0) if needs_bias else None,
         )
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks cost a quarter of the library's on a CPU, where they are a seventh of a training step.
+    """Dropout whose masks cost a tenth of the library's on a CPU, where they are a seventh of a training step.
 
     Sixteen random bits decide about a value, so the share that is kept is a multiple of 2^-16; the scale follows it.
     """
@@ -86,6 +95,16 @@ class Dropout(nn.Module):
         self.p = p
         self._kept = round((1 - p) * 2**16)
 
+    @property
+    def limit(self) -> float:
+        """Return what a value's noise must exceed for the value to be kept."""
+        return 2**15 - 1 - self._kept
+
+    @property
+    def scale(self) -> float:
+        """Return the factor of what is kept."""
+        return 2**16 / max(self._kept, 1)
+
     def forward(self, x: Tensor) -> Tensor:
         together = _DROPPING.get()
         if together is not None and together[0] is not None and self.training and self.p:
@@ -93,16 +112,119 @@ class Dropout(nn.Module):
         plain = x.device.type != "cpu" or torch.compiler.is_compiling() or together is not None
         if not self.training or self.p == 0 or plain:
             return functional.dropout(x, self.p, self.training)
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        return x * (bits < self._kept - 2**15).to(x.dtype).mul_(2**16 / max(self._kept, 1))
+        exact = x.dtype if x.dtype is torch.float64 else torch.float32  # 16 bits of noise need more than bfloat16 has
+        scale = torch.tensor(self.scale, dtype=exact).expand(x.shape)
+        return x * _above(scale, noise(x.shape, exact), self.limit).to(x.dtype)
 
 
-def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> nn.Sequential:
+def noise(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Return whole numbers, uniform from -2^15 to 2^15 - 1: four of each number that PyTorch's generator draws."""
+    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    return words.view(torch.int16)[: shape.numel()].view(shape).to(dtype)
+
+
+def _above(values: Tensor, by: Tensor, limit: float) -> Tensor:
+    """Return `values` where `by` > `limit`, elsewhere 0: one pass, where a comparison and a product take six times that."""
+    kept: Tensor = torch.ops.aten.threshold_backward(values, by, limit)
+    return kept
+
+
+class Layer(nn.Sequential):
+    """Linear, batch norm, ReLU, dropout: (B, inputs) -> (B, outputs).
+
+    In training on a CPU one function with its own derivative, which goes over the activations half as often.
+    """
+
+    def forward(self, x: Tensor, parts: int = 1) -> Tensor:
+        """Return the outputs of all rows; each of `parts` equal blocks of rows is a batch with statistics of its own."""
+        product, norm, _, dropout = self
+        assert isinstance(product, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and isinstance(dropout, Dropout)
+        busy = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
+        if busy or not norm.training or x.device.type != "cpu" or not x.numel():
+            blocks = x.chunk(parts) if norm.training else (x,)
+            return torch.cat([self._plainly(block) for block in blocks]) if len(blocks) > 1 else self._plainly(x)
+        if len(x) // parts < 2:
+            raise ValueError(f"batch norm needs more than one clip in a batch to train on, got {len(x) // parts}")
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(parts)
+        drop = dropout if dropout.training and dropout.p else None
+        out: Tensor = _Layer.apply(x, product.weight, product.bias, norm.weight, norm.bias, norm, drop, parts)
+        return out
+
+    def _plainly(self, x: Tensor) -> Tensor:
+        for part in self:
+            x = part(x)
+        return x
+
+
+class _Layer(torch.autograd.Function):
+    """`Layer` in training. The factor of what dropout keeps is in the norm's scale and shift: ReLU lets it through."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
+        norm: nn.BatchNorm1d, drop: Dropout | None, parts: int,
+    ) -> Tensor:  # fmt: skip
+        product = affine(x, weight, bias)
+        factor = drop.scale if drop is not None else 1.0
+        scaled = scale * factor
+        out, kept = torch.empty_like(product), []
+        for part, to in zip(product.chunk(parts), out.chunk(parts), strict=True):
+            mean, inverse = part.new_empty(0), part.new_empty(0)
+            torch.ops.aten.native_batch_norm.out(
+                part, scaled, shift * factor, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps,
+                out=to, save_mean=mean, save_invstd=inverse,
+            )  # fmt: skip
+            kept += [mean, inverse]
+        out.clamp_min_(0)
+        if drop is not None:
+            out = _above(out, noise(out.shape, out.dtype), drop.limit)
+        ctx.save_for_backward(x, weight, product, out, scaled, *kept)
+        ctx.factor, ctx.eps = factor, norm.eps
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, product, out, scaled, *kept = ctx.saved_tensors
+        # What ReLU or dropout made 0 has no derivative.
+        gradient = _above(gradient, out, 0.0)
+        inner, parts = torch.empty_like(product), len(kept) // 2
+        of_scale, of_shift = torch.zeros_like(scaled), torch.zeros_like(scaled)
+        for number, (part, given, to) in enumerate(
+            zip(product.chunk(parts), gradient.chunk(parts), inner.chunk(parts), strict=True)
+        ):
+            found, one, two = torch.ops.aten.native_batch_norm_backward(
+                given, part, scaled, None, None, kept[2 * number], kept[2 * number + 1], True, ctx.eps, [True] * 3
+            )
+            to.copy_(found)
+            of_scale += one
+            of_shift += two
+        needs_x = ctx.needs_input_grad[0]
+        return (
+            affine(inner, weight.T) if needs_x else None,
+            affine(inner.T, x.T),
+            # The norm takes the mean away, and with it whatever the bias adds.
+            torch.zeros_like(scaled),
+            of_scale * ctx.factor,
+            of_shift * ctx.factor,
+            None, None, None,
+        )  # fmt: skip
+
+
+def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> Layer:
     """Linear, batch norm, ReLU, dropout: (B, inputs) -> (B, outputs). Momentum is the weight of the newest batch."""
-    return nn.Sequential(
-        Linear(inputs, outputs), nn.BatchNorm1d(outputs, momentum=momentum), nn.ReLU(), Dropout(dropout)
-    )
+    return Layer(Linear(inputs, outputs), nn.BatchNorm1d(outputs, momentum=momentum), nn.ReLU(), Dropout(dropout))
+
+
+def together(net: nn.Sequential, x: Tensor, parts: int) -> Tensor:
+    """Return what `net`, a `Layer` or a chain of them, makes of x (B, k), a batch after the other in `parts` equal blocks.
+
+    As if it were called on one block after the other, each with batch statistics of its own, in one product of matrices.
+    """
+    for one in (net,) if isinstance(net, Layer) else net:
+        x = one(x, parts)
+    return x
 
 
 def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
@@ -112,6 +234,32 @@ def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -
     triplet loss, which the released code uses, does.
     """
     return functional.triplet_margin_loss(anchor, positive, negative, margin=margin, reduction="none")
+
+
+def triplets(
+    points: Tensor, names: Sequence[str], wanted: Mapping[str, tuple[str, str, str]], margin: float
+) -> dict[str, Tensor]:
+    """Return the mean of `triplet` for each (anchor, positive, negative) of `wanted`, `names` of the rows of `points` (n, B, D).
+
+    A distance that several of them have is computed once, and all of them by a handful of operations: for tensors of this
+    size an operation costs more than its arithmetic.
+    """
+    rows = {name: row for row, name in enumerate(names)}
+    pairs: dict[tuple[str, str], int] = {}
+    for anchor, positive, negative in wanted.values():
+        for other in (positive, negative):
+            pairs.setdefault((anchor, other), len(pairs))
+    # Differences of blocks are a product with a small matrix, whose derivative adds up nothing block by block.
+    signs = points.new_zeros(len(pairs), len(names))
+    for (first, second), row in pairs.items():
+        signs[row, rows[first]] += 1
+        signs[row, rows[second]] -= 1
+    differences = (signs @ points.flatten(1)).view(-1, *points.shape[1:])
+    distances = torch.linalg.vector_norm(differences + TRIPLET_EPS, dim=-1)
+    near = [pairs[anchor, positive] for anchor, positive, _ in wanted.values()]
+    far = [pairs[anchor, negative] for anchor, _, negative in wanted.values()]
+    losses = (distances[near] - distances[far] + margin).relu().mean(1)
+    return dict(zip(wanted, losses.unbind(), strict=True))
 
 
 def pairwise(points: Tensor, classes: Tensor) -> Tensor:

@@ -88,7 +88,10 @@ class ClosedForm(Method):
                 getattr(self, f"{name}_scale").copy_(torch.where(scale > 0, scale, 1.0))
                 getattr(self, f"{name}_mean").copy_(mean)
         audio, visual = self.scaled(clips.audio, clips.visual)
-        x, a, v = (part.double().cpu().numpy() for part in (join(audio, visual, self.which), audio, visual))
+        x = join(audio, visual, self.which).double().cpu().numpy()
+        # Of joined features these are columns, no second copy.
+        columns = {"both": (x[:, visual.shape[1] :], x[:, : visual.shape[1]])}
+        a, v = columns.get(self.which) or (part.double().cpu().numpy() for part in (audio, visual))
         return Problem(x, a, v, clips.labels.cpu().numpy(), classes.double().cpu().numpy())
 
     def scaled(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:

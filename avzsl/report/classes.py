@@ -24,10 +24,8 @@ def all_predictions(benchmark: BenchmarkFiles, method: str) -> pd.DataFrame:
 def class_accuracy(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
     """Return one row a test class: clips and their sources, and per method the accuracy (percent, mean over seeds) and the ZSL accuracy."""
     rows: dict[str, dict[str, Any]] = {}
-    listed = benchmark.catalog_clips
-    sources = dict(zip(listed["clip_id"], listed["source_id"], strict=True))
     for method in benchmark.config.methods:
-        hits = collect_hits([run.predictions for run in benchmark.runs(method)], sources)
+        hits = collect_hits([run.predictions for run in benchmark.runs(method)], benchmark.sources)
         clips = np.bincount(hits.classes, minlength=len(hits.names))
         gzsl, zsl = (100 * by_class(values, hits).mean(axis=1) for values in (hits.gzsl, hits.zsl))
         for at, name in enumerate(hits.names):

@@ -28,7 +28,6 @@ class ClipBook:
         self._numbers: dict[tuple[str, str], int] = {}
         self._paths: list[Path | None] = []
         self._wanted: dict[int, int] = {}  # number -> rank
-        self._media: dict[str, dict[str, str]] = {}
         self.entries: list[dict[str, Any]] = []
         self.failed = 0
 
@@ -49,11 +48,7 @@ class ClipBook:
         return number
 
     def _path(self, benchmark: BenchmarkFiles, clip_id: str) -> Path | None:
-        dataset = benchmark.config.dataset
-        if dataset not in self._media:
-            table = benchmark.media[["clip_id", "path"]].dropna()
-            self._media[dataset] = dict(zip(table["clip_id"], table["path"], strict=True))
-        stored = self._media[dataset].get(clip_id)
+        stored = benchmark.media_paths.get(clip_id)
         return Path(stored) if stored and Path(stored).is_file() else None
 
     def make_previews(self) -> None:

@@ -87,8 +87,7 @@ def class_table(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:
 
 
 def _categories(benchmark: BenchmarkFiles) -> dict[str, str]:
-    known = benchmark.catalog_clips.dropna(subset=["category"]).drop_duplicates("class_name")
-    of_clips = dict(zip(known["class_name"], known["category"], strict=True))
+    of_clips = {str(name): str(category) for name, category in benchmark.categories.items()}
     table = benchmark.catalog_classes.dropna(subset=["category"])
     return of_clips | dict(zip(table["class_name"], table["category"], strict=True))
 

@@ -17,6 +17,8 @@ TEXT_QUERIES = 4
 CLIP_QUERIES = 3
 # Clips that are tried as queries: ranking all pairs of a large test set would take gigabytes.
 RANKED_QUERIES = 400
+# Distances that are held at once.
+BLOCK = 10_000_000
 # Margin between the entropies from which one modality is called dominant; the released code's value.
 MARGIN = 0.1
 
@@ -118,24 +120,23 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
         rows = present if is_text else queries_of_clips
         wanted = truth[rows] if not is_text else rows
         points = sides["classes"][rows] if is_text else sides[source][rows]
-        distances = cdist(points, sides[target])
-        relevant = wanted[:, None] == truth[None]
-        if not is_text:
-            distances[np.arange(len(rows)), rows] = np.inf
-            relevant[np.arange(len(rows)), rows] = False
-        precision = average_precision(distances, relevant)
+        own = None if is_text else rows
+        precision = np.concatenate(
+            [_precision(part, points, sides[target], wanted, truth, own) for part in _blocks(len(rows), len(truth))]
+        )
         valid = np.flatnonzero(~np.isnan(precision))
         best_first = valid[np.argsort(-precision[valid], kind="stable")]
         queries = []
         for q in _spread(best_first, TEXT_QUERIES if is_text else CLIP_QUERIES):
-            nearest = np.argsort(distances[q], kind="stable")[:HITS]
+            distances = _distances(slice(q, q + 1), points, sides[target], own)[0]
+            nearest = np.argsort(distances, kind="stable")[:HITS]
             hits = tuple(
                 Hit(
                     book.number(benchmark, ids[i], names[truth[i]], preview=rank), names[truth[i]],
                     bool(truth[i] == wanted[q]), target, ("audio", "both", "visual")[leaning[i] + 1],
                 )
                 for rank, i in enumerate(nearest)
-                if np.isfinite(distances[q, i])
+                if np.isfinite(distances[i])
             )  # fmt: skip
             name = names[wanted[q]]
             clip = None if is_text else book.number(benchmark, ids[rows[q]], name, preview=0)
@@ -143,6 +144,29 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
         mean = (run.record.retrieval or {}).get(key) or {}
         result.append({"key": key, "title": title, "queries": queries, "map": mean})
     return result
+
+
+def _blocks(queries: int, clips: int) -> list[slice]:
+    """Return the queries in parts whose distances to all clips fit in a hundred megabytes."""
+    some = max(1, BLOCK // max(clips, 1))
+    return [slice(start, min(start + some, queries)) for start in range(0, queries, some)] or [slice(0, 0)]
+
+
+def _distances(part: slice, points: np.ndarray, gallery: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+    """Return the distances of some queries to all clips, infinite to the clip that a query is itself (`own`)."""
+    distances: np.ndarray = cdist(points[part], gallery)
+    if own is not None:
+        distances[np.arange(len(distances)), own[part]] = np.inf
+    return distances
+
+
+def _precision(
+    part: slice, points: np.ndarray, gallery: np.ndarray, wanted: np.ndarray, truth: np.ndarray, own: np.ndarray | None
+) -> np.ndarray:
+    relevant = wanted[part][:, None] == truth[None]
+    if own is not None:
+        relevant[np.arange(len(relevant)), own[part]] = False
+    return average_precision(_distances(part, points, gallery, own), relevant)
 
 
 def leaning_table(benchmark: BenchmarkFiles) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import importlib.resources
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -70,7 +71,8 @@ def build(project: Project, results: Path, out: Path) -> None:
     opened = open_benchmarks(project, Path(results))
     # Class splits of one benchmark are alike: the first stands for all, the table of results has the others.
     for benchmark in (b for b in opened if b.split.fold in (None, 1)):
-        section = _section(project, benchmark, book, Path(out))
+        # Read anew, so that what one section has read is not kept for the next.
+        section = _section(project, replace(benchmark), book, Path(out))
         figures |= {figure.id: figure.spec for group in section["figures"].values() for figure in group}
         benchmarks.append(section)
     book.make_previews()

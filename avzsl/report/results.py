@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from avzsl.benchmark.data import TEST
 from avzsl.config.load import Benchmark, Project
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.arrays import read_arrays
@@ -110,21 +111,37 @@ class BenchmarkFiles:
         return read_table(self.places.benchmark_classes(self.name), BENCHMARK_CLASSES)
 
     @cached_property
-    def catalog_clips(self) -> pd.DataFrame:
-        return read_table(self.places.catalog_clips(self.config.dataset), CLIPS)
+    def sources(self) -> dict[str, str]:
+        """Source of every clip that is tested: of the catalogue's millions those alone."""
+        table = read_table(self.places.catalog_clips(self.config.dataset), CLIPS, ("clip_id", "source_id"))
+        return self._tested(table)
+
+    @cached_property
+    def categories(self) -> pd.Series:
+        """Category of every class whose clips have one, by class_name: its first clip's."""
+        table = read_table(self.places.catalog_clips(self.config.dataset), CLIPS, ("class_name", "category"))
+        return table.dropna(subset=["category"]).drop_duplicates("class_name").set_index("class_name")["category"]
 
     @cached_property
     def catalog_classes(self) -> pd.DataFrame:
         return read_table(self.places.catalog_classes(self.config.dataset), CLASSES)
 
     @cached_property
-    def media(self) -> pd.DataFrame:
-        """All shards' acquisition manifests, one row a clip; none where features were imported."""
+    def media_paths(self) -> dict[str, str]:
+        """Media file of every clip that is tested and was fetched; none where features were imported."""
         shards = [self.places.manifest(self.config.dataset, shard_name(shard)) for shard in range(self.shards)]
-        tables = [read_table(path, MEDIA) for path in shards if path.is_file()]
-        if not tables:
-            return pd.DataFrame(columns=list(MEDIA.columns))
-        return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
+        found: dict[str, str] = {}
+        for path in shards:
+            if path.is_file():
+                found |= self._tested(read_table(path, MEDIA, ("clip_id", "path")).dropna())
+        return found
+
+    def _tested(self, table: pd.DataFrame) -> dict[str, str]:
+        """Return the second column of a table by clip_id, its first, for the clips that are tested."""
+        key, value = table.columns
+        subset = self.clips.loc[self.clips["usable"] & self.clips["subset"].isin(TEST), "clip_id"]
+        own = table[table[key].isin(subset)]
+        return dict(zip(own[key], own[value], strict=True))
 
     @cached_property
     def split_classes(self) -> pd.DataFrame:

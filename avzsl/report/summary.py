@@ -143,14 +143,12 @@ def over_folds(name: str, folds: list[tuple[BenchmarkFiles, Summary]]) -> Summar
 def _summarise(benchmark: BenchmarkFiles) -> Summary:
     runs, rows = [], []
     samples: dict[tuple[str, str], Sample | Folds] = {}
-    listed = benchmark.catalog_clips
-    sources = dict(zip(listed["clip_id"], listed["source_id"], strict=True))
     for method in benchmark.config.methods:
         of_method = benchmark.runs(method)
         if not of_method:
             continue
         try:
-            hits = collect_hits([run.predictions for run in of_method], sources)
+            hits = collect_hits([run.predictions for run in of_method], benchmark.sources)
         except ValueError as error:
             raise DataError(of_method[0].folder.parent, f"{error}; delete the older of them and run again") from error
         own = sample(hits)

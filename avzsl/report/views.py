@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from avzsl.contracts.arrays import read_arrays
+from avzsl.contracts.mapped import map_arrays
 from avzsl.report.clipbook import ClipBook
 from avzsl.report.figures import COLOURS, Figure, colour, labels, plain, rounded
 from avzsl.report.results import BenchmarkFiles
@@ -32,13 +32,13 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
     chosen = _choose(benchmark)
     if len(chosen) < FEWEST:
         return {"input": [], "learnt": []}
-    packed, _ = read_arrays(benchmark.pack)
+    packed, _ = map_arrays(benchmark.pack)  # a few rows of gigabytes that every run has compared with their hash
     rows = chosen["row"].to_numpy()
     note = f"{len(chosen)} clips of {chosen['class_name'].nunique()} test classes (of {_tested(benchmark)}); filled: unseen classes, open: seen ones."
     inputs = []
     for side, word in (("audio", "sound"), ("visual", "picture")):
         key, title = f"{side}-input", f"Input, {word}"
-        points = _tsne(packed[side][rows])
+        points = _tsne(np.array(packed[side][rows]))
         if points is None:
             inputs.append(
                 _nothing(

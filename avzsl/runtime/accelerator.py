@@ -17,6 +17,7 @@ import torch
 
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.runtime.cards import claim
+from avzsl.runtime.devices import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ class LostError(AvzslError):
 def choose_device(device: str) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda"; auto says once where it runs if there is no GPU.
 
-    Raises ConfigError where cuda was asked for and torch sees no GPU.
+    The process, which is about to compute, keeps the memory that it frees. Raises ConfigError where cuda was asked for and
+    torch sees no GPU.
     """
+    keep_freed_memory()
     if device == "cpu":
         return torch.device("cpu")
     with warnings.catch_warnings(record=True) as said:

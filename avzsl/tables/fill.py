@@ -71,8 +71,9 @@ class Measured:
 
     @cached_property
     def clips(self) -> pd.DataFrame:
-        """BENCHMARK_CLIPS."""
-        return read_table(self.places.benchmark_clips(self.benchmark.name), BENCHMARK_CLIPS)
+        """class_name, subset and usable of BENCHMARK_CLIPS."""
+        columns = ("class_name", "subset", "usable")
+        return read_table(self.places.benchmark_clips(self.benchmark.name), BENCHMARK_CLIPS, columns)
 
     @property
     def random_weights(self) -> bool:

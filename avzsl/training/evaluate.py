@@ -33,25 +33,29 @@ def _outputs(
     """
     cropper = source.cropper(training, method.step_seconds, subset)
     rows = torch.from_numpy(subset.rows)
-    places: list[Tensor] = []
-    parts: list[dict[str, Tensor]] = []
     if cropper is None:
-        for place in torch.split(torch.arange(len(rows)), CHUNK):
-            here = rows[place].to(source.device)
-            parts.append(call(source.audio[here], source.visual[here]))
-            places.append(place)
+        places = iter(torch.split(torch.arange(len(rows)), CHUNK))
     else:
         kept = cropper.test_parts(rows)
-        for place in chunks(kept, (source.audio.shape[1], source.visual.shape[1])):
-            parts.append(call(*source.gather(rows[place], take(kept, place))))
-            places.append(place)
-    if not parts or not parts[0]:
-        return {}
-    back = torch.argsort(torch.cat(places)).to(source.device)
-    return {
-        key: value if key == "classes" else torch.cat([part[key] for part in parts])[back]
-        for key, value in parts[0].items()
-    }
+        places = iter(chunks(kept, (source.audio.shape[1], source.visual.shape[1])))
+    whole: dict[str, Tensor] = {}
+    for place in places:
+        if cropper is None:
+            part = call(*source.averages(rows[place].to(source.device)))
+        else:
+            part = call(*source.gather(rows[place], take(kept, place)))
+        if not part:
+            break
+        # Written where it belongs: a second copy of all clips' distances would be gigabytes.
+        there = place.to(source.device)
+        for key, value in part.items():
+            if key == "classes":
+                whole.setdefault(key, value)
+                continue
+            if key not in whole:
+                whole[key] = value.new_empty((len(rows), *value.shape[1:]))
+            whole[key][there] = value
+    return whole
 
 
 @torch.no_grad()

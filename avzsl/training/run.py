@@ -113,7 +113,7 @@ def run(
         subset, (members, seen) = data.subset(*TEST), data.candidates(2)
         by_output = distances(model, source, subset, members, found.training)
         points = embeddings(model, source, subset, members, found.training)
-    matrix = by_output[model.reported].astype(np.float32)
+    matrix = by_output[model.reported].astype(np.float32, copy=False)
     calibration = Calibration(matrix, columns(subset.labels, members), seen)
     scores = calibration.at(done.beta)
 

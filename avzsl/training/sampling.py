@@ -13,11 +13,14 @@ from torch import Tensor
 from avzsl.benchmark import BenchmarkData, Subset
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import DataError
+from avzsl.contracts.mapped import give_back, in_pieces
 from avzsl.embeddings.embed import embed_phrases
 from avzsl.methods import Batch, Clips, Steps
 from avzsl.training.crops import Cropper, Part
 from avzsl.training.sequences import on_device, take
 
+# Rows of a mapped pack that are read before its pages are given back: the system maps some sixteen pages around each.
+TOUCHED = 4096
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
@@ -27,13 +30,28 @@ class DeviceData:
     def __init__(self, data: BenchmarkData, device: torch.device, precision: str) -> None:
         kind = DTYPES[precision]
         self.data, self.device = data, device
-        # On the CPU these share memory with the arrays that were read. Who trains on sequences leaves averages on the disk.
-        place = device if data.steps is None else torch.device("cpu")
-        self.audio = torch.from_numpy(data.audio).to(place, kind if data.steps is None else None)
-        self.visual = torch.from_numpy(data.visual).to(place, kind if data.steps is None else None)
+        # On the CPU these are the arrays that were read, or mapped. Who trains on sequences leaves averages on the disk.
+        on_disk = data.steps is not None or (device.type == "cpu" and isinstance(data.audio, np.memmap))
+        self.audio, self.visual = (
+            torch.from_numpy(array) if on_disk else _on_device(array, device, kind)
+            for array in (data.audio, data.visual)
+        )
+        self._kind, self._on_disk, self._touched = kind, on_disk, 0
         self.vectors = torch.from_numpy(data.vectors).to(device, kind)
         self.sequences = on_device(data.steps, device, kind) if data.steps is not None else None
         self._phrases: dict[tuple[str, ...], Tensor] = {}
+
+    def averages(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sound and picture (B, k) of the clips at `rows` (B,) of the pack."""
+        found = self.audio[rows], self.visual[rows]
+        if not self._on_disk:
+            return found
+        self._touched += len(rows)
+        if self._touched >= TOUCHED:
+            self._touched = 0
+            give_back(self.data.audio)
+            give_back(self.data.visual)
+        return found[0].to(self._kind), found[1].to(self._kind)
 
     def phrases(self, phrases: Sequence[str]) -> Tensor:
         """Return the embeddings (n, k_w) of any phrases, made as the classes' were; a row of 0 where there is none.
@@ -59,6 +77,18 @@ class DeviceData:
             self.sequences["audio"].gather(rows, parts["audio"]),
             self.sequences["visual"].gather(rows, parts["visual"]),
         )
+
+
+def _on_device(array: np.ndarray, device: torch.device, kind: torch.dtype) -> Tensor:
+    """Return an array as a tensor on a device; one that is mapped goes there piece by piece."""
+    if not isinstance(array, np.memmap):
+        return torch.from_numpy(array).to(device, kind)
+    whole = torch.empty(array.shape, device=device, dtype=kind)
+    start = 0
+    for piece in in_pieces(array):
+        whole[start : start + len(piece)] = torch.from_numpy(piece).to(device)
+        start += len(piece)
+    return whole
 
 
 class BalancedSet:
@@ -119,7 +149,8 @@ class BalancedSet:
     def clips(self, positions: Tensor) -> Clips:
         """Return the averages of the clips at positions (B,) of `rows`."""
         rows, labels = self.rows[positions], self.labels[positions]
-        return Clips(self.source.audio[rows], self.source.visual[rows], self.classes[labels], labels)
+        audio, visual = self.source.averages(rows)
+        return Clips(audio, visual, self.classes[labels], labels)
 
     def everything(self) -> Clips:
         """Return all training clips, ordered by class."""

@@ -190,7 +190,7 @@ def truncated(files: SyntheticFiles) -> None:
         (lost_subset, r"none of the \d+ clips of subset test_seen is usable \(the first: 0.2 s\)"),
         (nan_vector, "the vector of class 'class 002' holds NaN"),
         (twice, "lists a class name twice"),
-        (truncated, "is not a whole safetensors file"),
+        (truncated, "is not a whole file of features"),
     ],
 )
 def test_bad_input_is_one_sentence_before_anything_trains(files, tmp_path, damage, message):

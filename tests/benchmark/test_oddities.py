@@ -23,7 +23,7 @@ def manifest(reasons: list[str | None], frames: list[float | None]) -> pd.DataFr
 
 def media(notes: list[str | None], lost: list[float | None]) -> pd.DataFrame:
     names = [f"c{i}" for i in range(len(notes))]
-    return pd.DataFrame({"clip_id": names, "note": notes, "lost_frames": lost})
+    return pd.DataFrame({"clip_id": names, "note": notes, "lost_frames": lost}).set_index("clip_id")
 
 
 def counted(checks: list[dict]) -> dict[str, tuple[int | None, int]]:
@@ -34,7 +34,7 @@ def test_notes_of_either_stage_count_once() -> None:
     found = odd_checks(
         clips(4).assign(usable=[True, True, True, False]),
         manifest([BOTH, f"only 3.0 of the stated 5.0 s could be read; {SILENT}", None, BOTH], [10, 10, None, 10]),
-        [media([BOTH, None, SILENT, BOTH], [0, None, 0, 0])],
+        media([BOTH, None, SILENT, BOTH], [0, None, 0, 0]),
     )
     assert counted(found) == {"still_pictures": (1, 3), "silent_clips": (3, 3)}
     assert found[0]["examples"] == ["c0 (test_seen)"]
@@ -44,15 +44,15 @@ def test_notes_of_either_stage_count_once() -> None:
 
 def test_holes_are_no_silence() -> None:
     hole = joined(Findings(frames=10, sound_s=5.0, heard=True, moved=True, silence_s=2.0, frozen_s=2.0).notes())
-    assert counted(odd_checks(clips(1), manifest([hole], [10]), [])) == {
+    assert counted(odd_checks(clips(1), manifest([hole], [10]), None)) == {
         "still_pictures": (0, 1),
         "silent_clips": (0, 1),
     }
 
 
 def test_what_nobody_decoded_is_not_called_clean() -> None:
-    found = odd_checks(clips(2), manifest([None, None], [None, None]), [])
+    found = odd_checks(clips(2), manifest([None, None], [None, None]), None)
     assert counted(found) == {"still_pictures": (None, 2), "silent_clips": (None, 2)}
     assert found[0]["note"].startswith("not checked")
-    partly = odd_checks(clips(2), manifest([BOTH, None], [10, None]), [])
+    partly = odd_checks(clips(2), manifest([BOTH, None], [10, None]), None)
     assert (partly[0]["count"], partly[0]["total"], partly[0]["note"]) == (1, 1, "1 more were not decoded here")

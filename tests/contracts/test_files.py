@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,18 @@ def test_a_wrong_table_is_refused_with_its_file_and_reason(tmp_path: Path, chang
         write_table(tmp_path / "split.parquet", change(split_frame()), SPLIT)  # type: ignore[operator]
     assert "split.parquet" in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_some_columns_are_read_and_checked_alone(tmp_path: Path) -> None:
+    path = tmp_path / "split.parquet"
+    frame = pd.DataFrame(
+        {"clip_id": ["a", "a", "b"], "class_name": ["x", None, "x"], "subset": "train", "reason": None}
+    )
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+    assert list(read_table(path, SPLIT, ("subset",)).columns) == ["subset"]
+    for columns, says in ((("clip_id", "subset"), "'a'} appears twice"), (("class_name",), "holds 1 empty values")):
+        with pytest.raises(CorruptError, match=says):
+            read_table(path, SPLIT, columns)
 
 
 def test_reading_names_the_file_that_is_missing_broken_or_another(tmp_path: Path) -> None:

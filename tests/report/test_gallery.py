@@ -88,7 +88,7 @@ def test_broken_media_cost_a_preview_and_not_the_page(world_with_media: World, t
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video")
     book = ClipBook(tmp_path / "index.html")
-    number = book.number(benchmark, benchmark.media["clip_id"].iloc[0], "a class", preview=0)
+    number = book.number(benchmark, next(iter(benchmark.media_paths)), "a class", preview=0)
     book._paths[number] = broken
     book.make_previews()
     assert book.failed == 1
@@ -99,7 +99,7 @@ def test_broken_media_cost_a_preview_and_not_the_page(world_with_media: World, t
 def test_budget_bounds_the_page(world_with_media: World, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = open_benchmarks(world_with_media.project, world_with_media.results)[0]
     book = ClipBook(tmp_path / "index.html")
-    ok = benchmark.media.dropna(subset=["path"])["clip_id"].iloc[:6]
+    ok = list(benchmark.media_paths)[:6]
     for clip in ok:
         book.number(benchmark, clip, "a class", preview=0)
     monkeypatch.setattr("avzsl.report.previews.VIDEO_BYTES", 30_000)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ import torch
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.evaluation import Calibration
+from avzsl.methods import Dims, build
 from avzsl.methods.blocks import pairwise
 from avzsl.pretrained.wheels import missing
+from avzsl.training.seeds import synthetic_batch
 from extractors.base import options_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +29,28 @@ def script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_plain_model_trains_as_ours_does() -> None:
+    """Same parameters, gradients and batch-norm statistics after some steps, where no mask is drawn."""
+    none = {f"{part}_dropout": 0.0 for part in ("encoder", "projection", "decoder")}
+
+    def model() -> Any:
+        torch.manual_seed(0)
+        return build("avca", Dims(512, 512, 300), {**script("training").avca("as_released").options, **none}).double()
+
+    ours, plain = model(), script("plain_avca").plain(model())
+    batch = synthetic_batch(16, torch.device("cpu"), 0)
+    sides = [
+        replace(side, audio=side.audio.double(), visual=side.visual.double(), text=side.text.double())
+        for side in (batch.positive, batch.negative)
+    ]
+    for one in (ours, plain):
+        adam = torch.optim.Adam(one.train().trained(), lr=1e-3, weight_decay=1e-5)
+        for _ in range(3):
+            one.step(replace(batch, positive=sides[0], negative=sides[1]), {"adam": adam}, 0)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-9, atol=1e-11)
 
 
 def test_the_plain_evaluation_and_ours_give_the_same_numbers():

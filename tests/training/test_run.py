@@ -84,6 +84,20 @@ def test_same_seed_same_result_and_another_seed_another(toy, tmp_path):
     assert not np.allclose(a, c)
 
 
+@pytest.mark.parametrize("name", ["avca", "ridge"])
+def test_a_pack_that_stays_on_the_disk_gives_the_same_run(toy, tmp_path, monkeypatch, name):
+    held = go(toy, tmp_path / "held", method(name))
+    monkeypatch.setattr("avzsl.benchmark.data.HELD", 0)
+    monkeypatch.setattr("avzsl.training.sampling.TOUCHED", 40)
+    folder, files = toy
+    assert isinstance(load(folder, files.pack[0], files.embeddings).audio, np.memmap)
+    mapped = go(toy, tmp_path / "mapped", method(name))
+    for key in ("seen", "unseen", "hm", "zsl", "beta", "epoch", "retrieval"):
+        assert held[key] == mapped[key]
+    one, other = (read_arrays(tmp_path / where / "scores.safetensors")[0] for where in ("held", "mapped"))
+    assert all((one[key] == other[key]).all() for key in one)
+
+
 @pytest.fixture(scope="module", params=[("avca", "as_released"), ("cjme", "corrected")], ids="-".join)
 def whole(request, toy, tmp_path_factory) -> tuple[str, str, Path, dict]:
     """A run that was not stopped: method, preset, folder, content of run.json."""

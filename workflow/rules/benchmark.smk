@@ -14,7 +14,7 @@ rule benchmark:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory_of("benchmark"),
         runtime=minutes(30),
     params:
         settings=lambda w: split_of(w.benchmark).model_dump(

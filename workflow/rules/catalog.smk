@@ -71,7 +71,7 @@ for dataset in DATASETS:
             "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=memory(4000),
+            mem_mb=memory_of("shards", dataset),
             runtime=minutes(30),
         params:
             dataset=dataset,

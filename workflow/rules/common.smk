@@ -10,7 +10,11 @@ from avzsl.config import shipped
 from avzsl.config.base import expand
 from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
+from avzsl.config.plugins import METHOD, options_model
+from avzsl.config.read import from_command_line
 from avzsl.contracts.errors import AvzslError
+from avzsl.methods.options import Scaled
+from avzsl.results.memory import listed_clips, megabytes
 from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.results.project import (
     dataset_part,
@@ -42,6 +46,9 @@ def checked_project():
     overriding = workflow.config_settings.overwrite_config
     if "benchmarks" in overriding:
         given["benchmarks"] = overriding["benchmarks"]
+    given |= {
+        key: from_command_line(given[key]) for key in workflow.config_settings.config
+    }
     files = workflow.config_settings.configfiles
     if not (files or given or Path("config/config.yaml").is_file()):
         sys.exit(
@@ -104,6 +111,36 @@ def feeders(wildcards):
 def memory(megabytes):
     """Memory of a job, in MB: as much again with every attempt (retries are the profile's)."""
     return lambda wildcards, attempt: megabytes * attempt
+
+
+def memory_of(stage, *datasets):
+    """Memory of a job that reads tables of all clips, in MB, by their number as the catalogues have it by then.
+
+    The clips of all `datasets` together; by default those of the data set or benchmark of the wildcards.
+    """
+
+    def needed(wildcards, attempt):
+        names = datasets or [
+            dict(wildcards.items()).get("dataset")
+            or project.benchmarks[wildcards.benchmark].dataset
+        ]
+        clips = sum(listed_clips(PLACES.catalog_notes(name)) for name in names)
+        return attempt * megabytes(stage, clips)
+
+    return needed
+
+
+def memory_of_run(wildcards, attempt):
+    """Memory of a run, in MB: a method in closed form holds all training clips."""
+    benchmark = project.benchmarks[wildcards.benchmark]
+    method = project.method(wildcards.method, benchmark)
+    solved = issubclass(options_model(METHOD, method.config.module), Scaled)
+    return memory_of("solve" if solved else "run")(wildcards, attempt)
+
+
+def datasets_of(benchmarks):
+    """Return the data set of each benchmark: what is read of all of them counts for each."""
+    return [project.benchmarks[name].dataset for name in benchmarks]
 
 
 def minutes(limit):

@@ -109,7 +109,7 @@ rule pack:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory_of("pack"),
         runtime=minutes(60),
     script:
         "../scripts/pack.py"
@@ -128,7 +128,7 @@ rule steps:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory_of("steps"),
         runtime=minutes(120),
     script:
         "../scripts/steps.py"

@@ -29,7 +29,7 @@ rule results:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory_of("results", *datasets_of(BENCHMARKS)),
         runtime=minutes(30),
     params:
         project=outline_of(project, BENCHMARKS),
@@ -54,7 +54,7 @@ rule report:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory_of("report", *datasets_of(BENCHMARKS)),
         runtime=minutes(30),
     params:
         project=record_of(project),
@@ -78,8 +78,8 @@ rule tables:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("tables", *datasets_of(BENCHMARKS)),
+        runtime=minutes(30),
     params:
         project=outline_of(project, BENCHMARKS),
         results=how(str(PLACES.results)),
@@ -103,7 +103,7 @@ for name in [*BENCHMARKS, *GROUPS]:
             "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=memory(4000),
+            mem_mb=memory_of("results", *datasets_of(parts_of(name))),
             runtime=minutes(30),
         params:
             benchmark=name,

@@ -21,7 +21,7 @@ rule split:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory_of("split"),
         runtime=minutes(30),
     params:
         settings=lambda w: project.dataset(w.dataset).splits[w.split]
