@@ -29,8 +29,9 @@ def counting_steps(momentum: float, passes: int) -> int:
     return math.ceil(math.log(NEGLIGIBLE) / (passes * math.log1p(-momentum)))
 
 
-# Set while the seeds of a method are computed together: the masks of dropout in order, or none where it draws its own.
-_DROPPING: ContextVar[tuple[Iterator[Tensor] | None] | None] = ContextVar("dropping", default=None)
+# Set while the seeds of a method are computed together: the masks of dropout in order, or none where it draws its own; or
+# what is asked of every dropout in order (`dropouts_of`).
+_DROPPING: ContextVar[tuple[Iterator[Tensor] | None] | list[Asked] | None] = ContextVar("dropping", default=None)
 
 
 @contextlib.contextmanager
@@ -39,6 +40,17 @@ def dropping(masks: Iterable[Tensor] | None) -> Iterator[None]:
     token = _DROPPING.set((None if masks is None else iter(masks),))
     try:
         yield
+    finally:
+        _DROPPING.reset(token)
+
+
+@contextlib.contextmanager
+def dropouts_of() -> Iterator[list[Asked]]:
+    """Yield a list that gets every dropout that is asked for in the block, with the shape and type of its mask; none drops."""
+    asked: list[Asked] = []
+    token = _DROPPING.set(asked)
+    try:
+        yield asked
     finally:
         _DROPPING.reset(token)
 
@@ -107,19 +119,31 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         together = _DROPPING.get()
+        if isinstance(together, list):
+            if self.training and self.p:
+                together.append((self, x.shape, x.dtype))
+            return x
         if together is not None and together[0] is not None and self.training and self.p:
             return x * next(together[0])
         plain = x.device.type != "cpu" or torch.compiler.is_compiling() or together is not None
         if not self.training or self.p == 0 or plain:
             return functional.dropout(x, self.p, self.training)
-        exact = x.dtype if x.dtype is torch.float64 else torch.float32  # 16 bits of noise need more than bfloat16 has
-        scale = torch.tensor(self.scale, dtype=exact).expand(x.shape)
-        return x * _above(scale, noise(x.shape, exact), self.limit).to(x.dtype)
+        return x * self.mask(x.shape, x.dtype)
+
+    def mask(self, shape: torch.Size, dtype: torch.dtype, generator: torch.Generator | None = None) -> Tensor:
+        """Return what a tensor on the CPU is multiplied with, drawn from PyTorch's own generator or from another."""
+        exact = dtype if dtype is torch.float64 else torch.float32  # 16 bits of noise need more than bfloat16 has
+        scale = torch.tensor(self.scale, dtype=exact).expand(shape)
+        return _above(scale, noise(shape, exact, generator), self.limit).to(dtype)
 
 
-def noise(shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Return whole numbers, uniform from -2^15 to 2^15 - 1: four of each number that PyTorch's generator draws."""
-    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+# A dropout, and the shape and type of the mask that it needs.
+Asked = tuple[Dropout, torch.Size, torch.dtype]
+
+
+def noise(shape: torch.Size, dtype: torch.dtype, generator: torch.Generator | None = None) -> Tensor:
+    """Return whole numbers, uniform from -2^15 to 2^15 - 1: four of each number that PyTorch's, or another, generator draws."""
+    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     return words.view(torch.int16)[: shape.numel()].view(shape).to(dtype)
 
 
@@ -258,7 +282,9 @@ def triplets(
     distances = torch.linalg.vector_norm(differences + TRIPLET_EPS, dim=-1)
     near = [pairs[anchor, positive] for anchor, positive, _ in wanted.values()]
     far = [pairs[anchor, negative] for anchor, _, negative in wanted.values()]
-    losses = (distances[near] - distances[far] + margin).relu().mean(1)
+    # Picked one by one: a list as an index would be copied to a GPU in the middle of a recording.
+    each = distances.unbind(0)
+    losses = (torch.stack([each[k] for k in near]) - torch.stack([each[k] for k in far]) + margin).relu().mean(1)
     return dict(zip(wanted, losses.unbind(), strict=True))
 
 
