@@ -12,35 +12,28 @@ import pytest
 import torch
 
 from avzsl.contracts.errors import DataError
-from extractors import arrays, packing, seconds
+from extractors import arrays, packing
 from extractors.arrays import read_npy
 from extractors.base import ClipError
 from extractors.imported import _steps
 from extractors.packing import shards_of
-from extractors.seconds import CentreCrop, _without
+from extractors.pretrained.picture import _middle
+from extractors.seconds import _without
 from extractors.selavi import picture
 from extractors.selavi.networks import _normalised
 from extractors.unpickle import _Restricted
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "size", "short"), [(60, 100, 56, 64), (100, 60, 56, 64), (64, 64, 64, 64), (40, 90, 20, 20)]
-)
-def test_the_centre_of_a_picture(monkeypatch, height, width, size, short) -> None:
-    """Brightness is the place: across in red, down in green."""
-    across, down = np.meshgrid(np.arange(width), np.arange(height))
-    pixels = np.stack([2 * across, 2 * down, np.full_like(down, 9)], 2).astype(np.uint8)
-    monkeypatch.setattr(seconds, "Reformat", lambda: lambda frame: frame)
-    monkeypatch.setattr(seconds, "orientation", lambda frame: None)
-    monkeypatch.setattr(seconds, "upright", lambda frame, how: frame)
-    made = CentreCrop(size, short)(pixels)  # type: ignore[arg-type]
-    assert made.shape == (size, size, 3) and made.dtype == np.uint8
-    side = min(height, width) * size / short
-    places = (np.arange(size) + 0.5) * side / size - 0.5
-    inner = slice(3, -3)  # bicubic weights are cut at the borders
-    assert made[size // 2, inner, 0] == pytest.approx(2 * (places + (width - side) / 2)[inner], abs=1.01)
-    assert made[inner, size // 2, 1] == pytest.approx(2 * (places + (height - side) / 2)[inner], abs=1.01)
-    assert (made[..., 2] == 9).all()
+@pytest.mark.parametrize(("height", "width"), [(4, 9), (9, 4), (5, 9), (4, 4)])
+def test_the_centre_of_a_picture(height, width) -> None:
+    pixels = np.arange(height * width * 3).reshape(height, width, 3)
+    made = _middle(pixels, 3)
+    top, left = (height - 3) // 2, (width - 3) // 2
+    assert made.shape == (3, 3, 3)
+    assert (
+        made[0, 0].tolist() == pixels[top, left].tolist()
+        and made[-1, -1].tolist() == pixels[top + 2, left + 2].tolist()
+    )
 
 
 def test_what_a_clip_may_lack() -> None:
