@@ -31,7 +31,7 @@ def avzsl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def shards_of(said: str, rule: str) -> list[str]:
     """Return the shards of a rule's jobs in the order in which they began."""
-    return re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    wildcards: .*shard=(\d+)", said, flags=re.MULTILINE)
+    return re.findall(rf"^(?:local)?rule {rule}:\n(?:    .*\n)*?    wildcards: .*shard=(\d+)", said, flags=re.MULTILINE)
 
 
 def edit(folder: Path, name: str, **values: object) -> None:
