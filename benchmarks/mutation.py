@@ -1,7 +1,8 @@
 """Small breaks of the code, one at a time, and whether a test notices: `python benchmarks/mutation.py [PACKAGE ...]`.
 
 A break changes a comparison, a constant, an axis, a mask, a sign or an order. A seeded sample of them is put into a
-copy of the checkout that has no reference data beside it, and the tests that guard the file run there until one fails.
+copy of the checkout that has no reference data beside it, and the tests that reach its line run there until one fails,
+the shortest first. Which these are is mapped once and kept in `.mutation` until a test file changes.
 What survives is printed with its place. Breaks that change nothing, or nothing that a result depends on, are listed
 with their reason in `mutation_equivalent.tsv` and are not counted.
 
@@ -11,9 +12,12 @@ with their reason in `mutation_equivalent.tsv` and are not counted.
 from __future__ import annotations
 
 import argparse
+import compileall
 import csv
 import fnmatch
+import json
 import os
+import py_compile
 import random
 import shutil
 import signal
@@ -23,63 +27,31 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from breaks import Mutant, mutants, mutated  # beside this file
+import reached  # beside this file
+from breaks import Mutant, mutants, mutated
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.tsv")
-# Package -> files, and the tests that guard them: those that end soonest first.
+# Package -> files, and the tests among which are those that guard them.
 PACKAGES: dict[str, tuple[list[str], list[str]]] = {
-    "evaluation": (
-        ["avzsl/evaluation/*.py"],
-        ["tests/goldens::evaluation", "tests/evaluation/test_calibration.py", "tests/evaluation/test_retrieval.py", "tests/training/test_recompute.py"],
-    ),
+    "evaluation": (["avzsl/evaluation/*.py"], ["tests/goldens/test_*.py", "tests/evaluation/test_*.py", "tests/training/test_[ps]*.py", "tests/training/test_recompute.py"]),
     "training": (
         ["avzsl/training/*.py", "avzsl/benchmark/data.py", "avzsl/benchmark/assemble.py"],
-        ["tests/goldens::training", "tests/training/test_protocol.py", "tests/training/test_sampling.py", "tests/benchmark/test_assemble.py"],
+        ["tests/goldens/test_*.py", "tests/training/test_*.py", "tests/benchmark/test_*.py", "tests/demo/test_order.py"],
     ),
-    "splits": (["splits/*.py"], ["tests/goldens::splits", "tests/splits/test_[abgiopst]*.py"]),
-    "methods": (["avzsl/methods/*.py"], ["tests/goldens::methods", "tests/methods/test_options.py", "tests/methods/test_closed_form.py", "tests/methods/test_linear.py"]),
+    "splits": (["splits/*.py"], ["tests/goldens/test_*.py", "tests/splits/test_*.py"]),
+    "methods": (["avzsl/methods/*.py"], ["tests/goldens/test_*.py", "tests/methods/test_*.py", "tests/training/test_[ps]*.py", "tests/predict/test_nearest.py"]),
     "extraction": (
         ["extractors/*.py", "extractors/selavi/*.py", "avzsl/media/[ds]*.py", "avzsl/media/pictures.py"],
-        [
-            "tests/goldens::selavi or networks", "tests/extractors/test_uniform.py", "tests/extractors/test_key.py",
-            "tests/extractors/test_released.py", "tests/extractors/test_weights.py", "tests/extractors/test_shards.py",
-        ],
+        ["tests/goldens/test_*.py", "tests/extractors/test_*.py", "tests/media/test_*.py"],
     ),
-    "cut": (["avzsl/*/cut.py"], ["tests/*/test_offsets.py", "tests/*/test_cut.py"]),
-    "policy": (["avzsl/*/policy.py", "avzsl/*/pace.py"], ["tests/*/test_policy.py", "tests/*/test_pace.py"]),
+    "cut": (["avzsl/acquisition/cut.py"], ["tests/acquisition/test_[acfo]*.py"]),
+    "policy": (["avzsl/acquisition/policy.py", "avzsl/acquisition/pace.py"], ["tests/acquisition/test_[hpy]*.py"]),
 }  # fmt: skip
-
-# Files that have tests of their own: these run in the place of the package's, after its goldens.
-NEAR: dict[str, list[str]] = {
-    "avzsl/evaluation/intervals.py": ["tests/evaluation/test_intervals.py"],
-    "avzsl/evaluation/hits.py": ["tests/evaluation/test_hits.py", "tests/training/test_recompute.py"],
-    "avzsl/evaluation/multilabel.py": ["tests/evaluation/test_multilabel.py"],
-    "avzsl/training/[cs]*s.py": ["tests/training/test_sequences.py"],
-    "avzsl/training/live.py": ["tests/training/test_live.py"],
-    "avzsl/training/search.py": ["tests/training/test_search.py"],
-    "avzsl/training/[cr]*n*.py": ["tests/training/test_protocol.py", "tests/training/test_run.py"],
-    "splits/[ov]*.py": ["tests/splits/test_overlap.py", "tests/splits/test_tagged.py"],
-    "splits/roles.py": ["tests/splits/test_build.py", "tests/splits/test_folds.py", "tests/splits/test_seed_and_shares.py"],
-    "avzsl/methods/nearest_phrase.py": ["tests/methods/test_nearest_phrase.py"],
-    "avzsl/methods/clip_zeroshot.py": ["tests/methods/test_clip_zeroshot.py"],
-    "avzsl/methods/clipclap.py": ["tests/methods/test_clipclap.py"],
-    "avzsl/methods/tcaf*.py": ["tests/methods/test_tcaf.py"],
-    "extractors/[aot]*.py": ["tests/extractors/test_own.py"],
-    "extractors/steps_out.py": ["tests/extractors/test_own.py"],
-    "extractors/[iru]*.py": ["tests/extractors/test_released_features.py", "tests/extractors/test_own.py"],
-    "extractors/log_mel.py": ["tests/extractors/test_pretrained.py"],
-    "extractors/p*.py": ["tests/extractors/test_shards.py"],
-    "extractors/[bw]*.py": ["tests/extractors/test_weights.py", "tests/extractors/test_shards.py"],
-    "extractors/shards.py": ["tests/extractors/test_shards.py", "tests/extractors/test_parts.py"],
-    "extractors/clips.py": ["tests/extractors/test_shards.py", "tests/extractors/test_parts.py"],
-    "extractors/parts.py": ["tests/extractors/test_parts.py"],
-    "extractors/seconds.py": ["tests/extractors/test_uniform.py", "tests/media/test_same.py", "tests/extractors/test_shards.py"],
-    "extractors/selavi/[nt]*.py": ["tests/extractors/test_networks.py", "tests/extractors/test_weights.py"],
-    "extractors/selavi/[pru]*.py": ["tests/extractors/test_released.py", "tests/extractors/test_uniform.py", "tests/extractors/test_colours.py"],
-    "avzsl/media/*.py": ["tests/media/test_kinds.py", "tests/media/test_same.py", "tests/extractors/test_uniform.py"],
-}  # fmt: skip
+MAPS, MAP_S = ROOT / ".mutation", 330
 
 
 @dataclass(frozen=True)
@@ -118,10 +90,20 @@ def checkout(folder: Path) -> Path:
     return copy
 
 
-def tests_fail(copy: Path, tests: list[str], limit_s: float) -> str:
-    """Run tests in a fork of this process until one fails; return what failed, or nothing."""
-    files = [str(f.relative_to(copy)) for t in tests for f in sorted(copy.glob(t.split("::")[0]))]
-    chosen = [t.split("::")[1] for t in tests if "::" in t]
+def prepare(copy: Path) -> None:
+    """Compile the copy so that a file is compiled anew only while it is broken, and lay the tracer beside it."""
+    for package in ("avzsl", "extractors", "splits"):
+        compileall.compile_dir(copy / package, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    tracing = copy.parent / "tracing"
+    tracing.mkdir()
+    shutil.copyfile(Path(__file__).with_name("reached.py"), tracing / "reached.py")
+    (tracing / "sitecustomize.py").write_text("import reached\n\nreached.begin()\n", encoding="utf-8")
+
+
+def run_tests(
+    copy: Path, files: list[str], plugin: Any, limit_s: float, *more: str, lines: list[str] | None = None
+) -> str:
+    """Run tests in a fork of this process; return what failed, or nothing. With `lines`, note which of these are reached."""
     log = copy.parent / "log.txt"
     process = os.fork()
     if process == 0:
@@ -131,26 +113,22 @@ def tests_fail(copy: Path, tests: list[str], limit_s: float) -> str:
             os.dup2(stream.fileno(), 2)
         os.chdir(copy)
         sys.path[0] = str(copy)
-        os.environ |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "AVZSL_SHARED": str(copy / "nothing")}
-        sys.dont_write_bytecode = True
+        sys.modules["__main__"] = ModuleType("__main__")  # what the tests spawn shall not run this file
+        if lines:
+            sys.path.insert(1, str(copy.parent / "tracing"))  # decoding processes get this path as it is
+        beside = os.pathsep.join(sys.path[: 2 if lines else 1])
+        os.environ |= {"PYTHONPATH": beside, "PYTHONDONTWRITEBYTECODE": "1", "AVZSL_SHARED": str(copy / "nothing")}
+        if lines:
+            os.environ |= {reached.OUT: str(copy.parent / "lines.txt"), reached.FILES: os.pathsep.join(lines)}
+            reached.begin()
         import pytest
 
-        found = [
-            *files,
-            "-x",
-            "-q",
-            "-m",
-            "not slow",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-            "--hypothesis-seed=0",
-            "--tb=line",
-        ]
-        if chosen:
-            found += ["-k", " or ".join([*chosen, "not test_what_is_made_is_what_is_kept"])]
-        code = pytest.main([*found, f"--basetemp={copy.parent / 'tmp'}"])
+        plain = ["-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"]
+        found = [*files, *plain, "--tb=line", f"--basetemp={copy.parent / 'tmp'}", *more]
+        code = pytest.main(found, plugins=[plugin])
+        if isinstance(plugin, reached.Timer):
+            known = reached.read_log(copy.parent / "lines.txt", copy)
+            reached.keep(copy / files[0], copy.parent / "map.json", plugin, known)
         os._exit(int(code))
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
@@ -162,21 +140,55 @@ def tests_fail(copy: Path, tests: list[str], limit_s: float) -> str:
                 line for line in log.read_text(errors="replace").splitlines() if line.startswith(("FAILED", "ERROR"))
             ]
             return failed[0] if failed else f"ended with {status}"
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.killpg(process, signal.SIGKILL)
     os.waitpid(process, 0)
     return "too slow"
 
 
-def guards(path: str, package: list[str]) -> list[str]:
-    """Return the tests that guard a file: its own after the goldens, or its package's."""
-    own = [test for pattern, tests in NEAR.items() if fnmatch.fnmatchcase(path, pattern) for test in tests]
-    return [t for t in package if "::" in t] + list(dict.fromkeys(own)) if own else package
+def tests_of(copy: Path, name: str) -> dict[str, reached.Reach]:
+    """Return what each test of a package reaches; test files that changed run under the tracer first."""
+    every = [str(copy / m) for patterns, _ in PACKAGES.values() for m in sources(patterns, copy)]
+    found: dict[str, reached.Reach] = {}
+    for file in sorted({f for pattern in PACKAGES[name][1] for f in copy.glob(pattern)}):
+        own = str(file.relative_to(copy))
+        kept = MAPS / (own.replace("/", "-") + ".json")
+        if reached.load(file, kept) is None:
+            (copy.parent / "lines.txt").unlink(missing_ok=True)
+            (copy.parent / "map.json").unlink(missing_ok=True)
+            started = time.monotonic()
+            run_tests(copy, [own], reached.Timer(), MAP_S, lines=every)
+            if not (copy.parent / "map.json").exists():
+                print(f"  {own}: not run to its end in {MAP_S} s; none of its tests is used", flush=True)
+                continue
+            MAPS.mkdir(exist_ok=True)
+            shutil.move(copy.parent / "map.json", kept)
+            failed = [t for t, v in json.loads(kept.read_text())["tests"].items() if v["fails"]]
+            print(f"  {own}: mapped in {time.monotonic() - started:.0f} s; left out: {len(failed)}", flush=True)
+        found |= reached.load(file, kept) or {}
+    return found
 
 
-def judge(copy: Path, name: str, count: int, rng: random.Random) -> tuple[int, int, int]:
+def sources(patterns: list[str], root: Path) -> list[str]:
+    """Return the files of a package, relative to the checkout."""
+    return [str(f.relative_to(root)) for pattern in patterns for f in sorted(root.glob(pattern))]
+
+
+def within(tests: list[str], known: dict[str, reached.Reach], budget_s: float) -> list[str]:
+    """Return the first of the tests, as many as the time allows; one at least."""
+    chosen, total = [], 0.0
+    for test in tests:
+        total += known[test].seconds
+        if chosen and total > budget_s:
+            break
+        chosen.append(test)
+    return chosen
+
+
+def judge(copy: Path, name: str, count: int, rng: random.Random, budget_s: float) -> tuple[int, int, int]:
     """Break a package `count` times; return how many were caught, how many survived, how many change nothing."""
-    patterns, tests = PACKAGES[name]
+    patterns, _ = PACKAGES[name]
+    files = sources(patterns, copy)
     known = equivalents()
     every = list(mutants(patterns, copy))
     rng.shuffle(every)
@@ -189,22 +201,18 @@ def judge(copy: Path, name: str, count: int, rng: random.Random) -> tuple[int, i
             nothing += 1
         else:
             drawn.append(mutant)
-    started = time.monotonic()
-    needed = list(dict.fromkeys(test for mutant in drawn for test in guards(mutant.path, tests)))
-    broken = tests_fail(copy, needed, 1800)
-    if broken:
-        raise SystemExit(
-            f"{name}: its tests fail before anything is broken: {broken}\n{(copy.parent / 'log.txt').read_text()[-3000:]}"
-        )
-    limit_s = 60 + 4 * (time.monotonic() - started)
-    print(f"{name}: {len(every)} breaks possible; {time.monotonic() - started:.0f} s without any", flush=True)
+    reach = tests_of(copy, name)
+    print(f"{name}: {len(every)} breaks possible; {len(reach)} tests", flush=True)
     for mutant in drawn:
         path = copy / mutant.path
         source = path.read_bytes()
+        tests = within(reached.reaching(reach, copy, mutant.path, mutant.line, files), reach, budget_s)
         path.write_bytes(mutated(source, mutant))
         try:
             compile(path.read_bytes(), str(path), "exec")
-            failed = tests_fail(copy, guards(mutant.path, tests), limit_s)
+            limit_s = 30 + 4 * sum(reach[t].seconds for t in tests)
+            where = list(dict.fromkeys(t.split("::")[0] for t in tests))
+            failed = run_tests(copy, where, reached.Chosen(tests), limit_s, "-x") if tests else ""
         except SyntaxError:
             continue
         finally:
@@ -212,7 +220,8 @@ def judge(copy: Path, name: str, count: int, rng: random.Random) -> tuple[int, i
         caught, survived = caught + bool(failed), survived + (not failed)
         sign = "caught  " if failed else "SURVIVED"
         print(
-            f"  {sign} {mutant.path}:{mutant.line} {mutant.kind}: {mutant.change}   [{failed[:110] or mutant.text}]",
+            f"  {sign} {mutant.path}:{mutant.line} {mutant.kind}: {mutant.change}   [{failed[:110] or mutant.text}]"
+            + ("" if failed else f" by {len(tests)} tests"),
             flush=True,
         )
     return caught, survived, nothing
@@ -224,6 +233,7 @@ def main() -> None:
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help=", ".join(PACKAGES))
     parser.add_argument("--count", type=int, default=12, help="breaks of each package")
     parser.add_argument("--seed", type=int, default=0, help="which breaks are drawn")
+    parser.add_argument("--budget", type=float, default=60, metavar="S", help="seconds of tests for one break at most")
     parser.add_argument("--list", action="store_true", help="print what would be drawn from, and run nothing")
     given = parser.parse_args()
     chosen = given.packages or list(PACKAGES)
@@ -243,8 +253,9 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="avzsl-mutation-") as folder:
         copy = checkout(Path(folder))
+        prepare(copy)
         for name in chosen:
-            rows.append((name, *judge(copy, name, given.count, random.Random(f"{given.seed} {name}"))))
+            rows.append((name, *judge(copy, name, given.count, random.Random(f"{given.seed} {name}"), given.budget)))
     print("\n| package | caught | survived | share | set aside as equivalent |\n|---|---:|---:|---:|---:|")
     total = ("all", *(sum(row[i] for row in rows) for i in (1, 2, 3)))
     for name, caught, survived, nothing in [*rows, total]:

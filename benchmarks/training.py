@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from threadpoolctl import threadpool_limits
 
 from avzsl.benchmark import BenchmarkData, assemble, load
 from avzsl.benchmark.synthetic import SyntheticFiles, write
@@ -284,6 +285,7 @@ def evaluation() -> None:
     labels = rng.integers(0, classes, clips)
     z = (w[labels] + 2 * torch.from_numpy(rng.standard_normal((clips, 64)).astype(np.float32))).relu()
     plain_scores, plain = timed(lambda: plain_evaluate(z, w, torch.from_numpy(ids[labels]), ids, seen, 309), 5)
+    keep_freed_memory()  # as a run does
     ours, mine = timed(lambda: Calibration(pairwise(z, w).numpy(), labels, seen).best(), 50)
     matrix = pairwise(z, w).numpy()
     _, scored = timed(lambda: Calibration(matrix, labels, seen).best(), 50)
@@ -382,12 +384,13 @@ def main() -> None:
     parser.add_argument("--shape", choices=sorted(SHAPES), default="ucf")
     parser.add_argument("--shrink", type=float, default=10.0, help="divide the 500 batches of an epoch by this")
     parser.add_argument("--threads", type=int, default=2)
-    for flag in ("epoch", "evaluation", "memory", "retrieval", "precision", "sequences"):
-        parser.add_argument(f"--{flag}", action="store_true")
+    for flag in ("--epoch", "--evaluation", "--memory", "--retrieval", "--precision", "--sequences"):
+        parser.add_argument(flag, action="store_true")
     parser.add_argument("--clips", type=int, default=12482, help="with --retrieval")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(options.threads)
+    threadpool_limits(options.threads)  # NumPy's products as well
     if options.epoch:
         epoch(options.shape, options.threads)
     elif options.evaluation:

@@ -14,7 +14,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 LOCKS = {
     "requirements.lock": PROJECT["dependencies"],
     "requirements-dev.lock": PROJECT["dependencies"]
-    + [pin for extra in ("dev", "clip", "glove", "openvino", "pretrained") for pin in EXTRAS[extra]],
+    + [pin for extra in ("dev", "docs", "clip", "glove", "openvino", "pretrained") for pin in EXTRAS[extra]],
 }
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -58,15 +61,71 @@ def test_every_package_has_files_and_tests(mutation):
         assert all(list(ROOT.glob(test.split("::")[0])) for test in tests)
 
 
-def test_a_file_with_tests_of_its_own_is_guarded_by_them(mutation):
-    files = {m.path for patterns, _ in mutation.PACKAGES.values() for m in mutation.mutants(patterns, ROOT)}
-    for pattern, tests in mutation.NEAR.items():
-        assert any(mutation.fnmatch.fnmatchcase(file, pattern) for file in files), pattern
-        assert all((ROOT / test).is_file() for test in tests)
-    package = ["tests/goldens::splits", "tests/splits/test_audit.py"]
-    assert mutation.guards("splits/audit.py", package) == package
-    own = mutation.guards("splits/overlap.py", package)
-    assert own[0] == package[0] and "tests/splits/test_overlap.py" in own and package[1] not in own
+LINES = """LIMIT = 3
+
+
+def f(x, n=4):
+    if x > LIMIT:
+        return [
+            x,
+            n - 1,
+        ]
+    return 0
+
+
+def g():
+    return 7
+"""
+
+
+def test_a_break_is_judged_by_the_tests_that_reach_it_the_shortest_first(mutation, tmp_path):
+    reached = mutation.reached
+    (tmp_path / "m.py").write_text(LINES)
+
+    def reach(seconds: float, *texts: str) -> Any:
+        return reached.Reach(seconds, frozenset(reached.key("m.py", text) for text in texts))
+
+    known = {
+        "deep": reach(9.0, "if x > LIMIT:", "return ["),
+        "shallow": reach(2.0, "if x > LIMIT:", "return 0"),
+        "other": reach(1.0, "return 7"),
+    }
+    found = {line: reached.reaching(known, tmp_path, "m.py", line, ["m.py"]) for line in (1, 4, 5, 8, 10, 14)}
+    assert found == {
+        1: ["shallow", "deep"],  # a constant: where it is used
+        4: ["shallow", "deep"],  # a default: where the function runs
+        5: ["shallow", "deep"],
+        8: ["deep"],  # a line inside an expression: where that runs
+        10: ["shallow"],
+        14: ["other"],
+    }
+    assert mutation.within(["shallow", "deep"], known, 5.0) == ["shallow"]
+    assert mutation.within(["deep", "shallow"], known, 5.0) == ["deep"]
+
+
+def test_lines_are_noted_with_the_test_that_reaches_them(mutation, tmp_path):
+    (tmp_path / "m.py").write_text(LINES)
+    (tmp_path / "test_m.py").write_text(
+        "import pytest\nfrom m import f, g\n\n@pytest.fixture(scope='module')\ndef made():\n    return g()\n\n"
+        "def test_f():\n    assert f(1) == 0\n\ndef test_g(made):\n    assert made == 7\n\ndef test_fails():\n    assert f(9) == 0\n"
+    )
+    code = (
+        "import pytest, reached; from pathlib import Path; reached.begin(); timer = reached.Timer(); "
+        "pytest.main(['-q', '-p', 'no:cacheprovider', 'test_m.py'], plugins=[timer]); "
+        "reached.keep(Path('test_m.py'), Path('kept/map.json'), timer, reached.read_log(Path('lines.txt'), Path.cwd()))"
+    )
+    environment = {
+        **os.environ, mutation.reached.OUT: "lines.txt", mutation.reached.FILES: str(tmp_path / "m.py"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "benchmarks"), str(tmp_path)]),
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    known = mutation.reached.load(tmp_path / "test_m.py", tmp_path / "kept" / "map.json")
+    assert set(known) == {"test_m.py::test_f", "test_m.py::test_g"}, "what fails unbroken guards nothing"
+    at = {line: mutation.reached.reaching(known, tmp_path, "m.py", line, ["m.py"]) for line in (8, 10, 14)}
+    assert at[8] == [] and at[10] == ["test_m.py::test_f"]
+    assert len(at[14]) == 2, "what a fixture reaches counts for every test of the file"
+    (tmp_path / "test_m.py").write_text("")
+    assert mutation.reached.load(tmp_path / "test_m.py", tmp_path / "kept" / "map.json") is None
 
 
 def test_what_is_set_aside_has_a_reason_and_still_exists(mutation):

@@ -34,8 +34,8 @@ def add_project(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one sub-command; return the exit status (1: a sentence was printed, 2: unusable arguments)."""
+def make_parser(given: list[str]) -> argparse.ArgumentParser:
+    """Return the parser of what was `given`: of the named sub-command alone, or of all of them."""
     parser = argparse.ArgumentParser(
         prog="avzsl", description=importlib.import_module("avzsl").__doc__, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -43,11 +43,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"avzsl {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Each module of this package is a sub-command with an `add_parser` of its own; adding one changes nothing here.
-    given = sys.argv[1:] if arguments is None else arguments
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     # Who names a command waits for that one only.
     for name in given[:1] if given[:1] and given[0] in names else names:
         importlib.import_module(f"{__name__}.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one sub-command; return the exit status (1: a sentence was printed, 2: unusable arguments)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = make_parser(arguments)
     options, rest = parser.parse_known_args(arguments)
     if rest and not getattr(options, "passes_on", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

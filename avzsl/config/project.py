@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, Strict, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from avzsl.config.base import Item, Name, Preset, Section, Several
 from avzsl.config.methods import Overrides
@@ -80,8 +80,7 @@ class ProjectConfig(Section):
         gt=0,
         description="jobs of extraction that may hold one GPU at a time, as under MPS or MIG; more are refused (docs/gpu.md)",
     )
-    # Snakemake's --config hands `true` over as text.
-    interim: Annotated[bool, Strict(False)] = Field(
+    interim: bool = Field(
         False, description="score what is there: the shards whose features are finished, marked as interim everywhere"
     )
     only_shards: Annotated[str, Field(pattern=r"^[0-9]+-[0-9]+$")] | None = Field(

@@ -61,6 +61,22 @@ def parse_yaml(text: str, where: str) -> Any:
     return {} if loaded is None else loaded
 
 
+def from_command_line(value: Any) -> Any:
+    """Return a value of Snakemake's --config as YAML means it: inside lists and mappings it leaves every number and
+    truth value as text (`seeds='[0]'`)."""
+    if isinstance(value, dict):
+        return {key: from_command_line(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [from_command_line(part) for part in value]
+    if isinstance(value, str) and len(value) < 100:
+        try:
+            meant = parse_yaml(value, "--config")
+        except ConfigError:
+            return value
+        return meant if isinstance(meant, bool | int | float) else value
+    return value
+
+
 class _Size:
     """How many values a node holds with its aliases followed; every node is visited once."""
 

@@ -69,10 +69,11 @@ def _per_query(
     some = max(1, BLOCK // len(labels))
     for start in range(0, len(query_labels), some):
         part = slice(start, start + some)
-        squared = [np.maximum(q[part] @ g, 0) for q, g in prepared]
+        squared = [q[part] @ g for q, g in prepared]
         # One distance orders as its square does.
-        exact = squared[0] if len(squared) == 1 else np.sum([np.sqrt(each) for each in squared], axis=0)
+        exact = squared[0] if len(squared) == 1 else np.sum([np.sqrt(np.maximum(each, 0)) for each in squared], axis=0)
         distances = exact.astype(np.float32)
+        np.maximum(distances, 0, out=distances)
         relevant = [of_class.get(int(label), nothing) for label in query_labels[part]]
         if leave_out:
             own = np.arange(len(distances))

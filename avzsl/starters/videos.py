@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ LEAST_CLASSES = 4
 # Seconds that one core needs for a second of small video (docs/speed.md), and a guess at those of a training step.
 WINDOW_S, STEP_S = 0.08, 0.03
 EPOCHS, RUNS = 25, 6
+# CPU seconds that the workflow's 24 jobs take besides, most of them to import torch: 24 clips of two seconds took 139 in all.
+STARTING_S = 100
 PROBED = 50  # files whose length is looked at
 CLIPS_A_SHARD = 256
 
@@ -152,8 +155,9 @@ def report(found: Found, cores: int) -> list[str]:
     """Return what to tell the user: classes, names to look at, what will be used, how long it will take."""
     classes = found.classes
     counts = classes["clips"]
+    each = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else f"{counts.min()}"
     lines = [
-        f"{found.clips} clips of {len(classes)} classes, {counts.min()} to {counts.max()} clips each",
+        f"{found.clips} clips of {len(classes)} classes, {each} clips each",
         *found.notes,
     ]
     few = classes.loc[counts < 3, "class_name"].tolist()
@@ -172,9 +176,10 @@ def report(found: Found, cores: int) -> list[str]:
     if lacking:
         lines.append(f"before the first run, install {', '.join(lacking)}: {INSTALL}")
     extraction, training = found.minutes(cores)
+    starting = STARTING_S / cores / 60
     lines.append(
-        f"about {max(1, round(extraction + training))} minutes on {cores} cores: {extraction:.1f} for the features of "
-        f"{found.seconds / 60:.0f} minutes of video, {training:.1f} to train AVCA and CJME with three seeds"
+        f"about {math.ceil(extraction + training + starting)} minutes on {cores} cores: {extraction:.1f} for the features of "
+        f"{found.seconds / 60:.0f} minutes of video, {training:.1f} to train AVCA and CJME with three seeds, {starting:.1f} to start jobs"
     )
     return lines
 

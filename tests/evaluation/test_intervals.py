@@ -182,3 +182,38 @@ def test_folds_are_compared_pair_by_pair() -> None:
     half = 2.2622 * a.scores["hm"].std(ddof=1) * np.sqrt(1 / 10 + 0.2 / 0.8)
     assert (own.high - own.low) / 2 == pytest.approx(half, rel=1e-4)
     assert Folds({"hm": np.array([3.0])}, 0.2).over_folds("hm") is None
+
+
+def test_what_lies_beside_zero() -> None:
+    found = {
+        pair: Interval(*pair).without_zero for pair in ((0.0, 2.0), (-2.0, 0.0), (-1.0, 1.0), (0.5, 2.0), (-2.0, -0.5))
+    }
+    assert [pair for pair, beside in found.items() if beside] == [(0.5, 2.0), (-2.0, -0.5)]
+
+
+def test_each_metric_counts_the_sources_of_its_own_classes() -> None:
+    """Two seen classes of 4 and 7 sources, one unseen class of 6."""
+    counts = [4, 6, 7]
+    classes = np.repeat([0, 1, 2], counts)
+    right = np.random.default_rng(2).integers(0, 2, (17, 2)).astype(float)
+    made = sample(Hits(right, right, classes, ("a", "b", "c"), np.array([False, True, False]), np.arange(17)))
+    assert made.few == {"seen": (1, 2), "unseen": (0, 1), "zsl": (0, 1), "hm": (1, 3)}
+    assert made.freedom == {"seen": 9, "unseen": 5, "zsl": 5, "hm": 14}
+    assert made.over_clips("unseen") is not None and made.over_clips("seen") is None
+
+
+def test_no_interval_leaves_0_to_100() -> None:
+    wide = np.random.default_rng(0).normal(0, 9, 500)
+    for mean, low, high in ((99.0, False, True), (1.0, True, False), (50.0, False, False)):
+        made = Sample({"hm": np.array([mean, mean])}, {"hm": mean + wide}, {"hm": (0, 9)}, {"hm": 50})
+        for found in (made.over_clips("hm"), made.total("hm")):
+            assert found is not None
+            assert (found.low == 0.0, found.high == 100.0) == (low, high)
+    spread = Folds({"hm": np.array([90.0, 99.0, 100.0])}, 0.2).over_folds("hm")
+    assert spread is not None and spread.high == 100.0 and spread.low < 90.0
+    spread = Folds({"hm": np.array([10.0, 1.0, 0.0])}, 0.2).over_folds("hm")
+    assert spread is not None and spread.low == 0.0 and spread.high > 10.0
+    free = compare_folds(
+        "a", Folds({"hm": np.array([10.0, 1.0])}, 0.2), "b", Folds({"hm": np.array([90.0, 99.0])}, 0.2), "hm"
+    )
+    assert free.interval is not None and free.interval.low < -100.0, "a difference has no such bounds"

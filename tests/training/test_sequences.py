@@ -158,6 +158,26 @@ def test_corrected_crops_hold_the_same_seconds_of_both() -> None:
         rules(train_steps=0)
 
 
+def test_clips_shorter_than_a_crop_are_whole_also_the_longest() -> None:
+    streams = {"audio": stream([4, 2, 0], 0.5), "visual": stream([4, 1, 3], 0.5)}
+    cropper = Cropper(streams, rules(sequence_length="fixed", train_steps=10, test_steps=4))
+    for parts in (cropper.training_parts(torch.arange(3), torch.full((3,), 0.9)), cropper.test_parts(torch.arange(3))):
+        assert [p.first.tolist() for p in parts.values()] == [[0, 0, 0], [0, 0, 0]]
+        assert [p.kept.tolist() for p in parts.values()] == [[4, 2, 0], [4, 1, 3]]
+
+
+def test_a_crop_begins_with_the_first_step_that_begins_in_it() -> None:
+    streams = {"audio": stream([10, 20], 1.0), "visual": stream([10, 20], 1.0)}
+    cropper = Cropper(streams, rules(sequence_length="fixed", train_steps=4, test_steps=4))
+    rows = torch.tensor([0, 1])
+    middle = cropper.test_parts(rows)["visual"]
+    assert (middle.first.tolist(), middle.kept.tolist()) == ([3, 8], [4, 4])
+    for share, first in ((0.0, [0, 0]), (0.25, [2, 4]), (0.3, [2, 5]), (0.99, [6, 16])):
+        parts = cropper.training_parts(rows, torch.full((2,), share, dtype=torch.float64))
+        assert parts["audio"].first.tolist() == parts["visual"].first.tolist() == first
+        assert parts["audio"].kept.tolist() == [4, 4]
+
+
 def test_a_crop_behind_the_only_step_of_a_modality_keeps_that_step() -> None:
     cropper = Cropper(
         {"audio": stream([1], 64.0), "visual": stream([100], 0.64)}, rules(sequence_length="fixed", train_steps=10)

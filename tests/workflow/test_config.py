@@ -77,3 +77,11 @@ def test_asking_leaves_no_lock(tmp_path: Path, run: Run) -> None:
     write_config(tmp_path, "config.yaml", {"benchmarks": "demo"})
     run("-n")
     assert not (tmp_path / "results").exists()
+
+
+def test_lists_and_mappings_on_the_command_line_hold_numbers(tmp_path: Path, run: Run) -> None:
+    asked = "{mine: {dataset: demo, overrides: {training: {epochs: 2, lr: 0.01, compile: no}}}}"
+    write_config(tmp_path, "config.yaml", {"benchmarks": "demo"})
+    run("-n", "--config", "seeds=[0, 1]", "interim=false", f"benchmarks={asked}")
+    result = run("-n", "--config", "seeds=[0, x]", check=False)
+    assert result.returncode == 1 and "seeds.1: must be a whole number" in result.stdout + result.stderr

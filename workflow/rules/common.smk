@@ -11,6 +11,7 @@ from avzsl.config.base import expand
 from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
 from avzsl.config.plugins import METHOD, options_model
+from avzsl.config.read import from_command_line
 from avzsl.contracts.errors import AvzslError
 from avzsl.methods.options import Scaled
 from avzsl.results.memory import listed_clips, megabytes
@@ -45,6 +46,9 @@ def checked_project():
     overriding = workflow.config_settings.overwrite_config
     if "benchmarks" in overriding:
         given["benchmarks"] = overriding["benchmarks"]
+    given |= {
+        key: from_command_line(given[key]) for key in workflow.config_settings.config
+    }
     files = workflow.config_settings.configfiles
     if not (files or given or Path("config/config.yaml").is_file()):
         sys.exit(
