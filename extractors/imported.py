@@ -117,7 +117,9 @@ def _again(clip_ids: list[str], read: Read, name: str, dtype: str) -> Iterator[n
 
 
 def _steps(values: np.ndarray) -> np.ndarray:
-    """Return steps (steps, dim) float32; a vector is one step."""
+    """Return steps (steps, dim) float32; a vector is one step. Raises TypeError for what is no real number."""
+    if np.asarray(values).dtype.kind not in "fiub":
+        raise TypeError(f"they are {np.asarray(values).dtype.name}")
     return np.atleast_2d(np.asarray(values, dtype=np.float32))
 
 
@@ -134,6 +136,8 @@ def _checked(
         raise ClipError("corrupt", f"the {name} features have shape {values.shape}, not (steps, width) or (width,)")
     if not len(values):
         raise ClipError("too_short", f"it has no step of {what}")
+    if not values.shape[1]:
+        raise ClipError("corrupt", f"the {name} features have no columns")
     width, first = widths.setdefault(name, (values.shape[1], clip_id))
     if values.shape[1] != width:
         raise DataError(

@@ -23,7 +23,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.vocabulary import MODALITIES
-from extractors.arrays import Arrays, open_arrays
+from extractors.arrays import Arrays, open_arrays, read_npy
 from extractors.base import ClipError
 from extractors.imported import Given, Read, write_imported
 
@@ -179,6 +179,6 @@ def _offsets(path: Path, held: Arrays, name: str, clips: int) -> np.ndarray | No
 
 def _npy(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        return read_npy(path)
     except (OSError, ValueError, EOFError) as error:
         raise ClipError("corrupt", f"{path.name} is not a readable array ({error})") from error

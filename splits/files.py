@@ -13,12 +13,14 @@ from pydantic import ConfigDict, Field, model_validator
 
 from avzsl.config.base import Local, Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
+from avzsl.contracts.sizes import believable
 from avzsl.runtime.download import download
 from avzsl.runtime.seals import uses
 from avzsl.runtime.tapes import ShortHeader
 
 # No metadata file is near this size; an archive member that claims more is refused.
 MAX_BYTES = 1 << 30
+MAX_TEXT = 1 << 28
 MAX_MEMBERS = 1_000_000
 ARCHIVES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz")
 
@@ -109,12 +111,14 @@ class Files:
         try:
             if isinstance(member, Path):
                 size, read = member.stat().st_size, member.read_bytes
+                stored = size
             elif isinstance(member, zipfile.ZipInfo):
                 size, read = member.file_size, lambda: self._zip.read(member)
+                stored = member.compress_size
             else:
                 stream = self._tar.extractfile(member) or io.BytesIO()
-                size, read = member.size, stream.read
-            if size > MAX_BYTES:
+                size, read, stored = member.size, stream.read, self.path.stat().st_size
+            if size > MAX_TEXT or not believable(size, stored):
                 raise DataError(where, f"has {size} bytes; metadata files are never that large")
             return read().decode("utf-8-sig")
         except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, UnicodeDecodeError) as error:

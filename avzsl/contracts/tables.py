@@ -55,11 +55,16 @@ def read_table(path: str | Path, schema: TableSchema, columns: Sequence[str] | N
     try:
         stored = pq.ParquetFile(path, page_checksum_verification=True)
         missing = [name for name in schema.columns if name not in stored.schema_arrow.names]
-        table = stored.read(columns=list(wanted.columns if not missing else []))
+        # Others' columns are not read, and a list of lists may unfold to anything.
+        columns = list(wanted.columns if not missing else [])
+        nested = [name for name in columns if pa.types.is_nested(stored.schema_arrow.field(name).type)]
+        table = stored.read(columns=columns if not nested else [])
     except (pa.ArrowInvalid, OSError) as error:
         if getattr(error, "errno", None):  # the disk's fault, not the file's
             raise DataError(path, f"cannot be read ({error})") from error
         raise CorruptError(path, f"is not a readable Parquet file ({error}); delete it and run again") from error
+    if nested:
+        raise CorruptError(path, f"column {nested[0]!r} holds lists, not single values; delete it and run again")
     if missing:
         raise CorruptError(path, f"columns {missing} of the {schema.name} table are missing; delete it and run again")
     try:

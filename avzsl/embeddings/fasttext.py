@@ -19,6 +19,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.pretrained.word_vectors import FASTTEXT_MAGIC
 
 _SUPERVISED = 3
+_LONGEST_WORD = 1 << 20
 _END_OF_SENTENCE = b"</s>"
 
 
@@ -94,7 +95,7 @@ class FastText:
         ids: dict[bytes, int] = {}
         at, find = self._at, self._map.find
         for number in range(entries):
-            end = find(b"\0", at)
+            end = find(b"\0", at, at + _LONGEST_WORD)
             if end < 0:
                 raise DataError(self.path, f"ends in the middle of its vocabulary, at entry {number} of {entries}")
             word = self._map[at:end]

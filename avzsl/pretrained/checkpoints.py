@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from avzsl.contracts.errors import DataError
+from avzsl.contracts.sizes import bomb_in_zip
 from avzsl.pretrained.torchscript import is_torchscript
 
 ADVICE = "fetch it again or correct the path of the weights"
@@ -62,7 +63,35 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     model = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(model, dict):
         raise DataError(path, f"holds no state dict under 'model'; {ADVICE}")
-    return {str(name).replace("module.", ""): value for name, value in model.items() if isinstance(value, Tensor)}
+    return {
+        str(name).replace("module.", ""): plain(value, str(name), path)
+        for name, value in model.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def plain(tensor: Tensor, name: str, path: Path) -> Tensor:
+    """Return a tensor whose numbers lie in its file one by one; raises DataError for any other.
+
+    Sparse, quantised, nested and meta tensors, and those that repeat their numbers, may announce any size; complex ones
+    would lose a half without a word.
+    """
+    kind = (
+        f"a {str(tensor.layout).removeprefix('torch.')} one" if tensor.layout != torch.strided
+        else "a nested one" if tensor.is_nested
+        else "quantised" if tensor.is_quantized
+        else f"on the device {tensor.device}" if tensor.device.type != "cpu"
+        else "complex" if tensor.is_complex()
+        else "larger than what it holds" if not _held(tensor)
+        else None
+    )  # fmt: skip
+    if kind is not None:
+        raise DataError(path, f"tensor {name} is {kind}; networks are read from tensors of plain numbers")
+    return tensor
+
+
+def _held(tensor: Tensor) -> bool:
+    return tensor.numel() * tensor.element_size() <= max(1 << 20, tensor.untyped_storage().nbytes())
 
 
 def fit_state(path: Path, tensors: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -102,6 +131,9 @@ def read_content(path: Path, advice: str) -> Any:
             raise DataError(
                 path, "is an archive of code; keep its tensors with `avzsl weights convert FILE`, and name the new file"
             )
+        bomb = bomb_in_zip(path)
+        if bomb is not None:
+            raise DataError(path, f"unpacks to more than its bytes can hold ({bomb}); this is refused")
         with torch.serialization.safe_globals(_plain_numpy()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -13,7 +13,7 @@ from torch import Tensor
 from avzsl.contracts.atomic import replacing, write_json
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
-from avzsl.pretrained.checkpoints import ADVICE, read_content
+from avzsl.pretrained.checkpoints import ADVICE, plain, read_content
 from avzsl.pretrained.torchscript import is_torchscript, read_torchscript
 
 # Archives with code that are known; any other is opened for a checksum that the user gives.
@@ -74,7 +74,7 @@ def _state(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]
     for name, value in model.items():
         array = torch.as_tensor(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
         if isinstance(array, Tensor):
-            tensors[str(name).replace("module.", "")] = array
+            tensors[str(name).replace("module.", "")] = plain(array, str(name), path)
         else:
             dropped[str(name)] = _kind(value)
     return tensors, dropped

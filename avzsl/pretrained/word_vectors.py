@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -26,6 +27,8 @@ FASTTEXT_MAGIC = struct.pack("<i", 793712314)
 _COUNTS = re.compile(rb"\s*(\d+)\s+(\d+)\s*")
 _CHUNK = 1 << 24
 _MAX_DIM = 100_000
+# Bytes of a line: a word and as many numbers as there may be.
+_LONGEST_LINE = 1 << 22
 
 
 def read_table(path: Path, needed: set[str]) -> dict[str, np.ndarray]:
@@ -107,7 +110,7 @@ def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.
     wanted = {word.encode(): word for word in needed}
     found: dict[str, np.ndarray] = {}
     dim = 0
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(_lines(path, stream), start=1):
         text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not dim:
             if text.startswith(b"# ") or not text.strip():
@@ -139,6 +142,14 @@ def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.
     if not dim:
         raise DataError(path, "holds no vectors")
     return found
+
+
+def _lines(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a table; raises DataError where one has no end, before the memory is full of it."""
+    for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
+        if len(line) == _LONGEST_LINE:
+            raise DataError(path, f"line {number} is longer than {_LONGEST_LINE >> 20} MB, as no line of a table is")
+        yield line
 
 
 def _counts(path: Path, stream: IO[bytes]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -72,6 +73,15 @@ def held_card(kind: str, device: str, share: int = 1) -> Iterator[None]:
     names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
     with claim(kind, names, share) as number, torch.cuda.device(number):
         yield
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 itself; where it only acts as if, float32 is faster."""
+    x86 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # always False on other processors
+    known = [getattr(torch.cpu, name)() for name in x86 if hasattr(torch.cpu, name)]
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return any(known)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _driver_trouble(said: list[str]) -> str:

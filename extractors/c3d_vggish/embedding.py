@@ -15,6 +15,7 @@ from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained.checkpoints import random_state
 from avzsl.runtime.accelerator import choose_device
+from extractors.arrays import read_npy
 from extractors.base import Features, Window, pictures, sounds
 from extractors.c3d_vggish import Options
 from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, FRAMES, SIDE, VISUAL_DIM, Quantiser, VGGish
@@ -90,7 +91,7 @@ def prepare_released(frames: Tensor) -> Tensor:
 def read_mean(path: Path) -> Tensor:
     """Return C3D's mean volume, cropped as frames are: float32 (16, 112, 112, 3); raises DataError for another file."""
     try:
-        volume = np.load(path, allow_pickle=False)
+        volume = read_npy(path)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(path, "is not a whole .npy file of numbers; fetch it again") from error
     if not isinstance(volume, np.ndarray) or volume.shape != (1, 3, FRAMES, HEIGHT, WIDTH) or volume.dtype.kind != "f":

@@ -7,7 +7,7 @@ tcvrick/audioset-vggish-tensorflow-to-pytorch, whose last three layers are calle
 
 from __future__ import annotations
 
-import zipfile
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from avzsl.contracts.errors import DataError
 from avzsl.pretrained.checkpoints import read_content
+from extractors.arrays import open_arrays
 from extractors.c3d_vggish.networks import AUDIO_DIM, Quantiser
 
 # SHA-256 of published files by name.
@@ -37,11 +38,9 @@ def read_whitening(path: Path, quantised: bool = True) -> Quantiser:
     path = Path(path)
     advice = "fetch it again"
     if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as stream:
-                content = {key: stream[key] for key in KEYS if key in stream}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise DataError(path, f"is not a whole .npz file of arrays; {advice}") from error
+        with contextlib.ExitStack() as stack:
+            arrays_of = open_arrays(path, stack)
+            content = {key: arrays_of.read(key) for key in KEYS}
     else:
         content = read_content(path, advice)
     arrays: list[Tensor] = []

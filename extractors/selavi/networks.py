@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import ConfigError
-from avzsl.runtime.accelerator import accelerator, choose_device
+from avzsl.runtime.accelerator import accelerator, choose_device, cpu_has_bfloat16
 from extractors.base import Features, Window, pictures, sounds
 from extractors.selavi import Options, picture
 from extractors.selavi.device import DeviceNetworks
@@ -55,7 +55,13 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> S
             trunks.eval(), identity, accelerator(where), execution, options.batch_windows,
             released=options.windows == "as_released",
         )  # fmt: skip
+    if execution == "bfloat16" and not cpu_has_bfloat16():
+        logger.info(
+            "features: execution: this processor does not multiply bfloat16, so float32 (fused) is faster and used"
+        )
+        execution = "fused"
     networks = SelaviNetworks(trunks, identity, where, execution, options.batch_windows or 16)
+    networks.measured["execution"] = execution
     if options.backend == "openvino":
         networks.use_openvino(threads)
     return networks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import logging
 import sys
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ from avzsl.runtime.accelerator import choose_device
 from extractors.base import ClipInfo, Window
 from extractors.packing import average
 from extractors.selavi import Options
+from extractors.selavi import networks as selavi_networks
 from extractors.selavi.networks import SelaviNetworks, load_networks
 from extractors.selavi.released import read_released
 from extractors.selavi.trunks import Trunks
@@ -98,6 +100,20 @@ def test_openvino_agrees(trunks: Trunks, windows: list[Window], execution: str, 
     assert np.array_equal(ours.embed(windows[1:])()[1][0], visual[1])
     assert np.array_equal(ours.embed(windows[::-1])()[1][::-1], visual)
     assert sys.modules["openvino_telemetry"] is None, "nothing is reported to anybody"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bfloat16_is_used_where_the_processor_has_it(
+    there: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(selavi_networks, "cpu_has_bfloat16", lambda: there)
+    features = Options.model_validate({"weights": {"random_seed": 0}, "execution": "bfloat16"})
+    with caplog.at_level(logging.INFO):
+        found = load_networks(features, "cpu", 1, tmp_path)
+    assert found.measured["execution"] == ("bfloat16" if there else "fused")
+    assert ("does not multiply bfloat16" in caplog.text) != there
+    # Shards of one run may come from different processors: what was asked for is the features' identity.
+    assert found.identity["execution"] == "bfloat16"
 
 
 def test_openvino_is_for_a_cpu_and_installed_on_purpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
