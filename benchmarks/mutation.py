@@ -108,6 +108,7 @@ def run_tests(
     process = os.fork()
     if process == 0:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with log.open("wb") as stream:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
@@ -131,18 +132,20 @@ def run_tests(
             reached.keep(copy / files[0], copy.parent / "map.json", plugin, known)
         os._exit(int(code))
     end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            if status == 0:
-                return ""
-            failed = [
-                line for line in log.read_text(errors="replace").splitlines() if line.startswith(("FAILED", "ERROR"))
-            ]
-            return failed[0] if failed else f"ended with {status}"
-        time.sleep(0.02)
-    os.killpg(process, signal.SIGKILL)
-    os.waitpid(process, 0)
+    ended = False
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(process, os.WNOHANG)
+            if done:
+                ended = True
+                lines_of = log.read_text(errors="replace").splitlines()
+                failed = [line for line in lines_of if line.startswith(("FAILED", "ERROR"))]
+                return "" if status == 0 else failed[0] if failed else f"ended with {status}"
+            time.sleep(0.02)
+    finally:
+        if not ended:
+            os.killpg(process, signal.SIGKILL)
+            os.waitpid(process, 0)
     return "too slow"
 
 
@@ -242,6 +245,7 @@ def main() -> None:
             for mutant in mutants(PACKAGES[name][0], ROOT):
                 print(f"{mutant.path}:{mutant.line}\t{mutant.text}\t{mutant.change}")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a run that is ended leaves no tests behind
     # Imported once, before every fork. None of them is what is broken.
     import hypothesis  # noqa: F401
     import librosa  # noqa: F401

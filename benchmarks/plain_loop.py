@@ -34,13 +34,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def matmul_peak(clock: Callable[[], float], size: int = 2048) -> float:
-    """Return this processor's float32 operations a second in products of square matrices, the best of five."""
-    a = torch.randn(size, size)
+def matmul_peak(
+    clock: Callable[[], float], size: int = 2048, dtype: torch.dtype = torch.float32,
+    product: Callable[..., torch.Tensor] = torch.matmul,
+) -> float:  # fmt: skip
+    """Return this processor's operations a second in products of square matrices, the best of five."""
+    a = torch.randn(size, size).to(dtype)
     best = 0.0
     for _ in range(6):
         started = clock()
-        a @ a
+        product(a, a)
         best = max(best, 2 * size**3 / max(clock() - started, 1e-9))
     return best
 

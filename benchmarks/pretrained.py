@@ -3,12 +3,14 @@
     python benchmarks/pretrained.py
 
 makes clips of 340 x 256, 720p and 1080p (H.264, 25 frames a second, stereo sound) and decodes and embeds them in turn at one
-thread, without the start of processes; "reading" holds the decoding that the column after it does alone. CPU seconds, the fair clock of a busy machine; medians over rounds.
+thread, without the start of processes, with the networks run by torch and, where it is installed, by OpenVINO. "H.264 alone" decodes every frame and
+does nothing else; reading leaves out those that nobody looks at and no other is made of. CPU seconds, the fair clock of a busy machine; medians over rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import statistics
 import sys
@@ -28,6 +30,7 @@ from avzsl.config.features import FeaturesConfig  # noqa: E402
 from extractors.base import ClipInfo, options_of  # noqa: E402
 from extractors.pretrained import load, read  # noqa: E402
 
+BACKENDS = ["torch", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 SIZES = {"340 x 256": (340, 256), "1280 x 720": (1280, 720), "1920 x 1080": (1920, 1080)}
 
 
@@ -39,12 +42,12 @@ def decoded(path: Path) -> int:
         return sum(1 for _ in container.decode(stream))
 
 
-def measure(seconds: int, rounds: int, sizes: dict[str, tuple[int, int]]) -> dict[str, list[tuple[float, ...]]]:
-    """Return CPU seconds a window for every size of picture, one for each round: H.264 alone, all reading, networks."""
-    options = options_of(FeaturesConfig.model_validate({"extractor": "pretrained"}))
-    times: dict[str, list[tuple[float, ...]]] = {name: [] for name in sizes}
+def measure(seconds: int, rounds: int, sizes: dict[str, tuple[int, int]]) -> dict[str, list[dict[str, float]]]:
+    """Return CPU seconds a window for every size of picture, one set for each round: H.264 alone, all reading, each backend."""
+    settings = [options_of(FeaturesConfig.model_validate({"extractor": "pretrained", "backend": b})) for b in BACKENDS]
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in sizes}
     with tempfile.TemporaryDirectory() as folder:
-        networks = load(options, "cpu", 1, Path(folder))
+        networks = [load(options, "cpu", 1, Path(folder)) for options in settings]
         for number in range(rounds + 1):
             for name, size in sizes.items():
                 path = Path(folder) / f"{name}.mp4"
@@ -53,27 +56,33 @@ def measure(seconds: int, rounds: int, sizes: dict[str, tuple[int, int]]) -> dic
                 marks = [cpu_seconds()]
                 decoded(path)
                 marks.append(cpu_seconds())
-                windows = [*read(path, options, ClipInfo())]
+                windows = [*read(path, settings[0], ClipInfo())]
                 marks.append(cpu_seconds())
-                forward(networks, windows)
-                marks.append(cpu_seconds())
+                for network in networks:
+                    forward(network, windows)
+                    marks.append(cpu_seconds())
                 if number:  # the first round warms up
                     spent = [(later - earlier) / len(windows) for earlier, later in itertools.pairwise(marks)]
-                    times[name].append(tuple(spent))
+                    times[name].append(dict(zip(("H.264 alone", "reading", *BACKENDS), spent, strict=True)))
     return times
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"CPU ms a window: {'picture':>12} {'all':>6} {'networks':>9} {'reading':>8} {'H.264 alone':>12}")
-    for name, found in measure(arguments.seconds, arguments.rounds, SIZES).items():
-        h264, reading, networks = (1000 * statistics.median(part) for part in zip(*found, strict=True))
-        print(f"{name:>29} {reading + networks:6.0f} {networks:9.0f} {reading:8.0f} {h264:12.0f}")
+    totals = [f"all, {backend}" for backend in BACKENDS]
+    print(
+        f"CPU ms a window: {'picture':>12}"
+        + "".join(f"{n:>15}" for n in (*totals, *BACKENDS, "reading", "H.264 alone"))
+    )
+    for name, rounds in measure(arguments.seconds, arguments.rounds, SIZES).items():
+        ms = {part: 1000 * statistics.median(spent[part] for spent in rounds) for part in rounds[0]}
+        ms |= {f"all, {backend}": ms["reading"] + ms[backend] for backend in BACKENDS}
+        print(f"{name:>29}" + "".join(f"{ms[n]:15.0f}" for n in (*totals, *BACKENDS, "reading", "H.264 alone")))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from avzsl.media.clock import find_joins
-from avzsl.media.display import Reformat, orientation, upright
 from avzsl.media.failures import FAILURES, said
 from avzsl.media.findings import Findings, joined
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import Picture, shown_pictures
 from avzsl.media.sound import decode_audio_on_time
+from avzsl.media.sparing import Sparing
 from avzsl.media.streams import container_length, pick_audio, pick_video, stated_length
 from extractors.base import ClipError, ClipInfo
 
@@ -68,13 +68,15 @@ def read_uniform_seconds(
     with open_container(path, pictures=True) as pictures, open_container(path) as sounds:
         info.frames = info.audio_samples = 0
         joins, findings = find_joins(pictures, path), Findings()
+        sparing = Sparing(frames, findings)
         streams: list[VideoStream | AudioStream] = []
         begins: list[float] = []
         faults: list[ClipError] = []
         video = audio = None
         try:
             video_stream = pick_video(pictures, info)
-            video = _Picture(shown_pictures(pictures, video_stream, findings, joins=joins), frames, convert)
+            decoded = shown_pictures(pictures, video_stream, findings, joins=joins, sparing=sparing)
+            video = _Picture(decoded, frames, convert)
             begins.append(video.begin())
             streams.append(video_stream)
         except ClipError as error:
@@ -92,7 +94,7 @@ def read_uniform_seconds(
             raise faults[0]
         if faults:
             info.absent = faults[0].status
-        zero = max(begins)
+        zero = sparing.zero = max(begins)
         length = 0.0
         for second in range(10**9):
             samples = None if audio is None else audio.take(zero + second)
@@ -217,25 +219,3 @@ class _Picture:
             except FAILURES as error:
                 raise ClipError("corrupt", f"a frame cannot be converted to RGB: {said(error)}") from error
         return self._pixels
-
-
-class CentreCrop:
-    """Decoded frame -> the upright central square, bicubically resized: uint8 RGB (size, size, 3).
-
-    As if the short side became `short` first and the centre of `size` were cut out then, but only for what is kept.
-    """
-
-    def __init__(self, size: int, short: int) -> None:
-        self._size, self._share = size, size / short
-        self._reformat = Reformat()
-
-    def __call__(self, frame: VideoFrame) -> np.ndarray:
-        from PIL import Image  # here, as other extractors' processes should start without it
-
-        pixels = np.ascontiguousarray(upright(self._reformat(frame), orientation(frame)))
-        height, width = pixels.shape[:2]
-        side = min(height, width) * self._share
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-        image = Image.fromarray(pixels).resize((self._size, self._size), Image.Resampling.BICUBIC, box=box)
-        return np.asarray(image)

@@ -80,6 +80,11 @@ class ProjectConfig(Section):
         gt=0,
         description="jobs of extraction that may hold one GPU at a time, as under MPS or MIG; more are refused (docs/gpu.md)",
     )
+    seeds_together: int | None = Field(
+        None,
+        gt=0,
+        description="seeds of a method that are trained in one pass; null: 8 on a GPU, 1 on a CPU, where it saves nothing (docs/gpu.md)",
+    )
     interim: bool = Field(
         False, description="score what is there: the shards whose features are finished, marked as interim everywhere"
     )

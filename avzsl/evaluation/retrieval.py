@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +84,50 @@ def _per_query(
     return result
 
 
+class Ranking(Protocol):
+    """Who ranks galleries and gives average precisions, such as a GPU (`avzsl.training.ranking`)."""
+
+    def among(
+        self,
+        queries: Sequence[FloatArray],
+        gallery: Sequence[FloatArray],
+        query_labels: IntArray,
+        labels: IntArray,
+        leave_out: bool,
+    ) -> FloatArray:
+        """Rank by the sum of the distances of each pair of points; `leave_out`: query i is not in its own gallery."""
+        ...
+
+    def by(self, distances: FloatArray, relevant: BoolArray) -> FloatArray:
+        """Rank by given distances, as `average_precision`."""
+        ...
+
+
+class HostRanking:
+    """The ranking of this module."""
+
+    def among(
+        self,
+        queries: Sequence[FloatArray],
+        gallery: Sequence[FloatArray],
+        query_labels: IntArray,
+        labels: IntArray,
+        leave_out: bool,
+    ) -> FloatArray:
+        """Rank by distances of points."""
+        return _per_query(list(queries), list(gallery), query_labels, labels, leave_out)
+
+    def by(self, distances: FloatArray, relevant: BoolArray) -> FloatArray:
+        """Rank by given distances."""
+        return average_precision(distances, relevant)
+
+
 def retrieve(
-    points: Mapping[str, FloatArray], labels: IntArray, seen: BoolArray, distances: FloatArray | None = None
+    points: Mapping[str, FloatArray],
+    labels: IntArray,
+    seen: BoolArray,
+    distances: FloatArray | None = None,
+    ranking: Ranking | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Return mAP in percent of every direction of the CJME paper that the method allows: `seen`, `unseen` and `hm` each.
 
@@ -92,23 +135,24 @@ def retrieve(
     (clips, dim) for a method that embeds joined modalities; it may be empty. `distances` (clips, C), uncalibrated, are
     the method's own: `text_selected` ranks by them (CJME's "T -> A or V"). `labels` (clips,) index classes; `seen` (C,).
     The gallery is always all test clips, seen and unseen; a clip is never in its own gallery. `text_both` ranks by the
-    sum of both distances (eq. 6). The mean is first over a class's queries, then over classes.
+    sum of both distances (eq. 6). `ranking`: who ranks, this processor by default. The mean is first over a class's queries, then over classes.
     """
+    ranking = ranking or HostRanking()
     present = np.unique(labels)
     directions: dict[str, FloatArray] = {}
     galleries = {name: [points[name]] for name in ("audio", "visual", "both") if name in points}
     if "audio" in points and "visual" in points:
         galleries["both"] = [points["audio"], points["visual"]]
         for query, gallery in (("audio", "visual"), ("visual", "audio")):
-            directions[f"{query}_{gallery}"] = _per_query([points[query]], [points[gallery]], labels, labels, True)
+            directions[f"{query}_{gallery}"] = ranking.among([points[query]], [points[gallery]], labels, labels, True)
     for name, parts in galleries.items():
         texts = [points["classes"][present]] * len(parts)
-        directions[f"text_{name}"] = _per_query(texts, parts, present, labels, False)
+        directions[f"text_{name}"] = ranking.among(texts, parts, present, labels, False)
     if distances is not None:
         some = max(1, BLOCK // len(labels))
         blocks = [present[start : start + some] for start in range(0, len(present), some)]
         directions["text_selected"] = np.concatenate(
-            [average_precision(distances[:, own].T, own[:, None] == labels[None]) for own in blocks]
+            [ranking.by(distances[:, own].T, own[:, None] == labels[None]) for own in blocks]
         )
     result: dict[str, dict[str, float | None]] = {}
     for name, precision in directions.items():

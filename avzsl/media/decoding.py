@@ -16,6 +16,7 @@ from avzsl.media.errors import MediaError
 from avzsl.media.failures import FAILURES, said
 from avzsl.media.findings import Findings
 from avzsl.media.opening import packets_of
+from avzsl.media.sparing import Sparing
 
 
 def decode(
@@ -26,16 +27,20 @@ def decode(
     joins: Joins | None = None,
     findings: Findings | None = None,
     sought: bool = False,
+    sparing: Sparing | None = None,
 ) -> Iterator[Any]:
     """Yield the frames of a stream; a demuxer that gives up ends it, as a truncated file does.
 
     A packet that cannot be decoded is counted in `findings` and left out; `strict`: it ends the clip with
     MediaError("corrupt"). `sought`: the container was sent to another place than its beginning, so that a picture is
-    decoded from the first key frame on and nothing is shown from before it.
+    decoded from the first key frame on and nothing is shown from before it. `sparing`: frames that may be left out are.
     """
     findings = findings or Findings()
     key_time: float | None = None
-    for packet in _packets(container, stream, strict, joins):
+    packets = _packets(container, stream, strict, joins)
+    if sparing is not None and isinstance(stream, VideoStream):
+        packets = sparing.packets(packets, stream)
+    for packet in packets:
         if sought and isinstance(stream, VideoStream) and key_time is None and packet.size:
             if not packet.is_keyframe:
                 continue

@@ -12,13 +12,14 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 class Reformat:
     """Decoded frame -> RGB with the stream's own colour matrix and range, resized by swscale where a size is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, interpolation: Interpolation = Interpolation.BILINEAR) -> None:
+        self._interpolation = interpolation
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame, width: int | None = None, height: int | None = None) -> np.ndarray:
         converted = self._reformatter.reformat(
             frame, width=width, height=height, format="rgb24", src_colorspace=colour_matrix(frame), dst_colorspace=Colorspace.ITU601,
-            interpolation=Interpolation.BILINEAR, threads=1,
+            interpolation=self._interpolation, threads=1,
         )  # fmt: skip
         return converted.to_ndarray()
 

@@ -14,7 +14,7 @@ _NOTED_S = 1.0
 class Findings:
     """Counted while a file is decoded."""
 
-    frames: int = 0  # pictures decoded
+    frames: int = 0  # pictures decoded, or left out on purpose
     lost_frames: int = 0  # pictures that could not be decoded, or only with parts made up
     sound_s: float = 0.0  # seconds of sound decoded
     lost_sound_s: float = 0.0  # seconds of sound that could not be decoded

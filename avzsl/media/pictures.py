@@ -19,6 +19,7 @@ from avzsl.media.decoding import decode
 from avzsl.media.errors import MediaError
 from avzsl.media.failures import FAILURES
 from avzsl.media.findings import Findings
+from avzsl.media.sparing import Sparing
 
 # Pixels of the largest frame that is decoded: 8K (7680 x 4320) and a little more.
 MAX_PIXELS = 40_000_000
@@ -45,6 +46,7 @@ def decode_video(
     joins: Joins | None = None,
     findings: Findings | None = None,
     sought: bool = False,
+    sparing: Sparing | None = None,
 ) -> Iterator[VideoFrame]:
     """Yield the frames of a stream in the decoder's order, one thread (see `decoding.decode` for the options).
 
@@ -58,7 +60,8 @@ def decode_video(
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise MediaError("too_large", f"its frames are {stream.codec_context.width} x {stream.codec_context.height}")
-    for frame in decode(container, stream, strict=strict, joins=joins, findings=findings, sought=sought):
+    frames = decode(container, stream, strict=strict, joins=joins, findings=findings, sought=sought, sparing=sparing)
+    for frame in frames:
         if frame.width * frame.height > MAX_PIXELS:
             raise MediaError("too_large", f"its frames are {frame.width} x {frame.height}")
         if frame.width and frame.height:
@@ -72,17 +75,23 @@ def shown_pictures(
     *,
     joins: Joins | None = None,
     sought: bool = False,
+    sparing: Sparing | None = None,
 ) -> Iterator[Picture]:
     """Yield every picture with the time for which it is on show: until the next one, the last as long as the file says.
 
     One frame of look-ahead. A timestamp that goes back a little cannot be obeyed: such a frame follows at once. One that
-    goes back by more than a second belongs to another clock, and the frame is lost.
+    goes back by more than a second belongs to another clock, and the frame is lost. With `sparing` some pictures that nobody
+    looks at are missing, and the one before stays in their place.
     """
     step = float(1 / stream.average_rate) if stream.average_rate else 1 / 25
     base = float(stream.time_base) if stream.time_base else 0.0
     shown: VideoFrame | None = None
     time, first = 0.0, np.zeros((0, 0), np.uint8)
-    for frame in decode_video(container, stream, strict=False, joins=joins, findings=findings, sought=sought):
+    frames = decode_video(
+        container, stream, strict=False, joins=joins, findings=findings, sought=sought, sparing=sparing
+    )
+    for frame in frames:
+        findings.frames += sparing.passed(frame.pts) if sparing is not None else 0
         begin = frame.pts * base if frame.pts is not None else time + (step if shown is not None else 0.0)
         if shown is not None and begin < time - BACK_S:
             findings.lost_frames += 1

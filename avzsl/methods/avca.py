@@ -211,6 +211,11 @@ class AVCA(Method):
         terms = self.terms(self.intermediates(batch.positive, batch.negative), batch.positive.text)
         return torch.stack(list(terms.values())).sum()
 
+    @property
+    def plain(self) -> bool:
+        """Without the released code's passes for statistics a step is a plain one."""
+        return not self._statistics
+
     def step(self, batch: Batch, optimisers: dict[str, torch.optim.Optimizer], remaining: int) -> Tensor:
         """Take one step; as released, then see the positives once more in training mode."""
         self.passes = self._statistics and remaining < self._statistics_steps

@@ -158,6 +158,12 @@ class Method(nn.Module, Generic[Input]):
         adam = torch.optim.Adam(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
         return {"adam": adam}
 
+    @property
+    def plain(self) -> bool:
+        """Whether an epoch of it is this class's, by this class's Adam: then its seeds can be trained in one pass."""
+        own = type(self)
+        return (own.step, own.epoch, own.optimisers) == (Method.step, Method.epoch, Method.optimisers)
+
     def step(self, batch: Batch[Input], optimisers: dict[str, torch.optim.Optimizer], remaining: int) -> Tensor:
         """Take one optimisation step and return its loss, detached; nothing in here waits for the device.
 

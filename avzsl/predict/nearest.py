@@ -24,6 +24,7 @@ from avzsl.methods.nearest_phrase import NearestPhrase
 from avzsl.predict.recognition import Prediction, Predictions, clean, media_table
 from avzsl.pretrained.taggers import audio_tagger, visual_tagger
 from avzsl.pretrained.wheels import INSTALL, missing
+from avzsl.pretrained.words import is_foreign
 from extractors.base import find_extractor, options_of
 from extractors.clips import Clip, extract_clips
 
@@ -55,6 +56,9 @@ def predict_nearest(
             f"prediction without --run needs {', '.join(lacking)}: {INSTALL}; or name a finished run with --run"
         )
     labels = clean(labels, least=1)
+    foreign = [label for label in labels if is_foreign(label)]
+    if foreign:
+        logger.warning("not in English, which MiniLM reads, so their places mean little: %s", ", ".join(foreign))
     features = FeaturesConfig(extractor="pretrained")
     networks = find_extractor(features.extractor).load(options_of(features), device, threads, cache)
     table = pd.DataFrame({"class_name": labels, "phrase": labels})

@@ -25,5 +25,10 @@ def words_of(phrase: str, *, lowercase: bool) -> list[str]:
     return [word for word in words if any(c.isalnum() for c in word)]
 
 
+def is_foreign(phrase: str) -> bool:
+    """Whether a phrase has letters, but no three in a row that an encoder of English (MiniLM) could read."""
+    return not re.search(r"[A-Za-z]{3}", phrase) and re.search(r"[^\W\d_A-Za-z]", phrase) is not None
+
+
 def _in_word(character: str) -> bool:
     return character.isalnum() or character in _JOINERS or unicodedata.category(character)[0] == "M"

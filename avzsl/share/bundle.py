@@ -182,6 +182,10 @@ def _read(path: Path, folder: Path) -> Bundle:
     odd = sorted(there ^ set(record["files"]))
     if odd:
         raise DataError(path, f"{odd[0]} is {'not named in' if odd[0] in there else 'missing from'} the bundle")
+    for run_folder in sorted({name.rpartition("/")[0] for name in there if "/runs/" in name}):
+        for part in ("run.json", "history.parquet", "predictions.parquet", "scores.safetensors"):
+            if f"{run_folder}/{part}" not in there:
+                raise DataError(path, f"{run_folder}/{part} is missing from the bundle")
     for name, digest in record["files"].items():
         if sha256_file(folder / name) != digest:
             raise DataError(path, f"{name} is not as it was when the bundle was made")

@@ -20,6 +20,7 @@ from avzsl.media.failures import FAILURES
 from avzsl.media.opening import open_container
 from avzsl.pretrained.label_sets import LABEL_SETS
 from avzsl.pretrained.wheels import INSTALL, missing
+from avzsl.pretrained.words import is_foreign
 from splits.catalogs import build_catalog
 from splits.overlap import words
 from splits.tagged import tagged_classes
@@ -120,7 +121,7 @@ def doubtful_names(classes: pd.DataFrame) -> dict[str, str]:
     doubtful: dict[str, str] = {}
     owners: dict[frozenset[str], str] = {}
     for name, phrase in zip(classes["class_name"], classes["phrase"], strict=True):
-        if not re.search(r"[A-Za-z]{3}", phrase) and re.search(r"[^\W\d_A-Za-z]", phrase):
+        if is_foreign(phrase):
             doubtful[name] = "is not in English, which MiniLM reads"
         elif not re.search(r"[^\W\d_]{3}", phrase):
             doubtful[name] = "holds no word"

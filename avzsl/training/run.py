@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,22 +22,26 @@ from avzsl.config.load import Benchmark, Method
 from avzsl.config.methods import Option, TrainingConfig
 from avzsl.config.project import Tracking
 from avzsl.contracts.arrays import write_arrays
-from avzsl.contracts.errors import ConfigError
+from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_value
 from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import write_table
 from avzsl.evaluation import Calibration
-from avzsl.evaluation.retrieval import retrieve
+from avzsl.evaluation.retrieval import HostRanking, Ranking, retrieve
 from avzsl.methods import Dims, build
 from avzsl.methods import Method as MethodModule
 from avzsl.results.places import RunPlaces
-from avzsl.results.records import BestBeta, RunRecord, Scores
+from avzsl.results.records import BestBeta, RunRecord, Scores, read_run
+from avzsl.runtime.accelerator import accelerator, losses
+from avzsl.runtime.locks import waiting
 from avzsl.runtime.progress import progress
 from avzsl.training.evaluate import columns, distances, embeddings
 from avzsl.training.live import live
 from avzsl.training.protocol import Job, train
+from avzsl.training.ranking import DeviceRanking
 from avzsl.training.sampling import DeviceData
 from avzsl.training.search import Found, search
+from avzsl.training.together import ON_A_GPU, train_together, why_not
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,8 @@ def run(
     threads: int = 1,
     tracking: Tracking = "none",
     steps: Path | None = None,
+    together: Sequence[tuple[int, Path]] = (),
+    most_together: int | None = None,
 ) -> None:
     """Train `method` in two stages with `seed` and write its run to the folder `out`.
 
@@ -60,7 +67,9 @@ def run(
     `steps` the steps of the same features, which a method of sequences needs.
     Writes history.parquet, predictions.parquet, scores.safetensors, model.safetensors and, last, run.json. A run that
     was stopped continues from `out`/checkpoint.pt to the identical result on the same machine. `tracking` shows the
-    epochs while they pass and changes no result.
+    epochs while they pass and changes no result. `together` are the other seeds of the method here and their folders: those
+    that have no run of these settings yet are trained with this one, in one pass of `most_together` seeds (null: 8 on a GPU,
+    1 on a CPU), and find their checkpoint at the end (`avzsl.training.together`).
     Raises DataError for bad input and ConfigError for a wrong option, both before training starts.
     """
     started = time.monotonic()
@@ -81,7 +90,11 @@ def run(
     dims = Dims(data.audio.shape[1], data.visual.shape[1], data.vectors.shape[1])
     # How often checkpoints are written changes no result.
     decisive = {**config, "training": training.model_dump(exclude={"checkpoint_seconds"})}
-    fingerprint = sha256_value([decisive, data.record.hashes.model_dump(), seed, torch.__version__, str(place)])
+
+    def mark(seed: int) -> str:
+        return sha256_value([decisive, data.record.hashes.model_dump(), seed, torch.__version__, str(place)])
+
+    fingerprint = mark(seed)
     out.mkdir(parents=True, exist_ok=True)
     files = RunPlaces(out)
     saved = files.checkpoint
@@ -107,8 +120,17 @@ def run(
         if training.search_trials:
             found = search(method, training, job, out, fingerprint, seed)
             config |= {"options": found.options, "training": found.training.model_dump()}
+        others = [(s, f) for s, f in together if s != seed and not _finished(f, sha256_value(decisive), data)]
+        team = [
+            Job(lambda: make(found.options), source, found.training, s, RunPlaces(f).checkpoint, mark(s))
+            for s, f in [(seed, out), *others]
+        ]
+        _train_with(team, most_together, make(found.options), place, f"{benchmark.name} {method.name}")
         title = f"{benchmark.name} {method.name} seed {seed}"
-        with live(tracking, out, title, {**config, "benchmark": benchmark.name, "seed": seed}) as watch:
+        with (
+            live(tracking, out, title, {**config, "benchmark": benchmark.name, "seed": seed}) as watch,
+            losses("training"),
+        ):
             model, done = train(job(found.options, found.training, saved, fingerprint), ticker, watch)
         subset, (members, seen) = data.subset(*TEST), data.candidates(2)
         by_output = distances(model, source, subset, members, found.training)
@@ -150,7 +172,7 @@ def run(
         per_class={n: _percent(float(r)) for n, r in zip(names, recall, strict=True)},
         classes_without_test_clips=[names[c] for c in calibration.empty],
         best_beta_on_test=_best_beta(calibration),
-        retrieval=retrieve(points, calibration.labels, seen, matrix),
+        retrieval=retrieve(points, calibration.labels, seen, matrix, _ranking(place)),
         outputs={
             key: Scores(**_percents(Calibration(d, calibration.labels, seen).at(done.beta)))
             for key, d in by_output.items()
@@ -160,6 +182,33 @@ def run(
         hardware={"device": _device_name(place), "machine": platform.machine(), "threads": threads},
     ).write(files.record)
     saved.unlink(missing_ok=True)
+
+
+def _train_with(team: list[Job], most: int | None, method: MethodModule, place: torch.device, label: str) -> None:
+    """Train the first seed of a team in one pass with others, where that can be; who comes meanwhile waits for it."""
+    most = most or (ON_A_GPU if place.type == "cuda" else 1)
+    if most == 1 or why_not(method, team[0].training) is not None:
+        return
+    with waiting(team[0].checkpoint.parent.parent / ".together.lock"):
+        try:
+            with losses("training"):
+                train_together(team[:most], accelerator(place), label)
+        except torch.OutOfMemoryError:
+            logger.warning("the GPU's memory does not hold %d seeds: one after the other", len(team[:most]))
+            accelerator(place).forget()
+
+
+def _finished(folder: Path, config_hash: str, data: BenchmarkData) -> bool:
+    """Return whether a folder has a run of these settings and these data."""
+    try:
+        record = read_run(RunPlaces(folder).record)
+    except AvzslError:
+        return False
+    return (record.config_hash, record.hashes) == (config_hash, data.record.hashes)
+
+
+def _ranking(place: torch.device) -> Ranking:
+    return HostRanking() if place.type == "cpu" else DeviceRanking(place)
 
 
 def _device(name: str) -> torch.device:

@@ -35,7 +35,8 @@ class Seeds:
         losses = [_Loss(method).train() for method in methods]
         self._base = losses[0]
         parameters, self.buffers = stack_module_state(losses)
-        trained = {name for name, value in self._base.named_parameters() if value.requires_grad}
+        moved = {id(parameter) for parameter in methods[0].trained()}
+        trained = {name for name, value in self._base.named_parameters() if id(value) in moved}
         self.parameters = {name: value.detach().clone() for name, value in parameters.items()}
         self._trained = [name for name in self.parameters if name in trained]
         place = self.parameters[self._trained[0]]
@@ -66,14 +67,16 @@ class Seeds:
         self._adam(gradients)
         return losses.detach()
 
-    def recorded(self, batch: Batch) -> Callable[[], Tensor]:
-        """Return a function that takes a step on the tensors of `batch`, whatever is in them by then.
+    def recorded(
+        self, batch: Callable[[], Batch], masks: Callable[[], Sequence[Tensor] | None] = lambda: None
+    ) -> Callable[[], Tensor]:
+        """Return a function that takes a step on what `batch` gives, made on the device of tensors that are always the same.
 
         On a GPU it is one launch. Recording leaves the models as they were.
         """
         state = [*self.parameters.values(), *self.buffers.values(), *self._first.values(), *self._second.values(), self._steps]  # fmt: skip
         before = [tensor.clone() for tensor in state]
-        replay = self._card.record(lambda: self.step(batch))
+        replay = self._card.record(lambda: self.step(batch(), masks()))
         for tensor, value in zip(state, before, strict=True):
             tensor.copy_(value)
         return replay
@@ -95,6 +98,24 @@ class Seeds:
         """Copy a seed's parameters and statistics into a method of its own."""
         state = {**self.parameters, **self.buffers}
         method.load_state_dict({name.removeprefix("method."): value[seed] for name, value in state.items()})
+
+    def optimiser_into(self, seed: int, method: Method, optimiser: torch.optim.Optimizer) -> None:
+        """Copy a seed's averages of gradients into the Adam of a method of its own."""
+        for name, parameter in method.named_parameters():
+            if f"method.{name}" in self._first:
+                first, second = self._first[f"method.{name}"][seed], self._second[f"method.{name}"][seed]
+                optimiser.state[parameter] = {
+                    "step": self._steps.float().clone(), "exp_avg": first.clone(), "exp_avg_sq": second.clone(),
+                }  # fmt: skip
+
+    def optimiser_from(self, seed: int, method: Method, optimiser: torch.optim.Optimizer) -> None:
+        """Take a seed's averages of gradients from the Adam of a method, where it has taken steps; all seeds as many."""
+        for name, parameter in method.named_parameters():
+            state = optimiser.state.get(parameter)
+            if state and f"method.{name}" in self._first:
+                self._first[f"method.{name}"][seed].copy_(state["exp_avg"])
+                self._second[f"method.{name}"][seed].copy_(state["exp_avg_sq"])
+                self._steps.fill_(float(state["step"]))
 
 
 class _Loss(nn.Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -23,7 +24,14 @@ class Options(ExtractorOptions):
         description="default: the files inside the packages of the extra [pretrained]; random_seed, or as path one YAMNet "
         "(.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder",
     )
+    backend: Literal["torch", "openvino"] = Field(
+        "torch", description="what runs the networks; openvino: CPU only, faster, the extra [openvino]"
+    )
     batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return (self.backend,)
 
 
 def check(options: Options) -> None:

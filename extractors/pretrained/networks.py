@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,13 @@ from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures, sounds
+from extractors.log_mel import BANDS
+from extractors.openvino_network import OpenVinoNetwork, refuse_gpu
 from extractors.pretrained import Options
+from extractors.pretrained.picture import CROP
+from extractors.pretrained.sound import PATCH
+
+Network = Callable[[Tensor], Tensor]
 
 
 class Convolution(nn.Module):
@@ -87,7 +93,9 @@ class EfficientNetLite0(nn.Module):
         self.head = folded("_conv_head", "_bn1", 1, 1, 6.0)
 
     def forward(self, frames: Tensor) -> Tensor:
-        x = self.stem(((frames.permute(0, 3, 1, 2).float() - 127.0) / 128.0).contiguous())
+        x = self.stem(
+            ((frames.permute(0, 3, 1, 2).float() - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
+        )
         for block, residual in zip(self.blocks, self._residual, strict=True):
             x = block(x) + x if residual else block(x)
         return self.head(x).mean((2, 3))
@@ -98,14 +106,18 @@ def load_networks(options: Options, device: str, threads: int) -> PretrainedNetw
 
     Raises ConfigError if a package is missing or changed, or the device is not there; DataError for a file of other layout.
     """
-    where = choose_device(device)
+    refuse_gpu(options.backend, device)
+    where = choose_device("cpu" if options.backend == "openvino" else device)
     torch.set_num_threads(threads)
     sound, picture, names, random_weights = load_weights(options.weights)
     identity = {
         "name": "pretrained", "windows": "uniform", "weights": ", ".join(names), "random_weights": random_weights,
         "execution": "fused", "label_sets": [] if random_weights else ["audioset", "imagenet1k"],
     }  # fmt: skip
-    return PretrainedNetworks(YamNet(sound), EfficientNetLite0(picture), identity, where, options.batch_windows)
+    networks = PretrainedNetworks(YamNet(sound), EfficientNetLite0(picture), identity, where, options.batch_windows)
+    if options.backend == "openvino":
+        networks.use_openvino(threads)
+    return networks
 
 
 def load_weights(weights: WeightsConfig) -> tuple[dict[str, Tensor], dict[str, Tensor], list[str], bool]:
@@ -174,9 +186,16 @@ class PretrainedNetworks:
     ) -> None:
         self.identity, self.batch_windows, self.measured = identity, batch_windows, dict[str, float]()
         self._device = device
-        # Each in the memory order that is the faster one for it on a CPU, by a third.
-        self._sound = sound.to(device).to(memory_format=torch.channels_last).eval()
-        self._picture = picture.to(device).eval()
+        # The faster memory order on a CPU, by a fifth and more.
+        self._modules = [part.to(device).to(memory_format=torch.channels_last).eval() for part in (sound, picture)]
+        self._sound, self._picture = list[Network](self._modules)
+
+    def use_openvino(self, threads: int) -> None:
+        """Run both networks with OpenVINO from now on."""
+        self.identity["backend"] = "openvino"
+        patch, frame = torch.zeros(1, PATCH, BANDS), torch.zeros(1, CROP, CROP, 3, dtype=torch.uint8)
+        pairs = zip(self._modules, (patch, frame), strict=True)
+        self._sound, self._picture = (OpenVinoNetwork(module, item, torch.float32, threads) for module, item in pairs)
 
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:
@@ -185,7 +204,7 @@ class PretrainedNetworks:
         visual = self._means(self._picture, pictures(windows), self.visual_dim)
         return lambda: (audio.cpu().numpy(), visual.cpu().numpy())
 
-    def _means(self, network: nn.Module, parts: list[np.ndarray], dim: int) -> Tensor:
+    def _means(self, network: Network, parts: list[np.ndarray], dim: int) -> Tensor:
         """Return the mean output over the items of each part: arrays (n, ...) -> (parts, dim)."""
         if self._device.type == "cpu":
             rows = [network(torch.from_numpy(part)).mean(0) for part in parts]

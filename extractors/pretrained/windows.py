@@ -10,10 +10,10 @@ import numpy as np
 from extractors.base import ClipInfo, Window
 from extractors.log_mel import RATE
 from extractors.pretrained import sound
-from extractors.seconds import CentreCrop, Second, read_uniform_seconds
+from extractors.pretrained.picture import CentreCrop
+from extractors.seconds import Second, read_uniform_seconds
 
 FRAMES = 2  # of a second: those on show at a quarter and three quarters
-SHORT_SIDE, CROP = 256, 224  # EfficientNet-Lite's evaluation: short side to 256 bicubically, centre of 224
 
 
 def read_seconds(path: Path, info: ClipInfo) -> Iterator[Window]:
@@ -23,10 +23,9 @@ def read_seconds(path: Path, info: ClipInfo) -> Iterator[Window]:
 
     Raises ClipError where there is none.
     """
-    convert = CentreCrop(CROP, SHORT_SIDE)
     heard = _Patches()
     waiting: list[Second] = []
-    for second in read_uniform_seconds(path, info, RATE, FRAMES, convert, either=True):
+    for second in read_uniform_seconds(path, info, RATE, FRAMES, CentreCrop(), either=True):
         if second.samples is not None:
             heard.add(second.samples)
         # A patch that is centred at the end of a second reaches into the next one.

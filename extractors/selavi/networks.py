@@ -14,10 +14,11 @@ from torch import Tensor
 from avzsl.contracts.errors import ConfigError
 from avzsl.runtime.accelerator import accelerator, choose_device, cpu_has_bfloat16
 from extractors.base import Features, Window, pictures, sounds
+from extractors.openvino_network import OpenVinoNetwork, refuse_gpu
 from extractors.selavi import Options, picture
 from extractors.selavi.device import DeviceNetworks
-from extractors.selavi.openvino_trunk import OpenVinoVideoTrunk
-from extractors.selavi.trunks import DIM, FusedAudioTrunk, FusedVideoTrunk, Trunks
+from extractors.selavi.plan import FRAMES
+from extractors.selavi.trunks import DIM, ChannelsLast, FusedAudioTrunk, FusedVideoTrunk, Trunks
 from extractors.weights import load_weights
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,7 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> S
 
     Raises ConfigError for a device that is not there and for half precision and TF32 on a CPU.
     """
-    if options.backend == "openvino" and device == "cuda":
-        raise ConfigError("features: backend: openvino runs on a CPU; use device: cpu, or backend: torch on a GPU")
+    refuse_gpu(options.backend, device)
     where = choose_device("cpu" if options.backend == "openvino" else device)
     if options.execution in ("half", "tf32") and where.type == "cpu":
         raise ConfigError(
@@ -110,7 +110,8 @@ class SelaviNetworks:
     def use_openvino(self, threads: int) -> None:
         """Run the video trunk with OpenVINO from now on; the fused trunk stays for the audio."""
         self.identity["backend"] = "openvino"
-        self._video = OpenVinoVideoTrunk(self.trunks.video, self._dtype, threads)
+        example = torch.zeros(1, FRAMES, picture.SIZE, picture.SIZE, 3)
+        self._video = OpenVinoNetwork(ChannelsLast(self.trunks.video), example, self._dtype, threads)
         self._video_dtype = torch.float32
 
     @torch.inference_mode()

@@ -49,6 +49,18 @@ class Trunks(nn.Module):
         return self.audio_network["base"]
 
 
+class ChannelsLast(nn.Module):
+    """A video trunk on frames as a decoder gives them: (N, T, 112, 112, 3) -> (N, 512)."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, video: Tensor) -> Tensor:
+        features: Tensor = self.trunk(video.permute(0, 4, 1, 2, 3))
+        return features
+
+
 class Kernels:
     """How a convolution and what follows it are computed: with `cudnn` in one kernel of cuDNN's, else one after the other."""
 

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import zipfile
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from av.video.frame import VideoFrame
 from torch import nn
 
 from avzsl.config.features import FeaturesConfig, WeightsConfig
@@ -16,6 +18,7 @@ from extractors.base import ClipInfo, Window, options_of
 from extractors.log_mel import RATE, mel_matrix
 from extractors.pretrained import sound
 from extractors.pretrained.networks import Convolution, EfficientNetLite0, YamNet, load_weights
+from extractors.pretrained.picture import CentreCrop
 from extractors.pretrained.windows import _Patches
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared/golden/features"
@@ -150,6 +153,37 @@ def test_a_clip_has_a_window_a_second() -> None:
     networks = pretrained.load(pretrained.Options(), "cpu", 1, Path())
     assert networks.identity["label_sets"] == ["audioset", "imagenet1k"]
     assert np.isfinite(networks.embed(windows)()[0]).all()
+
+
+def test_openvino_agrees() -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed: pip install -e '.[openvino]'")
+    noises = np.random.default_rng(0).integers(0, 256, (2, 2, 224, 224, 3), np.uint8)
+    windows = [Window(float(n), n + 1.0, sound.patches(noise(23280)), frames) for n, frames in enumerate(noises)]
+    options = pretrained.Options(weights=WeightsConfig(random_seed=0), backend="openvino")
+    networks = pretrained.load(options, "cpu", 1, Path())
+    assert networks.identity["backend"] == "openvino"
+    for found, expected in zip(
+        networks.embed(windows)(), pretrained.load(RANDOM, "cpu", 1, Path()).embed(windows)(), strict=True
+    ):
+        assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    with pytest.raises(ConfigError, match="runs on a CPU"):
+        pretrained.load(options, "cuda", 1, Path())
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (340, 256), (200, 360), (3000, 64), (16, 400)])
+def test_the_centre_is_cut_out_of_the_resized_picture(width: int, height: int) -> None:
+    """Grey levels that rise to the right by one a pixel of the result: its centre has the level of the picture's centre."""
+    rise = 256 / min(width, height)
+    levels = 128 + (np.arange(width) - (width - 1) / 2) * rise
+    pixels = np.repeat(np.clip(levels, 16, 235)[None].round().astype(np.uint8), height, 0)
+    found = CentreCrop()(VideoFrame.from_ndarray(np.stack([pixels] * 3, -1), "rgb24"))
+    assert found.shape == (224, 224, 3)
+    assert found.flags.c_contiguous
+    middle = found[112, 12:212].astype(int).mean(1)
+    expected = 128 + np.arange(12, 212) - 111.5
+    inside = (expected > 30) & (expected < 220)
+    assert np.abs(middle - expected)[inside].max() < (2 if min(width, height) > 32 else 12)
 
 
 @needs_wheels

@@ -11,6 +11,7 @@ from avzsl.demo.mp4 import write_mp4
 from avzsl.predict.recognition import Prediction, Predictions
 from avzsl.predict.show import as_page, as_table, nearness
 from avzsl.pretrained.wheels import missing
+from avzsl.pretrained.words import is_foreign
 
 needs_wheels = pytest.mark.skipif(bool(missing()), reason="the extra [pretrained] is not installed")
 RATE = 16000
@@ -104,3 +105,10 @@ def test_the_labels_that_carried_the_decision_are_shown() -> None:
     assert "heard: Bark &lt;b&gt; 0.90, Dog 0.80; seen: beagle 0.60" in page
     assert "no run and no training" in page
     assert nearness((0.9, 0.5), 20.0)[1] > 99
+
+
+def test_words_that_the_encoder_of_english_cannot_read() -> None:
+    assert [label for label in ("狗", "дождь", "a dog", "ox", "3", "狗 dog", "chien aboyant") if is_foreign(label)] == [
+        "狗",
+        "дождь",
+    ]

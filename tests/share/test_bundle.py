@@ -110,6 +110,20 @@ def test_a_changed_bundle_is_refused(bundle: Path, name: str, content: bytes | N
         pass
 
 
+@pytest.mark.parametrize("part", ["predictions.parquet", "history.parquet", "run.json"])
+def test_a_run_without_a_file_is_refused_though_no_record_names_it(bundle: Path, tmp_path: Path, part: str) -> None:
+    from avzsl.contracts.records import read_record, write_record
+
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extract("bundle.json", tmp_path)
+    record = read_record(tmp_path / "bundle.json")
+    del record["files"][f"{RUN}/{part}"]
+    write_record(tmp_path / "bundle.json", record)
+    less = changed(changed(bundle, f"{RUN}/{part}", None).rename(tmp_path / "less.zip"), "bundle.json", (tmp_path / "bundle.json").read_bytes())  # fmt: skip
+    with pytest.raises(DataError, match=f"{part} is missing"), opened(less):
+        pass
+
+
 def test_what_is_no_archive_is_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "half.zip").write_bytes(bundle.read_bytes()[:-200])
     assert main(["verify", str(tmp_path / "half.zip")]) == 1

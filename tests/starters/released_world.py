@@ -25,20 +25,28 @@ def clip(name: str, number: int) -> str:
     return f"v_{name}_g{number:02d}_c01"
 
 
-def members(title: str = "UCF", cls: bool = True) -> dict[str, bytes]:
+def roles_of(dataset: str) -> dict[str, tuple[str, ...]]:
+    """Return the classes of each stage: of UCF those above, else the data set's first seven."""
+    names = list(class_lists()[dataset])
+    places = {"stage_1_train": slice(0, 3), "stage_1_val_unseen": slice(3, 5), "stage_2_test_unseen": slice(5, 7)}
+    return ROLES if dataset == "ucf" else {stage: tuple(names[place]) for stage, place in places.items()}
+
+
+def members(title: str = "UCF", cls: bool = True, dataset: str = "ucf") -> dict[str, bytes]:
     """Return the files of an archive by name: lists, averages (of every stage) and word vectors."""
     rng = np.random.default_rng(0)
     # All classes of the data set, most of which take no part, spelled as the released table spells them.
-    phrases = class_lists()["ucf"]
+    phrases, roles = class_lists()[dataset], roles_of(dataset)
+    taking_part = [name for names in roles.values() for name in names]
     vectors = {phrase: rng.standard_normal(300).astype(np.float32) for phrase in phrases.values()}
     values = {
         clip(name, n): np.eye(512, dtype=np.float32)[place] * 3 + rng.random(512, dtype=np.float32)
-        for place, name in enumerate(CLASSES)
+        for place, name in enumerate(taking_part)
         for n in range(1, 11)
     }
-    lists = {stage: {n: [clip(n, k) for k in share] for n in ROLES["stage_1_train"]} for stage, share in SHARES.items()}
+    lists = {stage: {n: [clip(n, k) for k in share] for n in roles["stage_1_train"]} for stage, share in SHARES.items()}
     lists |= {
-        stage: {n: [clip(n, k) for k in range(1, 11)] for n in ROLES[stage]}
+        stage: {n: [clip(n, k) for k in range(1, 11)] for n in roles[stage]}
         for stage in ("stage_1_val_unseen", "stage_2_test_unseen")
     }
     lists["stage_2_train"] = {
@@ -51,7 +59,7 @@ def members(title: str = "UCF", cls: bool = True) -> dict[str, bytes]:
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["filename", "label", "label_code"])
-        writer.writerows([c, name, CLASSES.index(name)] for name, clips in classes.items() for c in clips)
+        writer.writerows([c, name, taking_part.index(name)] for name, clips in classes.items() for c in clips)
         for variant in ("main", "cls"):
             base = f"{title}/class-split/{variant}_split/{stage}"
             files[f"{base}.csv"] = text.getvalue().encode()
@@ -66,7 +74,9 @@ def members(title: str = "UCF", cls: bool = True) -> dict[str, bytes]:
                     files[f"{title}/features/{kind}/{modality}/{stage}/{name}.h5"] = stream.getvalue()
     stream = io.BytesIO()
     np.save(stream, np.array(vectors, dtype=object), allow_pickle=True)
-    files[f"{title}/features/main_features/text/word_embeddings_ucf_normed.npy"] = stream.getvalue()
+    files[f"{title}/features/main_features/text/word_embeddings_{dataset.removesuffix('net')}_normed.npy"] = (
+        stream.getvalue()
+    )
     return files
 
 

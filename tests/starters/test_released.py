@@ -91,9 +91,7 @@ def test_a_broken_archive_is_a_sentence(tmp_path: Path, content: bytes, capsys: 
 
 def test_the_three_as_one_run(tmp_path: Path) -> None:
     for name, word in (("ucf", "UCF"), ("vggsound", "VGGSound"), ("activitynet", "ActivityNet")):
-        files = members(word, cls=False)
-        vectors = next(n for n in files if n.endswith(".npy"))
-        files[vectors.replace("_ucf_", f"_{name.removesuffix('net')}_")] = files.pop(vectors)
+        files = members(word, cls=False, dataset=name)
         assert main(["new", name, "--released", str(zipped(tmp_path / f"{name}.zip", files))]) == 0
     from avzsl.config.shipped import CONFIG
 

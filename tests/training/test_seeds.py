@@ -62,10 +62,10 @@ def masks_of(one: Method, monkeypatch: pytest.MonkeyPatch) -> list[list[Tensor]]
     return drawn
 
 
-@pytest.mark.parametrize("name", ["avca", "avca_branches"])
+@pytest.mark.parametrize("name", ["avca", "avca_branches", "cjme", "cjme_parts", "apn", "avgzslnet", "concat"])
 def test_each_seed_is_its_single_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     masks = masks_of(method(name, 0), monkeypatch)
-    assert len(masks[0]) > 5
+    assert len(masks[0]) > 5 or not name.startswith("avca")
     singles = [method(name, seed) for seed in range(SEEDS)]
     optimisers = [
         torch.optim.Adam(one.trained(), lr=1e-3 * (1 + k), weight_decay=1e-4) for k, one in enumerate(singles)
@@ -108,7 +108,7 @@ def test_recording_leaves_the_models_as_they_were() -> None:
         Seeds([method("avca", k) for k in range(2)], 1e-3, card(CPU)) for card in (Accelerator, Recorder)
     )
     batch = stacked_batch(batches(0)[:2])
-    step = recorded.recorded(batch)
+    step = recorded.recorded(lambda: batch)
     for name, value in recorded.parameters.items():
         assert torch.equal(value, plain.parameters[name])
     assert all(torch.equal(value, plain.buffers[name]) for name, value in recorded.buffers.items())

@@ -178,6 +178,43 @@ def test_a_crop_begins_with_the_first_step_that_begins_in_it() -> None:
         assert parts["audio"].kept.tolist() == [4, 4]
 
 
+def test_released_crops_at_their_limits() -> None:
+    """Sound is moved only where both are cropped, and not behind the last start it has."""
+    audio, visual = torch.tensor([10, 11, 12, 50, 50]), torch.tensor([30, 30, 30, 20, 21])
+    parts = released_crops(audio, visual, 20, (1.0, 0.5), None)
+    assert parts["visual"].first.tolist() == [5, 5, 5, 0, 0]
+    assert parts["audio"].width == 10 and parts["audio"].kept.tolist() == [10, 10, 10, 10, 10]
+    assert parts["audio"].first.tolist() == [0, 1, 2, 0, 0]
+    assert parts["visual"].kept.tolist() == [20, 20, 20, 20, 20]
+    drawn = released_crops(audio, visual, 20, (0.5, 1.0), torch.tensor([0.0, 0.3, 0.99, 0.99, 0.99]))
+    assert drawn["visual"].first.tolist() == [0, 3, 9, 0, 0]  # never the last possible one
+    assert drawn["audio"].first.tolist() == [0, 1, 2, 0, 0]
+
+
+def test_a_sequence_of_exactly_the_longest_length_is_whole() -> None:
+    for length in (LONGEST, LONGEST + 1):
+        streams = {"audio": stream([3], 1.0, dim=1), "visual": stream([length], 0.01, dim=1)}
+        if length == LONGEST:
+            parts = Cropper(streams, rules(), None, np.array([0]), ("a",)).whole(torch.arange(1))
+            assert int(parts["visual"].kept) == LONGEST
+        else:
+            with pytest.raises(DataError, match="clip 'a' has 2001 visual steps"):
+                Cropper(streams, rules(), None, np.array([0]), ("a",))
+
+
+def test_a_step_lasts_as_long_as_most_do() -> None:
+    times = np.array([[0.0, 0.5], [0.5, 1.0], [1.0, 5.0]])
+    of = {
+        name: Stream(np.zeros((3, 1), np.float32), np.array([0, 3]), times * k)
+        for name, k in (("audio", 1), ("visual", 2))
+    }
+    assert Cropper(of, rules()).step_seconds == (0.5, 1.0)
+    assert Cropper(of, rules(), (3.0, 4.0)).step_seconds == (3.0, 4.0)
+    none = Stream(np.zeros((0, 1), np.float32), np.array([0, 0]), np.zeros((0, 2)))
+    still = Stream(np.zeros((3, 1), np.float32), np.array([0, 3]), times * 0)
+    assert Cropper({"audio": none, "visual": still}, rules()).step_seconds == (1.0, 1.0)
+
+
 def test_a_crop_behind_the_only_step_of_a_modality_keeps_that_step() -> None:
     cropper = Cropper(
         {"audio": stream([1], 64.0), "visual": stream([100], 0.64)}, rules(sequence_length="fixed", train_steps=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from avzsl.contracts.schemas import BENCHMARK_CLIPS
 from avzsl.contracts.tables import read_table
 from tests.starters.released_world import members, zipped
-from tests.workflow.conftest import Run, environment, write_config
+from tests.workflow.conftest import ROOT, Run, environment, write_config
 
 WORDS = ("ball", "star", "ladder", "bell", "rain", "siren", "clock", "engine")
 
@@ -64,6 +65,23 @@ def test_the_archive_itself_gives_the_table_with_published_numbers(tmp_path: Pat
     assert (table["clips_used"] == 70).all()
     assert table["hm_published"].notna().sum() >= 4
     assert set(table["preset"]) == {"corrected", "as_released"}
+    assert not (tmp_path / "data").exists(), "nothing is downloaded"
+
+
+@pytest.mark.slow
+def test_the_three_data_sets_are_one_run_under_both_presets(tmp_path: Path, run: Run) -> None:
+    for name, title in (("ucf", "UCF"), ("vggsound", "VGGSound"), ("activitynet", "ActivityNet")):
+        archive = zipped(tmp_path / f"{title}.zip", members(title, cls=False, dataset=name))
+        new = [sys.executable, "-m", "avzsl", "new", name, "--released", str(archive)]
+        subprocess.run(new, cwd=tmp_path, env=environment(), check=True, timeout=120)
+        path = tmp_path / f"config/datasets/{name}-released.yaml"
+        path.write_text(path.read_text() + "methods: {training: {epochs: 1, batches_per_epoch: 2, batch_size: 16}}\n")
+    shutil.copy(ROOT / "config/published.yaml", tmp_path / "config")
+    run("-n", "--configfile", "config/published.yaml")
+    run("--configfile", "config/published.yaml", "--config", "methods=[ale]", "seeds=[0]")
+    table = pd.read_csv(tmp_path / "results/benchmark.csv")
+    assert len(table) == 6 and set(table["preset"]) == {"corrected", "as_released"}
+    assert table["hm_published"].notna().all() and table["hm"].notna().all()
     assert not (tmp_path / "data").exists(), "nothing is downloaded"
 
 

@@ -32,5 +32,7 @@ rule run:
         checkpoint_seconds=how(checkpoint_seconds),
         device=how(project.config.device),
         tracking=how(project.config.tracking),
+        seeds=how(lambda w: list(project.benchmarks[w.benchmark].seeds)),
+        most_together=how(project.config.seeds_together),
     script:
         "../scripts/run.py"

@@ -12,6 +12,7 @@ with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.see
     seed = int(names.seed)
     benchmark, method = run_of(params.settings, names.benchmark, names.method, seed, params.checkpoint_seconds)
     steps = snakemake.input.get("steps")
+    out = Path(snakemake.output.run).parent
     run(
         Path(snakemake.input.clips).parent,
         Path(snakemake.input.arrays),
@@ -19,9 +20,11 @@ with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.see
         method,
         benchmark,
         seed,
-        Path(snakemake.output.run).parent,
+        out,
         device=params.device,
         threads=snakemake.threads,
         tracking=params.tracking,
         steps=Path(steps) if steps else None,
+        together=[(other, out.with_name(f"seed-{other}")) for other in params.seeds],
+        most_together=params.most_together,
     )
