@@ -12,7 +12,8 @@ makes 20 ten-second clips, then times in turn, on the same few clips in every ro
         openvino    ours, the video trunk run by OpenVINO, in both precisions (where it is installed)
     (e) forward     the forward pass alone on ready tensors, for each of our executions
 
-`--features c3d-vggish` or `i3d-audiocnn` compares those with a plain loop over windows (benchmarks/plain_loop.py). Every
+`--features c3d-vggish` or `i3d-audiocnn` compares those with a plain loop over windows (benchmarks/plain_loop.py),
+`clip-clap` with the libraries called plainly (benchmarks/clip_clap.py), in wall time and CPU time. Every
 feature set says which share of this processor's own products of matrices its forward pass reaches.
 
 It prints medians over rounds, ratios to (a), the share of the forward-only rate that is reached end to end, and the error
@@ -34,6 +35,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from clip_clap import compare_clip_clap
 from clips import make_clip
 from plain_loop import compare, share_of_selavi
 
@@ -97,8 +99,8 @@ def ours(paths: list[Path], networks: SelaviNetworks, features: FeaturesConfig, 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--features", default="selavi", choices=["selavi", "c3d-vggish", "i3d-audiocnn"])
-    parser.add_argument("--clips", type=int, help="default: 20, of other features than SeLaVi 4")
+    parser.add_argument("--features", default="selavi", choices=["selavi", "c3d-vggish", "i3d-audiocnn", "clip-clap"])
+    parser.add_argument("--clips", type=int, help="default: SeLaVi 20, clip-clap 16, others 4")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=4, help="the clips are shared out over rounds")
     parser.add_argument("--threads", type=int, default=2)
@@ -106,13 +108,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     arguments = parser.parse_args()
-    clips = arguments.clips or (20 if arguments.features == "selavi" else 4)
+    clips = arguments.clips or {"selavi": 20, "clip-clap": 16}.get(arguments.features, 4)
     if arguments.features != "selavi":
         torch.set_num_threads(arguments.threads)
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{k}.mp4" for k in range(clips)]
             for k, path in enumerate(paths):
                 make_clip(path, min(arguments.seconds, 10), k)
+            if arguments.features == "clip-clap":
+                compare_clip_clap(paths, arguments.rounds, arguments.threads, cpu_seconds, Path(folder))
+                return
             clock = cpu_seconds if arguments.cpu_time else time.perf_counter
             compare(arguments.features, paths, arguments.rounds, arguments.threads, clock, Path(folder))
         return

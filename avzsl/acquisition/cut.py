@@ -20,7 +20,7 @@ from avzsl.acquisition.encode import GRACE_S, PictureTrack, SoundTrack, aac_form
 from avzsl.media.clock import Joins, find_joins, origin
 from avzsl.media.errors import MediaError
 from avzsl.media.failures import said
-from avzsl.media.findings import Findings, joined
+from avzsl.media.findings import Findings, joined, shape
 from avzsl.media.opening import open_container
 from avzsl.media.pictures import Picture, shown_pictures
 from avzsl.media.sound import Converter, decode_audio_on_time, usual_layout
@@ -142,7 +142,7 @@ def _cut(
             "status": "corrupt",
             "error": f"{lost.damage()}; media.max_lost_share allows {max_lost_share:g}",
         } | facts
-    notes = lost.notes()
+    notes = [*lost.notes(), *shape(video.sample_aspect_ratio)]
     if any(found.several for found in joins.values()):
         notes.append("cut from recordings that were joined and follow each other")
     return {"status": "ok", "start_error_s": max(0.0, first.time - start), "note": joined(notes)} | facts

@@ -20,7 +20,7 @@ from avzsl.media.beginnings import second_beginning
 from avzsl.media.clock import Joins, Track, joins_of, may_jump, not_followed
 from avzsl.media.errors import MediaError
 from avzsl.media.failures import said
-from avzsl.media.findings import joined, missing
+from avzsl.media.findings import joined, missing, shape
 from avzsl.media.opening import open_container, packets_of
 from avzsl.media.streams import choose_streams, container_length
 
@@ -108,6 +108,7 @@ def _look(container: InputContainer, path: Path) -> dict[str, Any]:
         return facts | {"status": "corrupt", "error": message + broken}
     step, variable = video.rate(joins)
     notes = missing(audio.gaps(joins, 1.0), video.gaps(joins, max(1.0, 3 * step), step))
+    notes += shape(streams.video.sample_aspect_ratio)
     if joins.several:
         notes.append(f"{len(joins.shifts)} recordings joined, which follow each other")
     return facts | {"duration_s": min(lengths), "variable_fps": variable, "note": joined(notes)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from avzsl.contracts.notes import SILENT, STILL
 
@@ -58,6 +59,13 @@ def missing(silence_s: float, frozen_s: float) -> list[str]:
     if frozen_s > _NOTED_S:
         found.append(f"there is no new picture for {frozen_s:.1f} s, where it stands still")
     return found
+
+
+def shape(aspect: Fraction | None) -> list[str]:
+    """Name pixels that are not square: the stored picture, which networks see, is narrower or wider than what is shown."""
+    if not aspect or aspect == 1:
+        return []
+    return [f"anamorphic: its pixels are {aspect.numerator}:{aspect.denominator}, and are read as if they were square"]
 
 
 def joined(notes: list[str]) -> str | None:

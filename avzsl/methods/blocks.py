@@ -6,14 +6,14 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from avzsl.runtime.products import affine, by_onednn, mkl_is_held_back
 
 CACHED_ROWS = 1024
 # Squared distances below this share of a point's own squared norm are taken from differences.
@@ -22,7 +22,6 @@ NEAR = 0.1
 NEGLIGIBLE = 1e-18
 # What PyTorch's triplet loss adds to every coordinate of a difference.
 TRIPLET_EPS = 1e-6
-PROCESSOR = Path("/proc/cpuinfo")
 
 
 def counting_steps(momentum: float, passes: int) -> int:
@@ -57,12 +56,10 @@ def dropouts_of() -> Iterator[list[Asked]]:
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN.
+    """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN (`avzsl.runtime.products`).
 
-    PyTorch multiplies float32 matrices with MKL, which keeps to AVX2 on processors that are not Intel's. PyTorch's other
-    library, oneDNN, is twice as fast on Zen 5 and a twentieth faster on Zen 4, whose AVX-512 is two halves. The processor's
-    kind decides, not a measurement, so that a machine gives the same numbers in every run. The arithmetic is float32 in both, the
-    sums are taken in another order. Everywhere else, and for all other types, this is PyTorch's own layer.
+    The processor's kind decides, not a measurement, so that a machine gives the same numbers in every run. The arithmetic is
+    float32 in both, the sums are taken in another order. Everywhere else, and for all other types, this is PyTorch's own layer.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,22 +76,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product.view(*x.shape[:-1], len(weight))
 
 
-@cache
-def mkl_is_held_back() -> bool:
-    """Return whether oneDNN may use AVX-512 here and MKL will not."""
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not (available and torch.backends.cpu.get_cpu_capability().startswith("AVX512")):
-        return False
-    return PROCESSOR.is_file() and "AuthenticAMD" in PROCESSOR.read_text(encoding="ascii", errors="replace")
-
-
 class _Product(torch.autograd.Function):
     """a (N, K), b (M, K) -> a b^T + bias (N, M) by oneDNN; differentiable any number of times, as a gradient penalty needs."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(a, b)
-        return _onednn(a, b, bias)
+        return by_onednn(a, b, bias)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -106,18 +94,6 @@ class _Product(torch.autograd.Function):
             _Product.apply(gradient.T, a.T, None) if needs_b else None,
             gradient.sum(0) if needs_bias else None,
         )
-
-
-def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
-    return product
-
-
-def _affine(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return a b^T + bias by the faster library, outside of autograd."""
-    if a.dtype is torch.float32 and mkl_is_held_back():
-        return _onednn(a, b, bias)
-    return functional.linear(a, b, bias)
 
 
 class Dropout(nn.Module):
@@ -213,7 +189,7 @@ class _Layer(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
         norm: nn.BatchNorm1d, drop: Dropout | None, parts: int,
     ) -> Tensor:  # fmt: skip
-        product = _affine(x, weight, bias)
+        product = affine(x, weight, bias)
         factor = drop.scale if drop is not None else 1.0
         scaled = scale * factor
         out, kept = torch.empty_like(product), []
@@ -250,8 +226,8 @@ class _Layer(torch.autograd.Function):
             of_shift += two
         needs_x = ctx.needs_input_grad[0]
         return (
-            _affine(inner, weight.T) if needs_x else None,
-            _affine(inner.T, x.T),
+            affine(inner, weight.T) if needs_x else None,
+            affine(inner.T, x.T),
             # The norm takes the mean away, and with it whatever the bias adds.
             torch.zeros_like(scaled),
             of_scale * ctx.factor,
@@ -331,7 +307,7 @@ def pairwise(points: Tensor, classes: Tensor) -> Tensor:
     for start in range(0, len(p), CACHED_ROWS):  # pieces that stay in the cache
         rows = slice(start, start + CACHED_ROWS)
         part, limit = p[rows], NEAR * squared_p[rows]
-        squared = _affine(part, factor, squared_c).add_(squared_p[rows])
+        squared = affine(part, factor, squared_c).add_(squared_p[rows])
         # Clips first that have a near class at all: to search every pair takes twice the time of the product.
         [some] = (squared.amin(1, keepdim=True) < limit).squeeze(1).nonzero(as_tuple=True)
         clip, of = (squared[some] < limit[some]).nonzero(as_tuple=True)

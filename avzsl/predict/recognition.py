@@ -245,10 +245,10 @@ def _load_model(project: Project, run: Path, record: RunRecord) -> tuple[Method,
             f"{path}: the configuration has no benchmark {record.benchmark!r}; use the configuration of the run (--config)"
         )
     module = project.method(record.method, benchmark).config.module
-    model = build(module, Dims(**header["dims"]), header["config"]["options"])
     try:
+        model = build(module, Dims(**header["dims"]), header["config"]["options"])
         model.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, TypeError) as error:
         raise DataError(
             path, f"does not fit the method {record.method!r} of this version; train the run again"
         ) from error

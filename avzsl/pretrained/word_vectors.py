@@ -123,7 +123,8 @@ def _read_text(path: Path, stream: IO[bytes], needed: set[str]) -> dict[str, np.
             if dim < 1:
                 raise DataError(path, f"line {number}: expected a word and its numbers, divided by spaces")
         end = text.find(b" ")
-        word = wanted.get(text[: end if end >= 0 else text.find(b"\t")])
+        # A tab may stand in the place of the blank, or before it.
+        word = wanted.get(text[: end if end >= 0 else None].partition(b"\t")[0])
         if word is None or word in found:
             continue
         fields = text.split()

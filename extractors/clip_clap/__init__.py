@@ -37,7 +37,13 @@ class Options(ExtractorOptions):
         WeightsConfig(), description="CLAP: transformers' names for laion, the released checkpoint for wavcaps"
     )
     frames: int = Field(1, gt=0, le=30, description="pictures a second, in the middles of its equal parts")
-    batch_windows: int = Field(16, gt=0, description="windows in one forward pass on a GPU; a CPU runs one at a time")
+    execution: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="type of the networks' products of matrices; bfloat16 is faster on processors and cards that have it, 2e-3 off",
+    )
+    batch_windows: int = Field(
+        16, gt=0, description="windows that are computed together; a CPU takes sounds one by one"
+    )
 
     @model_validator(mode="after")
     def _of_one_plan(self) -> Options:

@@ -16,9 +16,10 @@ from avzsl.pretrained.clap import SoundEncoder, unit, wavcaps_tensors
 from avzsl.pretrained.clip import PictureEncoder
 from avzsl.pretrained.clip_files import CLAPS, WAVCAPS, Clap, filled
 from avzsl.pretrained.clip_names import openai_names
-from avzsl.runtime.accelerator import choose_device
+from avzsl.runtime.accelerator import accelerator, choose_device
 from extractors.base import Features, Window, pictures, sounds
 from extractors.clip_clap import Options
+from extractors.clip_clap.layers import swap_layers
 from extractors.weights import load_weights
 
 # What weights of a known identity make of the fixed input, so that another network is found out whatever changed it.
@@ -28,6 +29,9 @@ KNOWN: Mapping[tuple[str, str], tuple[float, ...]] = {
     ("wavcaps", "random:0"): (0.28, 0.12, 0.39, 0.24, 0.28, -0.23, -0.29, -0.27),
 }
 TOLERANCE = 0.02
+# Products of fewer rows than four pictures have are summed up in another order on a CPU: a batch is filled up to this many.
+LEAST = 4
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def load_networks(options: Options, device: str, threads: int, cache: Path) -> ClipClapNetworks:
@@ -49,12 +53,15 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
         names.append(f"{kind} {name}")
         probes[kind] = check_probe(kind, name, network)
         random.append(is_random)
+    lacks = accelerator(where).lacks(TYPES[options.execution])
+    if lacks:
+        raise ConfigError(f"features: execution: {options.execution} is not to be had ({lacks}); give float32")
     identity = {
         "name": "clip_clap", "windows": _plan(options), "weights": ", ".join(names),
-        "random_weights": any(random), "execution": "float32", "probe": probes,
+        "random_weights": any(random), "execution": options.execution, "probe": probes,
         "label_sets": [] if all(random) else ["web_captions"],
     }  # fmt: skip
-    return ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows)
+    return ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows, TYPES[options.execution])
 
 
 def _plan(options: Options) -> str:
@@ -104,31 +111,41 @@ def probe(network: nn.Module) -> list[float]:
 class ClipClapNetworks:
     """Embeds windows of `extractors.clip_clap.read` (see `extractors.base.Networks`): unit vectors.
 
-    A CPU computes window by window, so that the features of a clip do not depend on its neighbours in a batch.
+    A CPU computes pictures in batches and sounds one by one, whose products are large enough, so that a clip's features are
+    the same whatever its neighbours in a batch. `dtype` is that of products of matrices.
     """
 
     visual_dim = PictureEncoder.dim
 
     def __init__(
         self, clap: Clap, sound: SoundEncoder, picture: PictureEncoder, identity: dict[str, Any],
-        device: torch.device, batch_windows: int,
+        device: torch.device, batch_windows: int, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.audio_dim, self.identity, self.batch_windows = clap.dim, identity, batch_windows
         self.measured = dict[str, float]()
-        self._clap, self._device = clap, device
+        self._clap, self._device, self._cpu = clap, device, device.type == "cpu"
         self._sound, self._picture = sound.to(device).eval(), picture.to(device).eval()
+        if self._cpu or dtype is not torch.float32:
+            swap_layers(self._picture, dtype, narrow=True)
+            swap_layers(self._sound, dtype, narrow=False)
 
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:
         """Begin to embed windows; the function returned gives float32 (sounds, audio_dim) and (pictures, 512)."""
         heard = [filled(samples, self._clap) for samples in sounds(windows)]
-        audio = self._unit(lambda x: self._sound(x.float() / 32768.0), heard, self.audio_dim)
-        visual = self._unit(self._picture, pictures(windows), self.visual_dim)
-        return lambda: (audio.cpu().numpy(), visual.cpu().numpy())
+        size = 1 if self._cpu else len(heard)
+        audio = [self._hear(np.stack(heard[start : start + size])) for start in range(0, len(heard), size)]
+        seen = pictures(windows)
+        filling = [seen[-1]] * (LEAST - len(seen)) if seen and self._cpu else []
+        visual = [self._see(np.stack(seen + filling))[: len(seen)]] if seen else []
+        return lambda: (_rows(audio, self.audio_dim), _rows(visual, self.visual_dim))
 
-    def _unit(self, network: Any, parts: list[np.ndarray], dim: int) -> Tensor:
-        if not parts:
-            return torch.zeros(0, dim)
-        size = 1 if self._device.type == "cpu" else len(parts)
-        batches = [np.stack(parts[start : start + size]) for start in range(0, len(parts), size)]
-        return torch.cat([unit(network(torch.from_numpy(batch).to(self._device))) for batch in batches])
+    def _hear(self, samples: np.ndarray) -> Tensor:
+        return unit(self._sound(torch.from_numpy(samples).to(self._device).float() / 32768.0))
+
+    def _see(self, frames: np.ndarray) -> Tensor:
+        return unit(self._picture(torch.from_numpy(frames).to(self._device)))
+
+
+def _rows(parts: list[Tensor], dim: int) -> np.ndarray:
+    return torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, dim), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_a_clip_has_a_picture_a_second_and_sounds_of_ten(shared: Path) -> None:
     assert 9.5 <= heard[-1].end <= 10.1 and heard[0].start == 0
 
 
-def shallow(clap: Clap = LAION) -> Any:
+def shallow(clap: Clap = LAION, dtype: torch.dtype = torch.float32) -> Any:
     from avzsl.pretrained.checkpoints import random_state
     from avzsl.pretrained.clap import SoundEncoder
     from avzsl.pretrained.clip import PictureEncoder
@@ -167,7 +168,7 @@ def shallow(clap: Clap = LAION) -> Any:
     picture, sound = PictureEncoder(layers=1), SoundEncoder(clap, SHALLOW)
     picture.take(random_state(picture.state_dict(), 0))
     sound.take(random_state(sound.template(), 0))
-    return ClipClapNetworks(clap, sound, picture, {}, torch.device("cpu"), 4)
+    return ClipClapNetworks(clap, sound, picture, {}, torch.device("cpu"), 4, dtype)
 
 
 @needs_clip
@@ -183,6 +184,58 @@ def test_features_are_unit_vectors_and_know_no_neighbours() -> None:
     np.testing.assert_allclose(np.linalg.norm(np.concatenate([audio, visual]), axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(networks.embed(windows[3:])()[0][0], audio[1])
     assert networks.embed(windows[:1])()[0].shape == (0, 512)
+
+
+@needs_clip
+@pytest.mark.parametrize("held_back", [False, True], ids=["torch", "onednn"])
+@torch.inference_mode()
+def test_batches_and_swapped_layers_give_what_the_libraries_give(
+    monkeypatch: pytest.MonkeyPatch, held_back: bool
+) -> None:
+    from avzsl.pretrained.checkpoints import random_state
+    from avzsl.pretrained.clap import SoundEncoder, unit
+    from avzsl.pretrained.clip import PictureEncoder
+    from avzsl.runtime import products
+    from extractors.clip_clap.networks import ClipClapNetworks
+
+    if held_back and not torch.backends.mkldnn.is_available():
+        pytest.skip("this PyTorch is built without oneDNN")
+    monkeypatch.setattr(products, "mkl_is_held_back", lambda: held_back)
+    picture, sound = PictureEncoder(layers=2), SoundEncoder(WAVCAPS, SHALLOW)
+    picture.take(random_state(picture.state_dict(), 0))
+    sound.take(random_state(sound.template(), 0))
+    frames = np.random.default_rng(1).integers(0, 256, (6, 224, 224, 3), np.uint8)
+    wave = noise(320000)
+    seen = torch.cat([unit(picture(torch.from_numpy(frame[None]))) for frame in frames])
+    heard = unit(sound(torch.from_numpy(wave)[None].float() / 32768))
+    windows = [Window(k, k + 1, visual=frame) for k, frame in enumerate(frames)] + [Window(0, 10, audio=wave)]
+    for dtype, allowed in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+        # The layers of a copy: they are put in another's place.
+        networks = ClipClapNetworks(
+            WAVCAPS, copy.deepcopy(sound), copy.deepcopy(picture), {}, torch.device("cpu"), 16, dtype
+        )
+        audio, visual = networks.embed(windows)()
+        assert audio.dtype == visual.dtype == np.float32
+        np.testing.assert_allclose(visual, seen, atol=allowed)
+        np.testing.assert_allclose(audio, heard, atol=allowed)
+        alone = [networks.embed([window])()[1][0] for window in windows[:6]]
+        np.testing.assert_allclose(
+            visual, alone, atol=1e-6
+        )  # to the bit where it was measured, by any library within this
+        assert (np.abs(visual - seen.numpy()).max() > 1e-5) == (dtype is torch.bfloat16)
+
+
+@needs_clip
+def test_a_type_that_the_device_lacks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avzsl.runtime.accelerator import Accelerator
+    from extractors.clip_clap import networks
+
+    monkeypatch.setattr(networks, "_fill", lambda *_: ("random:1", True))
+    monkeypatch.setattr(networks, "check_probe", lambda *_: [])
+    monkeypatch.setattr(Accelerator, "lacks", lambda self, dtype: "it is too old" if dtype is torch.bfloat16 else None)
+    options = clip_clap.Options(picture_weights=RANDOM, sound_weights=RANDOM, execution="bfloat16")
+    with pytest.raises(ConfigError, match=r"execution: bfloat16 is not to be had \(it is too old\); give float32"):
+        networks.load_networks(options, "cpu", 1, tmp_path)
 
 
 @needs_clip

@@ -10,13 +10,15 @@ from torch.nn.functional import linear as expected
 
 from avzsl.methods import blocks
 from avzsl.methods.blocks import Linear
+from avzsl.runtime import products
 
 
 @pytest.fixture(params=[False, True], ids=["torch", "onednn"])
 def layer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Linear:
     if request.param and not torch.backends.mkldnn.is_available():
         pytest.skip("this PyTorch is built without oneDNN")
-    monkeypatch.setattr(blocks, "mkl_is_held_back", lambda: request.param)
+    for module in (blocks, products):
+        monkeypatch.setattr(module, "mkl_is_held_back", lambda: request.param)
     torch.manual_seed(0)
     return Linear(40, 24)
 

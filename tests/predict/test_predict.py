@@ -147,6 +147,22 @@ def test_bad_labels_and_runs_are_one_sentence(project: Project, run: Path, tmp_p
         predict(project, tmp_path / "nowhere", [path], LABELS)
 
 
+@pytest.mark.parametrize("broken", ["no model", "no record", "other dims"])
+def test_a_wrong_run_is_refused_before_a_clip_is_read(
+    project: Project, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def extract(*arguments: object, **named: object) -> None:
+        pytest.fail("a clip was read")
+
+    monkeypatch.setattr("avzsl.predict.recognition.extract_shard", extract)
+    if broken == "other dims":
+        write_arrays(run / "model.safetensors", {"w": np.zeros(3, np.float32)}, {"config": {}, "dims": {}})
+    else:
+        (run / {"no model": "model.safetensors", "no record": "run.json"}[broken]).unlink()
+    with pytest.raises(AvzslError):
+        predict(project, run, [clip(tmp_path / "a.mp4", np.ones((2, DIM)))], LABELS)
+
+
 def test_command_writes_table_json_and_page(project: Project, run: Path, tmp_path: Path, capsys) -> None:
     hostile = clip(tmp_path / "<img src=x onerror=alert(1)>.mp4", np.ones((2, DIM)))
     arguments = ["predict", str(hostile), "--run", str(run), "--labels", "ball bell, star clock"]

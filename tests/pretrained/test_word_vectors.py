@@ -151,3 +151,10 @@ def test_words_of_a_phrase() -> None:
         "\u0643\u064e\u0644\u0652\u0628",
     ):
         assert words_of(phrase, lowercase=True) == phrase.split()
+
+
+@pytest.mark.parametrize("between", [" ", "\t", "\t ", " \t", "  "])
+def test_a_word_and_its_numbers_may_be_divided_by_tabs_and_blanks(tmp_path: Path, between: str) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("".join(f"{word}{between}{between.join('12')}\n" for word in ("a", "b")))
+    assert read_table(path, {"b"})["b"].tolist() == [1.0, 2.0]
