@@ -136,10 +136,11 @@ def _imported(project: Project, name: str) -> list[str]:
 
 def _fetches(project: Project, name: str) -> bool:
     """Return whether yt-dlp is asked for clips of a data set."""
-    from avzsl.config.sources import HttpSource, YoutubeSource
+    from avzsl.config.dataset import source_configs
+    from avzsl.config.sources import YoutubeSource
 
     return not _imported(project, name) and any(
-        isinstance(source, YoutubeSource | HttpSource) for source in project.dataset(name).sources
+        isinstance(source, YoutubeSource) for source in source_configs(name, project.dataset(name))
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Local, Part, PartName, Section, expand
+from avzsl.config.base import DownloadAddress, Local, Part, PartName, Section, expand
 
 # Keys of a feature set that only extracting, and only importing, asks for.
 EXTRACTING = frozenset({"max_lost_share", "time_limit_s"})
@@ -47,7 +47,9 @@ class WeightsConfig(Section):
     path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="checkpoint file of the released layout"
     )
-    url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
+    url: DownloadAddress | None = Field(
+        None, description="where to fetch the checkpoint if `path` is not given; $NAME is an environment variable"
+    )
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
 
 

@@ -9,14 +9,17 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
+import traceback
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from avzsl.contracts.errors import AvzslError, CorruptError
-from avzsl.contracts.secrets import Hiding
+from avzsl.contracts.secrets import Hiding, hide
 from avzsl.runtime.devices import let_idle_threads_sleep
 from avzsl.runtime.leftovers import at_work
 from avzsl.runtime.seals import STATE, asked_of, changed_use, noting, seal, unseal
@@ -99,8 +102,16 @@ def setup_logging(log: str | Path | None = None, label: str = "", level: int = l
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         file.addFilter(Hiding())
         root.addHandler(file)
+    # What nobody catches is printed by Python itself.
+    sys.excepthook = _print_hidden
+    threading.excepthook = lambda given: _print_hidden(given.exc_type, given.exc_value, given.exc_traceback)
     for noisy in ("numba", "matplotlib", "urllib3", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _print_hidden(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt | SystemExit):
+        sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
 
 def hold_lock(path: str | Path, problem: str) -> TextIO:
