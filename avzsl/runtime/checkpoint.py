@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path` in one step."""
-    with replacing(path) as temporary:
-        torch.save({"fingerprint": fingerprint, **state}, temporary)
+    # Through a file of Python's: torch's own says nothing of a full disk.
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        torch.save({"fingerprint": fingerprint, **state}, stream)
 
 
 def restore(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
