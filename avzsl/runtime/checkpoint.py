@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ logger = logging.getLogger(__name__)
 
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path` in one step."""
-    # Through a file of Python's: torch's own says nothing of a full disk.
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        torch.save({"fingerprint": fingerprint, **state}, stream)
+    # Written by Python: torch's own writer says nothing of a full disk.
+    content = io.BytesIO()
+    torch.save({"fingerprint": fingerprint, **state}, content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def restore(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
