@@ -11,6 +11,7 @@ import sys
 import tarfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,9 +33,11 @@ class _Echo(BaseHTTPRequestHandler):
     """Puts the address and every header that it got into whatever an answer has room for."""
 
     def do_GET(self) -> None:
-        heard = " ".join([self.path, *self.headers.values(), *SECRETS])
+        heard = " ".join([self.path, *self.headers.values()])
+        # A line of an answer is shown in part: each clip hears another secret first.
+        heard = f"{SECRETS[zlib.crc32(self.path.encode()) % len(SECRETS)]} {heard} {' '.join(SECRETS)}"
         body = f"<html><title>{heard}</title>{heard}</html>".encode()
-        kind = int(re.sub(r"\D", "", self.path.partition("?")[0]) or 0) % 4
+        kind = int((re.search(r"clip(\d)", self.path) or "00")[1])
         if kind == 0:
             self.send_response(403, heard)
         elif kind == 1:
