@@ -134,7 +134,7 @@ def test_nothing_that_a_run_leaves_or_says_holds_a_secret(tmp_path: Path, echo: 
     say("avzsl", "bundle", "results")
     say("avzsl", "diff", "results", "results", "--csv", "changed.csv")
     say("avzsl", "status")
-    say("avzsl", "attrition")
+    say("avzsl", "attrition", "small")
     assert b"site" in say("avzsl", "doctor", "--live", code=1)
 
     media = read_table(tmp_path / "results/small/media/0000.parquet", MEDIA)
