@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 
 from avzsl.config.load import load_project
 from avzsl.config.splits import SplitConfig
@@ -142,7 +143,11 @@ def test_a_split_that_validates_on_the_classes_it_tests_says_so_wherever_its_num
 
 def test_one_seed_has_an_interval_over_clips_that_is_called_so(tmp_path) -> None:
     make_world(tmp_path)
-    project = load_project(tmp_path / "config" / "config.yaml", {"seeds": [0]})
+    path = tmp_path / "config" / "config.yaml"
+    path.write_text(
+        yaml.safe_dump({**yaml.safe_load(path.read_text(encoding="utf-8")), "seeds": [0]}), encoding="utf-8"
+    )
+    project = load_project(path)
     summary = collect(project, tmp_path / "results")
     row = summary.table.iloc[0]
     text = terminal_table(summary)
