@@ -33,7 +33,7 @@ INSTEAD = {
 }
 NAMES = {
     "/path/to/videos": "videos",
-    "/path/to/UCF.zip": "UCF.zip",
+    "/path/to/avgzsl_benchmark_datasets.zip": "UCF.zip",
     "--features FOLDER": "--features arrays",
     "PATH": "UCF.zip",
 }
@@ -54,7 +54,7 @@ def shorten_released(copy: Path) -> None:
 
 AFTERWARDS: dict[str, Callable[[Path], object]] = {
     "avzsl new mine /path/to/videos": shorten_own,
-    "avzsl new ucf --released /path/to/UCF.zip": shorten_released,
+    "avzsl new ucf --released /path/to/avgzsl_benchmark_datasets.zip": shorten_released,
     "avzsl bundle results --out mine.zip": lambda copy: shutil.copy(copy / "mine.zip", copy / "yours.zip"),
 }
 
