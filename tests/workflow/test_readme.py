@@ -27,7 +27,7 @@ INSTEAD = {
     r"make (setup|test|docs).*": r"make -n \1",
     r"make demo": "make --old-file=.venv/.installed demo",
     r"(source|conda|pip|python3 -m venv) .*": "true",
-    r"(snakemake .*(benchmarks=ucf|dataset: ucf|papers\.yaml).*)": r"\1 -n",
+    r"(snakemake .*(benchmarks=(?:ucf|vggsound)|dataset: ucf|papers\.yaml).*)": r"\1 -n",
     # Without the data set's servers, and yt-dlp perhaps, it says so.
     r"(avzsl doctor ucf)": r"\1 || [ $? = 1 ]",
 }
