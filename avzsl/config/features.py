@@ -27,7 +27,12 @@ KINDS = {
     "clipclap-paper-ucf": "clip-clap",
     "i3d-audiocnn": "cjme",
     **{f"{name}-released": "selavi" for name in ("ucf", "vggsound", "activitynet")},
-    **{f"{name}-released-cls": "c3d-vggish" for name in ("ucf", "vggsound", "activitynet")},
+    **{
+        f"{name}-released{kind}": "c3d-vggish"
+        for name in ("ucf", "vggsound", "activitynet")
+        for kind in ("-cls", "-temporal")
+    },
+    **{f"{name}-released-temporal-main": "selavi" for name in ("ucf", "vggsound", "activitynet")},
     "res101": "res101",
     "i3d-audiocnn-published": "cjme",
 }
