@@ -232,8 +232,10 @@ def test_every_bundle_of_the_leaderboard_verifies() -> None:
 
 
 def test_a_pull_request_with_a_changed_bundle_fails(bundle: Path, tmp_path: Path) -> None:
-    shutil.copy(bundle, tmp_path / "a-good.zip")
-    assert verify_folder(tmp_path) == 1
-    changed(bundle, f"{RUN}/predictions.parquet", b"x").rename(tmp_path / "b-changed.zip")
+    board = tmp_path / "board"
+    board.mkdir()
+    shutil.copy(bundle, board / "a-good.zip")
+    assert verify_folder(board) == 1
+    shutil.move(changed(bundle, f"{RUN}/predictions.parquet", b"x"), board / "b-changed.zip")
     with pytest.raises(DataError, match=r"b-changed\.zip.*is not as it was"):
-        verify_folder(tmp_path)
+        verify_folder(board)
