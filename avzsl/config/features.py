@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,14 @@ class WeightsConfig(Section):
 
 class ExtractorOptions(Section):
     """Base of the options of an extractor."""
+
+    # Raised where the same options give other features than before by more than rounding: kept features are then made anew.
+    revision: ClassVar[int] = 1
+
+    @property
+    def revised(self) -> dict[str, int]:
+        """What to add to all that tells features apart: nothing for a first revision."""
+        return {"revision": self.revision} if self.revision > 1 else {}
 
     @property
     def libraries(self) -> tuple[str, ...]:
