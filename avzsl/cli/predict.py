@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
     labels = options.labels.split(",")
     results = Path("results")
     if options.features is not None:
+        from avzsl.config.check import check_features
         from avzsl.predict.captions import predict_captions
 
         if options.run_folder is not None:
@@ -80,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
             if options.config is not None or options.results is not None:
                 raise
             project = load_project()
+        check_features(project, options.features)
         results = Path(project.config.results)
         predictions = predict_captions(
             options.clips, labels, options.features, project.features(options.features), project.config.device,
