@@ -32,8 +32,7 @@ SHOWN = 5
 # A split is made before its clips are decoded, and serves any features.
 LATER = (
     "What takes clips and features to see (copies, still pictures, silent clips, which unseen classes the training of the features' "
-    "networks names, or that nobody can know) is audited with each benchmark: `checks` in its `benchmark.json`, the page, and "
-    "`snakemake splits`."
+    "networks names, or that nobody can know) is audited with each benchmark: `checks` in its `benchmark.json`, and the page."
 )
 
 

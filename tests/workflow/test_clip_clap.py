@@ -19,6 +19,8 @@ from avzsl.config.load import load_project
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.class_embeddings import read_embeddings
 from avzsl.published import for_benchmark
+from avzsl.report.audits import findings_table
+from avzsl.results.places import Places
 from splits import build_split
 from splits.catalogs import build_catalog
 from splits.export import write_lists
@@ -37,7 +39,7 @@ pytestmark = [
 WORDS = sorted(
     {word for name in CLASSES for word in name.split()} | set(["a", "the", "of", "person", "can", "be", "heard", "."])
 )
-METHODS = ["clip-zeroshot", "clipclap", "avca", "avca-hyper", "ridge"]
+METHODS = ["clip-zeroshot", "clipclap", "avca", "avca-hyper", "cjme", "ridge"]
 CLIPS = 4
 MARK = "backbone not disjoint, unknowable"
 
@@ -149,9 +151,11 @@ def test_videos_become_a_page_with_clip_zeroshot_as_a_row(tmp_path: Path, monkey
         and "55.97" in page
         and "github.com/dkurzend/ClipClap-GZSL" in page
     )
-    said = call(tmp_path, *snakemake_command("splits")).stdout
-    assert MARK in " ".join(said.split())
-    said = call(tmp_path, *snakemake_command("tables")).stdout
+    splits = [("small", "default"), ("ucf", "cls")]
+    said = findings_table(project, Places(results), splits, 300)
+    assert " ".join(said.split()).count(f"captions from the web ({MARK})") == 2
+    assert "or that nobody can know" in Places(results).audit_page("small", "default").read_text(encoding="utf-8")
+    said = call(tmp_path, sys.executable, "-m", "avzsl", "results").stdout
     assert f"were trained with captions from the web: {MARK}" in " ".join(said.split())
 
     clip = f"videos/{CLASSES[0]}/clip0.mp4"
