@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from avzsl.config import plugins
 from avzsl.config.base import local_paths
-from avzsl.config.files import SHIPPED, path_of, shown
+from avzsl.config.files import SHIPPED, shown
 from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_value
@@ -57,10 +57,10 @@ def check_features(project: Project, name: str) -> None:
     options = project.options_of_extractor(name)
     if options is None:
         return
-    path = path_of(project.folders, "features", name)
+    where = project.file("features", name)
     # Nobody edits a file inside an installed package.
-    inside = path.is_relative_to(SHIPPED) and not path.is_relative_to(Path.cwd())
-    where = f"config/features/{name}.yaml (copy {path} there)" if inside else shown(path)
+    if where == str(SHIPPED / "features" / f"{name}.yaml"):
+        where = f"config/features/{name}.yaml (copy {where} there)"
     _check_paths(options, where, "")
     _check_part(plugins.load(plugins.EXTRACTOR, project.features(name).extractor), options, where)
 

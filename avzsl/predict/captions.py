@@ -15,6 +15,7 @@ from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.config.features import FeaturesConfig, WeightsConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.embeddings import embed_classes
+from avzsl.embeddings.backends import joined
 from avzsl.methods import Dims, Method, build
 from avzsl.predict.recognition import Prediction, Predictions, clean, media_table
 from avzsl.predict.seconds import means, moments
@@ -51,6 +52,7 @@ def predict_captions(
     module, options = find_extractor(features.extractor), options_of(features)
     module.check(options)  # type: ignore[attr-defined]
     backend = _backend(name, options.picture_weights, options.sound_weights, options.sound)  # type: ignore[attr-defined]
+    joined.check(joined.Options.model_validate(backend.options))  # before hundreds of megabytes are read
     networks = module.load(options, device, threads, cache)
     embedded = embed_classes(pd.DataFrame({"class_name": labels, "phrase": labels}), backend)
     for label, reason in embedded.missing.items():
