@@ -15,10 +15,13 @@ import yaml
 
 from avzsl.cli import main
 from avzsl.config.features import FeaturesConfig
+from avzsl.config.load import load_project
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.predict.captions import predict_captions
+from avzsl.results.project import write_project
 from tests.clip_clap_files import SHALLOW, write_clip_weights, write_laion
 from tests.embeddings.test_clip_clap import WORDS
+from tests.workflow.conftest import write_config
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("open_clip", "transformers")),
@@ -217,3 +220,24 @@ def test_the_shipped_feature_set_needs_no_project(
     said = capsys.readouterr().err
     assert "picture_weights.path: there is no file" in said and "sound_weights.path: there is no file" in said
     assert said.strip().startswith("avzsl predict: config/features/clip-clap.yaml: ")
+
+
+def test_the_feature_set_is_the_file_that_is_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mp4").write_bytes(b"")
+    own = {"extractor": "clip_clap", "picture_weights": {"random_seed": 0}, "sound_weights": {"random_seed": 0}}
+    write_config(tmp_path, "features/mine.yaml", own)
+    write_config(tmp_path, "datasets/d.yaml", {"catalog": {"module": "demo"}, "embeddings": {"table": "demo"}})
+    benchmark = {"dataset": "d", "features": "mine"}
+    project = load_project(
+        write_config(tmp_path, "config.yaml", {"benchmarks": {"d": benchmark}, "results": "results"})
+    )
+    write_project(project)  # what the last run was built with
+    write_config(tmp_path, "features/mine.yaml", own | {"picture_weights": {"path": "b.safetensors"}})
+    assert main(["predict", "a.mp4", "--features", "mine", "--labels", "dog"]) != 0
+    assert (
+        "config/features/mine.yaml: picture_weights.path: there is no file or folder b.safetensors"
+        in capsys.readouterr().err
+    )
