@@ -55,7 +55,7 @@ def test_lost_sound_is_a_share_of_the_segments(source, tmp_path, monkeypatch, al
     def losing(*given: Any, findings: Findings, **keys: Any):
         for number, item in enumerate(read(*given, findings=findings, **keys)):
             if item[0] > 1.5 and findings.lost_sound_s == 0.0:
-                findings.lost_sound_s = 1.0
+                findings.lost_sound_s = 1.0004
             yield item
             if number == 0 and item[0] < 0.9:
                 findings.lost_sound_s += 5.0  # before the segment: not the clip's
@@ -241,7 +241,11 @@ def test_a_file_of_each_kind_and_one_of_them_joined(source, tmp_path, monkeypatc
         assert made(path, tmp_path / "o.mp4", 0.5, 2.5)["status"] == f"no_{kind}_stream"
 
 
-def test_silence_that_the_file_does_not_hold_is_noted(source, tmp_path, monkeypatch) -> None:
+TWO = "sound is missing for 2.0 s, which are silent"
+
+
+@pytest.mark.parametrize(("after", "seconds", "note"), [(0.7, 9.0, None), (1.5, 9.0, TWO), (1.5, 0.5, None)])
+def test_silence_that_the_file_does_not_hold_is_noted(source, tmp_path, monkeypatch, after, seconds, note) -> None:
     """Of what the file lacks, only what lies in the segment counts, and no more than there is of the segment."""
     read = module.decode_audio_on_time
 
@@ -253,6 +257,4 @@ def test_silence_that_the_file_does_not_hold_is_noted(source, tmp_path, monkeypa
             yield item
 
     monkeypatch.setattr(module, "decode_audio_on_time", lacking)
-    two = "sound is missing for 2.0 s, which are silent"
-    for after, seconds, note in ((0.7, 9.0, None), (1.5, 9.0, two), (1.5, 0.5, None)):
-        assert made(source, tmp_path / "o.mp4", 1.0, 3.0)["note"] == note
+    assert made(source, tmp_path / "o.mp4", 1.0, 3.0)["note"] == note
