@@ -76,7 +76,7 @@ def _roles(
 ) -> tuple[Roles, list[str]]:
     if facts is None:
         return draw_roles(classes, split, class_overlap(classes, split, cache))
-    roles = listed_roles(facts, split, sorted(classes["class_name"]))
+    roles = listed_roles(facts, split, list(classes["class_name"]))
     return (redrawn(roles, split) if split.fold else roles), []
 
 

@@ -239,7 +239,7 @@ def known(catalog, tmp_path):
     tables = catalog([20] * 8, names=names)
     facts = {
         "roles": {"train": names[:4], "val_unseen": names[4:6], "test_unseen": names[6:]}, "dropped": {"cls": ["k4", "k7"]},
-        "counts": {"train": 70, "test_unseen": 40},
+        "counts": {"train": 70, "test_unseen": 40, "excluded": 3},
     }  # fmt: skip
 
     def audited(lists: bool = False, **keys) -> Audit:
@@ -266,7 +266,11 @@ def test_numbers_that_were_published(known) -> None:
     # 4 classes of 20 clips: 72 are trained on, of which 7.2 are held out again.
     assert (audit.counts["train"], audit.counts["test_unseen"]) == (64, 40)
     check = audit["published_counts"]
-    assert (check.count, check.total, check.examples) == (6, 110, ["train: 64 instead of 70"])
+    assert (check.count, check.total, check.examples) == (
+        9,
+        113,
+        ["excluded: 0 instead of 3", "train: 64 instead of 70"],
+    )
     check = audit["variant_classes"]
     assert (check.count, check.total, check.examples) == (2, 4, ["k4", "k7"])
     assert (audit["test_seen_ratio"].count, audit["test_seen_ratio"].total) == (0, 6)
@@ -279,7 +283,8 @@ def test_which_splits_are_compared_with_lists(known, tmp_path) -> None:
     assert known(lists=True, seed=1)["lists"].count > 10
     for keys in ({"flavour": "random"}, {"flavour": "source_disjoint"}):
         assert "lists" not in names_of(known(lists=True, **keys))
-    assert "lists" not in names_of(known(lists=True, recipe="cjme"))
+    for keys in ({"recipe": "cjme"}, {"variant": "cls"}):
+        assert "lists" not in names_of(known(lists=True, **keys))
 
 
 def test_what_has_no_share_of_its_own(known, catalog, tmp_path) -> None:
