@@ -16,7 +16,7 @@ from splits import build_split
 from splits.facts import Facts, Filter, check_split, chosen_filters, listed_roles
 from splits.grouped import _pick, ratio_errors, source_disjoint
 from splits.population import cjme, left_out
-from splits.roles import draw_roles, redrawn
+from splits.roles import _draw_order, draw_roles, redrawn
 
 NAMES = [f"k{k}" for k in range(8)]
 ROLES = {"train": NAMES[:4], "val_unseen": NAMES[4:6], "test_unseen": NAMES[6:]}
@@ -136,7 +136,7 @@ def test_names_in_a_configuration(tmp_path) -> None:
         check_split("w", SplitConfig.model_validate(plain | fine))
     for bad, said in (
         ({"variant": "w"}, "w.variant: there is no 'w'; known: main, v"), ({"filters": ["h"]}, "w.filters: no filter 'h'; known: f, g"),
-        ({"avoid": ["mine"]}, "w.avoid: unknown label set 'mine'"), ({"classes": "nobody"}, "neither a known benchmark"),
+        ({"avoid": ["mine"]}, "w.avoid: unknown label set 'mine'"), ({"classes": "nobody"}, "neither a known benchmark \\(" + "activitynet, audioset-zsl, audioset-zsl-disjoint, ucf, vggsound\\)"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=said):
             check_split("w", SplitConfig.model_validate(plain | bad))
@@ -237,3 +237,50 @@ def test_an_empty_category_and_names_in_any_order() -> None:
     order = [[*"abcdefgh"][k] for k in np.random.RandomState(3).permutation(8)]
     roles, _ = draw_roles(classes, config, nothing)
     assert [roles[name][0] for name in order[:4]] == ["test_unseen"] * 2 + ["val_unseen"] * 2
+
+
+def test_sources_that_several_classes_share() -> None:
+    """They are trained on; where roles meet they are the less seen class's, and no class needs to keep another to train on."""
+    rows = [
+        ("a", "ab", "train"),
+        ("b", "ab", "train"),
+        ("a", "av", "train"),
+        ("v", "av", "val_unseen"),
+        ("v", "vu", "val_unseen"),
+        ("u", "vu", "test_unseen"),
+    ]
+    rows += (
+        [("a", f"a{k}", "train") for k in range(2)]
+        + [("b", f"b{k}", "train") for k in range(3)]
+        + [("v", f"v{k}", "val_unseen") for k in range(2)]
+    )
+    rows += [("u", f"u{k}", "test_unseen") for k in range(3)]
+    frame = pd.DataFrame(rows, columns=["class_name", "source_id", "role"])
+    config = SplitConfig.model_validate({"flavour": "source_disjoint", "avoid": [], "test_seen": 0.9, "val_seen": 0.9})
+    subset, reason = source_disjoint(frame, config)
+    assert subset.tolist()[:3] == ["train", "train", "excluded"] and subset.tolist()[4:6] == ["excluded", "test_unseen"]
+    assert reason.dropna().to_dict() == {
+        2: "its source also holds a clip of a val_unseen class", 4: "its source also holds a clip of a test_unseen class",
+    }  # fmt: skip
+    # Of v what is left are three sources of its own, of which one stays; a and b have the shared one to train on.
+    assert subset.value_counts().to_dict() == {
+        "train": 2,
+        "excluded": 2,
+        "val_unseen": 1,
+        "test_unseen": 4,
+        "test_seen": 7,
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_categories_are_dealt_in_turn(seed) -> None:
+    """The k-th of n comes at (k + 1/2) / n: of four and two at 1/8, 1/4, 3/8, 5/8, 3/4 and 7/8."""
+    candidates = pd.DataFrame({"class_name": [*"abcdef"], "category": [*"xyxyxx"]})
+    order = _draw_order(candidates, SplitConfig.model_validate({"seed": seed, "balance": "category"}))
+    category = dict(zip("abcdef", "xyxyxx", strict=True))
+    assert "".join(category[name] for name in order) == "xyxxyx"
+    drawn = [[*"abcdef"][k] for k in np.random.RandomState(seed).permutation(6)]
+    for own in "xy":
+        assert [n for n in order if category[n] == own] == [n for n in drawn if category[n] == own]
+    plain = _draw_order(candidates, SplitConfig.model_validate({"seed": seed}))
+    assert plain == drawn
