@@ -122,7 +122,7 @@ def test_released_folders(tmp_path: Path) -> None:
     for change, said in (
         (lambda: h5(root / "video" / "s2" / "b.h5", data=np.ones((1, 2)), video_urls=[b"3"]), "holds another vector for '3'"),
         (lambda: h5(root / "video" / "s2" / "b.h5", data=np.ones((1, 2)), video_urls=[b"9"]), "lists other clips"),
-        (lambda: (root / "video" / "s2" / "b.h5").unlink(), "audio/s2|s2/b.h5: is there for one modality only"),
+        ((root / "video" / "s2" / "b.h5").unlink, "/s2/b.h5: is there for one modality only"),
     ):  # fmt: skip
         change()
         with pytest.raises(DataError, match=said):
