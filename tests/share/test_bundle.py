@@ -128,6 +128,8 @@ def test_what_is_no_archive_is_refused(bundle: Path, tmp_path: Path, capsys: pyt
     (tmp_path / "half.zip").write_bytes(bundle.read_bytes()[:-200])
     assert main(["verify", str(tmp_path / "half.zip")]) == 1
     assert "is not a whole bundle" in capsys.readouterr().err
+    assert main(["verify", str(tmp_path / "none.zip")]) == 1
+    assert "there is no such file" in capsys.readouterr().err
 
 
 def test_forged_scores_are_found_though_every_hash_is_right(finished: Path, tmp_path: Path) -> None:
