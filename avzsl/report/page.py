@@ -118,6 +118,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     maps = view("Maps of the embeddings", lambda: embedding_views(benchmark, book), no_maps)
     no_rows: list[dict[str, Any]] = []
     no_figures: list[Figure] = []
+    no_legend: list[tuple[str, int, bool]] = []
     confusion = each("Confusion", lambda method: confusion_figure(benchmark, method))
     categories = view("Categories", lambda: category_figure(benchmark), None)
     figures: dict[str, list[Figure]] = {
@@ -148,7 +149,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
         "accuracy": view("Accuracy of every class", lambda: class_accuracy(benchmark), None), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
         "facts": view("Facts", lambda: facts(project, benchmark), None), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
         "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out,
-        "map_legend": view("Legend of the maps", lambda: legend(benchmark) if figures["input"] else [], []), "croissant": view("Data card", lambda: croissant(benchmark, dataset, out.parent), None),
+        "map_legend": view("Legend of the maps", lambda: legend(benchmark) if figures["input"] else [], no_legend), "croissant": view("Data card", lambda: croissant(benchmark, dataset, out.parent), None),
     }  # fmt: skip
 
 
