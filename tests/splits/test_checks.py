@@ -12,7 +12,7 @@ import yaml
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import AvzslError, ConfigError
 from splits import audit_split, build_split
-from splits.audit import Audit, as_page, write_audit
+from splits.audit import LATER, Audit, as_page, write_audit
 from splits.check import Check
 from splits.class_checks import disjointness, embedding_order, empty_classes, near_duplicates
 from splits.export import write_lists
@@ -214,7 +214,7 @@ def test_the_page(tmp_path) -> None:
         Check("two", "x", None, 9),
         Check("three", "y", 1, 3, limit=1),
     ]
-    assert as_page(Audit({"train": 3}, checks)) == PAGE
+    assert as_page(Audit({"train": 3}, checks)) == f"{PAGE}\n{LATER}\n"
     full = Audit(
         {"train": 3},
         checks,
@@ -225,7 +225,7 @@ def test_the_page(tmp_path) -> None:
     assert as_page(full).removeprefix(PAGE).splitlines() == [
         "", "## Excluded clips", "", "| reason | clips |", "|---|---:|", "| lost | 2 |",
         "", "## Classes that pre-training label sets hold", "", "| class | label set | label | kind | evidence |", "|---|---|---|---|---|",
-        "| dog | s | Dog | exact | the &lt;same> |", "", "## Notes", "", "- note",
+        "| dog | s | Dog | exact | the &lt;same> |", "", "## Notes", "", "- note", "", LATER,
     ]  # fmt: skip
     write_audit(full, tmp_path)
     kept = json.loads((tmp_path / "audit.json").read_text())
