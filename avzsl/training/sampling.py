@@ -21,6 +21,8 @@ from avzsl.training.sequences import on_device, take
 
 # Rows of a mapped pack that are read before its pages are given back: the system maps some sixteen pages around each.
 SCATTERED = 256
+# Values of a block of clips: 32 MB in float64.
+BLOCK = 1 << 22
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
@@ -149,14 +151,19 @@ class BalancedSet:
         return self.starts[classes] + torch.minimum((share * count).long(), count - 1)
 
     def clips(self, positions: Tensor) -> Clips:
-        """Return the averages of the clips at positions (B,) of `rows`."""
+        """Return the averages of the clips at positions (B,) of `rows`, which are ordered by class."""
         rows, labels = self.rows[positions], self.labels[positions]
         audio, visual = self.source.averages(rows)
         return Clips(audio, visual, self.classes[labels], labels)
 
-    def everything(self) -> Clips:
-        """Return all training clips, ordered by class."""
-        return self.clips(torch.arange(len(self.rows), device=self.rows.device))
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def blocks(self) -> Iterator[Clips]:
+        """Yield all training clips once, as the pack has them: a mapped one is then read from end to end."""
+        width = self.source.audio.shape[1] + self.source.visual.shape[1]
+        for positions in torch.split(torch.argsort(self.rows), max(1, BLOCK // width)):
+            yield self.clips(positions)
 
     @property
     def extractor(self) -> Mapping[str, Any]:
