@@ -20,7 +20,7 @@ from torch import Tensor
 
 from avzsl.config.methods import TrainingConfig
 from avzsl.methods.base import Dims, Method, TrainingSet
-from avzsl.methods.inputs import join
+from avzsl.methods.inputs import join, width
 from avzsl.methods.options import Scaled
 
 Array = NDArray[np.float64]
@@ -109,10 +109,11 @@ class ClosedForm(Method):
                 yield self.features(clips.audio, clips.visual).double().cpu().numpy(), clips.labels.cpu().numpy()
 
         known = len(data.classes)
-        gram, sums, counts = np.zeros(()), np.zeros(()), np.zeros(known, np.int64)
+        wide = width(self.dims, self.which)
+        gram, sums, counts = np.zeros((wide, wide)), np.zeros((known, wide)), np.zeros(known, np.int64)
         for x, labels in blocks():
-            gram = gram + x.T @ x
-            sums = sums + sums_by_class(x, labels, known)
+            gram += x.T @ x
+            sums += sums_by_class(x, labels, known)
             counts += np.bincount(labels, minlength=known)
         return Problem(gram, sums, counts, data.classes.double().cpu().numpy(), blocks)
 

@@ -19,10 +19,10 @@ from avzsl.methods import Batch, Clips, Steps
 from avzsl.training.crops import Cropper, Part
 from avzsl.training.sequences import on_device, take
 
-# Rows of a mapped pack that are read before its pages are given back: the system maps some sixteen pages around each.
-SCATTERED = 256
-# Values of a block of clips: 32 MB in float64.
-BLOCK = 1 << 22
+# Rows of a mapped pack that are read before its pages are given back: the system maps up to a megabyte around each.
+SCATTERED = 64
+# Clips of a block: 8 MB in float64 with 512 + 512 values, 64 MB with 4096 + 4096.
+BLOCK = 1024
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
@@ -161,8 +161,7 @@ class BalancedSet:
 
     def blocks(self) -> Iterator[Clips]:
         """Yield all training clips once, as the pack has them: a mapped one is then read from end to end."""
-        width = self.source.audio.shape[1] + self.source.visual.shape[1]
-        for positions in torch.split(torch.argsort(self.rows), max(1, BLOCK // width)):
+        for positions in torch.split(torch.argsort(self.rows), BLOCK):
             yield self.clips(positions)
 
     @property
