@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from avzsl.config.base import Local, Part, PartName, Section, expand
+from avzsl.contracts.errors import ConfigError
 
 # Keys of a feature set that only extracting, and only importing, asks for.
 EXTRACTING = frozenset({"max_lost_share", "time_limit_s"})
@@ -27,7 +29,12 @@ KINDS = {
     "clipclap-paper-ucf": "clip-clap",
     "i3d-audiocnn": "cjme",
     **{f"{name}-released": "selavi" for name in ("ucf", "vggsound", "activitynet")},
-    **{f"{name}-released-cls": "c3d-vggish" for name in ("ucf", "vggsound", "activitynet")},
+    **{
+        f"{name}-released{kind}": "c3d-vggish"
+        for name in ("ucf", "vggsound", "activitynet")
+        for kind in ("-cls", "-temporal")
+    },
+    **{f"{name}-released-temporal-main": "selavi" for name in ("ucf", "vggsound", "activitynet")},
     "res101": "res101",
     "i3d-audiocnn-published": "cjme",
 }
@@ -50,9 +57,33 @@ class WeightsConfig(Section):
     url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
 
+    @property
+    def named(self) -> bool:
+        """Whether there is a seed, a file or an address."""
+        return self.random_seed is not None or bool(self.path) or bool(self.url)
+
+
+def refuse_unnamed(weights: Mapping[str, tuple[WeightsConfig, str]]) -> None:
+    """Raise ConfigError if weights (key -> what is given, what is to be had where) are not named, for all of them at once."""
+    missing = [
+        f"{key}: name the file as `{key}: {{path: FILE}}`: {where}"
+        for key, (given, where) in weights.items()
+        if not given.named
+    ]
+    if missing:
+        raise ConfigError("; ".join(missing))
+
 
 class ExtractorOptions(Section):
     """Base of the options of an extractor."""
+
+    # Raised where the same options give other features than before by more than rounding: kept features are then made anew.
+    revision: ClassVar[int] = 1
+
+    @property
+    def revised(self) -> dict[str, int]:
+        """What to add to all that tells features apart: nothing for a first revision."""
+        return {"revision": self.revision} if self.revision > 1 else {}
 
     @property
     def libraries(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.pretrained.label_sets import UNKNOWABLE, title_of
+from avzsl.pretrained.label_sets import NOT_DISJOINT, UNKNOWABLE, title_of
 from avzsl.report.results import BenchmarkFiles
 
 UNSEEN = ("test_unseen", "val_unseen")
@@ -19,7 +19,7 @@ UNNAMED = "unnamed"
 def open_features(benchmark: BenchmarkFiles) -> dict[str, Any] | None:
     """Return which classes the networks' training labels name and what they are worth; None for other features.
 
-    `label_sets` (title, unseen classes named, unseen classes, class -> labels), None where nobody has compared them; `rows`
+    `names` of the label sets, as a split's `avoid` takes them; `label_sets` (title, unseen classes named, unseen classes, class -> labels), None where nobody has compared them; `rows`
     (method, the full figures of `METRICS`, those without the naming labels), means over seeds in percent.
     """
     record = benchmark.record
@@ -40,7 +40,7 @@ def open_features(benchmark: BenchmarkFiles) -> dict[str, Any] | None:
         ]
     named = {c for _, rows in found or [] for c, _, _ in rows}
     return {
-        "titles": titles, "unknowable": any(name in UNKNOWABLE for name in label_sets), "unseen": len(unseen), "named": sorted(named & set(unseen)), "label_sets": found,
+        "names": label_sets, "titles": titles, "unknowable": any(name in UNKNOWABLE for name in label_sets), "unseen": len(unseen), "named": sorted(named & set(unseen)), "label_sets": found,
         "rows": [row for method in benchmark.config.methods if (row := _row(benchmark, method)) is not None],
     }  # fmt: skip
 
@@ -59,6 +59,11 @@ def _mean(scores: Any, metric: str) -> float | None:
 
 
 def mark(extractor: Mapping[str, Any]) -> str:
-    """Return what stands before the weights in tables: `open (AudioSet, ImageNet-1k)`, nothing for other features."""
+    """Return what stands before the weights in tables: `open (AudioSet, ImageNet-1k)`, nothing for other features.
+
+    Of training data without a list of labels it says that the backbone is not disjoint from the classes, unknowably so.
+    """
     label_sets = extractor.get("label_sets") or []
-    return f"open ({', '.join(title_of(name) for name in label_sets)})" if label_sets else ""
+    titles = ", ".join(title_of(name) for name in label_sets)
+    unknowable = f": {NOT_DISJOINT}" if any(name in UNKNOWABLE for name in label_sets) else ""
+    return f"open ({titles}{unknowable})" if label_sets else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,10 +19,12 @@ from extractors.base import ClipInfo, Networks, Window
 class Options(ExtractorOptions):
     """Which weights, and how many windows at once."""
 
+    revision: ClassVar[int] = 2  # pictures are resized by swscale in the place of Pillow
+
     weights: WeightsConfig = Field(
         WeightsConfig(),
         description="default: the files inside the packages of the extra [pretrained]; random_seed, or as path one YAMNet "
-        "(.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder",
+        "(.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder; either also as .safetensors",
     )
     backend: Literal["torch", "openvino"] = Field(
         "torch", description="what runs the networks; openvino: CPU only, faster, the extra [openvino]"
