@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from avzsl.contracts.mapped import map_arrays
+from avzsl.contracts.mapped import map_arrays, scattered_rows
 from avzsl.report.clipbook import ClipBook
 from avzsl.report.figures import COLOURS, Figure, colour, labels, plain, rounded
 from avzsl.report.results import BenchmarkFiles
@@ -38,7 +38,7 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
     inputs = []
     for side, word in (("audio", "sound"), ("visual", "picture")):
         key, title = f"{side}-input", f"Input, {word}"
-        points = _tsne(np.array(packed[side][rows]))
+        points = _tsne(scattered_rows(packed[side], rows))
         if points is None:
             why = f"the {side} features of {len(rows)} clips are nearly all the same point"
             if not packed[side].shape[1]:
