@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     from avzsl.acquisition.checkup import check_tools
     from avzsl.config.load import load_project
 
-    project = load_project(arguments.config)
+    own = Path("config/config.yaml")
+    # Without a project of one's own, a data set that comes with avzsl may be asked for by name.
+    project = load_project(arguments.config or (own if own.is_file() else None))
     names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
     checks = list(check_tools(online=any(_fetches(project, name) for name in names)))
     for name in names:

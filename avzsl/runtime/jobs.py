@@ -107,9 +107,17 @@ def setup_logging(log: str | Path | None = None, label: str = "", level: int = l
         root.addHandler(file)
     # What nobody catches is printed by Python itself.
     sys.excepthook = _print_hidden
-    threading.excepthook = lambda given: _print_hidden(given.exc_type, given.exc_value, given.exc_traceback)
+    threading.excepthook = _say_of_thread
     for noisy in ("numba", "matplotlib", "urllib3", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _say_of_thread(given: threading.ExceptHookArgs) -> None:
+    """Say how a thread ended that nobody waits for, such as a tracker's."""
+    if given.exc_value is not None and (said := disk.sentence(given.exc_value)) is not None:
+        logger.warning("%s", said)
+    else:
+        _print_hidden(given.exc_type, given.exc_value, given.exc_traceback)
 
 
 def _print_hidden(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:

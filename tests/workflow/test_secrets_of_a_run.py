@@ -135,7 +135,7 @@ def test_nothing_that_a_run_leaves_or_says_holds_a_secret(tmp_path: Path, echo: 
     say("avzsl", "diff", "results", "results", "--csv", "changed.csv")
     say("avzsl", "status")
     say("avzsl", "attrition", "small")
-    assert b"site" in say("avzsl", "doctor", "--live", code=1)
+    assert b"source site" in say("avzsl", "doctor", "--live", code=1), "of this project, not of the demo"
 
     media = read_table(tmp_path / "results/small/media/0000.parquet", MEDIA)
     assert (media["status"] == "ok").all()
