@@ -29,6 +29,11 @@ __all__ = ["Audit", "Check", "audit_split", "write_audit"]
 
 # Findings of a check on the Markdown page; audit.json holds more.
 SHOWN = 5
+# A split is made before its clips are decoded, and serves any features.
+LATER = (
+    "What takes clips and features to see (copies, still pictures, silent clips, which unseen classes the training of the features' "
+    "networks names, or that nobody can know) is audited with each benchmark: `checks` in its `benchmark.json`, and the page."
+)
 
 
 @dataclass
@@ -198,6 +203,7 @@ def as_page(audit: Audit) -> str:
         lines += [f"| {' | '.join(_cell(value) for value in row.values())} |" for row in audit.overlap]
     if audit.notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in audit.notes)]
+    lines += ["", LATER]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from avzsl.benchmark.copies import ROWS
 from avzsl.contracts.notes import SILENT, STILL
-from avzsl.pretrained.label_sets import UNKNOWABLE, title_of
+from avzsl.pretrained.label_sets import NOT_DISJOINT, UNKNOWABLE, title_of
 
 ODD = {
     "still_pictures": (STILL, "used clips whose picture never changes"),
@@ -63,7 +63,7 @@ def open_checks(
         unknowable = label_set in UNKNOWABLE
         known = None if unknowable or named is None else named.get(label_set, {})
         found = None if known is None else sorted(set(known) & set(unseen))
-        note = "" if known is not None else UNKNOWABLE.get(label_set, "nobody has compared the names")
+        note = "" if known is not None else NOT_DISJOINT if unknowable else "nobody has compared the names"
         checks.append(
             {
                 "name": f"open_{label_set}",

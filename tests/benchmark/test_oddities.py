@@ -65,7 +65,7 @@ def test_the_audit_says_what_the_networks_know() -> None:
     assert "AudioSet" in audio["title"] and not audio["note"]
     assert pictures["count"] == 0
     [captions] = open_checks(["web_captions"], None, {"dog"})
-    assert captions["count"] is None and captions["note"] == "captions from the web, not disjoint, unknowable"
+    assert captions["count"] is None and captions["note"] == "backbone not disjoint, unknowable"
     [uncompared] = open_checks(["audioset"], None, {"dog"})
     assert uncompared["count"] is None and "nobody has compared" in uncompared["note"]
     assert open_checks([], None, {"dog"}) == []
