@@ -48,7 +48,7 @@ def test_a_name_with_its_extension(tmp_path: Path) -> None:
         names = [f"{clip.decode()}.avi" for clip in pickle.loads(files[name])["video_names"]]
         files[name] = changed(files[name], video_names=names)
     (_, header), _ = go(tmp_path, unpacked(tmp_path / "u", files), FOLDER, [CLIP, "folder/v_Bowling_g02_c01.mp4"])
-    assert header["clip_ids"] == [CLIP, "folder/v_Bowling_g02_c01.mp4"]
+    assert set(header["clip_ids"]) == {CLIP, "folder/v_Bowling_g02_c01.mp4"}
 
 
 class Evil:
