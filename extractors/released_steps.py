@@ -18,7 +18,7 @@ import pandas as pd
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import DataError
 from extractors.base import ClipError
-from extractors.imported import Given, write_imported
+from extractors.imported import Given, identity_of, write_imported
 from extractors.released_features import MODALITIES, Inside, class_files, inside
 from extractors.unpickle import per_clip, read_plain_pickle
 
@@ -90,10 +90,7 @@ def import_class_pickles(
             raise ClipError("no_media", f"not among the features of {root}")
         return Given(files.content(modality, place[0])[1][place[1]])
 
-    identity = {
-        "name": name, "windows": "as_released", "random_weights": False, "weights": "released features",
-        "execution": "imported",
-    }  # fmt: skip
+    identity = identity_of(name, "released features", "as_released")
     ordered = sorted(places, key=lambda clip: (places[clip] is None, places[clip] or (0, 0)))
     seconds = (features.audio_step_seconds, features.visual_step_seconds)
     return write_imported(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -286,9 +287,7 @@ def test_ranking_losses_from_their_definitions(tmp_path):
 def test_fvaegan_refuses_signed_features_as_released(toy, tmp_path):
     made = method("fvaegan", tmp_path, "as_released")
     clips = batch().positive
-    signed = type(
-        "Data", (), {"everything": lambda self: Clips(clips.audio - 1, clips.visual, clips.text, clips.labels)}
-    )()
+    signed = SimpleNamespace(blocks=lambda: [Clips(clips.audio - 1, clips.visual, clips.text, clips.labels)])
     with pytest.raises(AvzslError, match="minmax"):
         made.epoch(signed, {}, None)
 

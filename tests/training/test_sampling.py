@@ -10,6 +10,7 @@ from avzsl.benchmark import assemble, load
 from avzsl.benchmark.synthetic import small, write
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import DataError
+from avzsl.training import sampling
 from avzsl.training.sampling import BalancedSet, DeviceData
 
 torch.set_num_threads(1)
@@ -53,8 +54,20 @@ def test_a_batch_holds_the_clips_it_says(source):
                 where = subset.rows.tolist().index(row)
                 name = source.data.class_names[subset.labels[where]]
                 assert name == source.data.class_names[label]
-    everything = data.everything()
-    assert everything.labels.bincount().tolist() == [1, 2, 30, 7]
+
+
+def test_blocks_hold_every_clip_once_as_the_pack_has_them(source, monkeypatch):
+    monkeypatch.setattr(sampling, "BLOCK", 7)
+    subset = source.data.subset("train")
+    data = BalancedSet(source, subset, 1)
+    blocks = list(data.blocks())
+    assert [len(block.labels) for block in blocks] == [7, 7, 7, 7, 7, 5] and len(data) == 40
+    torch.testing.assert_close(
+        torch.cat([block.visual for block in blocks]), source.visual[np.sort(subset.rows)], rtol=0, atol=0
+    )
+    for block in blocks:
+        torch.testing.assert_close(block.text, data.classes[block.labels])
+    assert torch.cat([block.labels for block in blocks]).bincount().tolist() == [1, 2, 30, 7]
 
 
 def test_the_same_seed_draws_the_same(source):
