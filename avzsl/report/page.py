@@ -89,7 +89,7 @@ def build(project: Project, results: Path, out: Path) -> None:
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
         interim=[(b.name, *b.record.interim) for b in opened if b.record.interim],
-        random=[b["name"] for b in benchmarks if b["random_weights"]],
+        random=[b["config"].group or b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
     write_text(out, page)
     logger.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
