@@ -43,14 +43,14 @@ rule splits:
     log:
         LOGS / "splits.log",
     localrule: True
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
-    run:
-        from avzsl.report.audits import findings_table
-
-        splits = [(d, name) for d in DATASETS for name in project.dataset(d).splits]
-        found = findings_table(project, PLACES, splits)
-        Path(log[0]).write_text(found, encoding="utf-8")
-        print(found)
+    params:
+        project=record_of(project),
+        results=how(str(PLACES.results)),
+    script:
+        "../scripts/splits.py"
