@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from extractors.selavi.trunks import Trunks
+
 WIDTHS = (64, 128, 256, 512)
 
 
@@ -96,26 +98,9 @@ class _Sound(nn.Sequential):
         return super().forward(x).mean((2, 3))
 
 
-class BareTrunks(nn.Module):
-    """Both trunks under the names of the released checkpoint."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.video_network = nn.ModuleDict({"base": _Video()})
-        self.audio_network = nn.ModuleDict({"base": _Sound()})
-
-    @property
-    def video(self) -> nn.Module:
-        return self.video_network["base"]
-
-    @property
-    def audio(self) -> nn.Module:
-        return self.audio_network["base"]
-
-
-def trunks(*, golden: bool = False) -> BareTrunks:
+def trunks(*, golden: bool = False) -> Trunks:
     """Return trunks in evaluation mode: of torch's random numbers, or with the weights of the reference's numbers."""
-    made = BareTrunks()
+    made = Trunks(_Video(), _Sound())
     if golden:
         made.load_state_dict({name: formula_weights(name, tensor) for name, tensor in made.state_dict().items()})
     return made.eval()

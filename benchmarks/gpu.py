@@ -32,7 +32,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from bare_trunks import BareTrunks, trunks
+from bare_trunks import trunks
 from clips import make_clip
 
 from avzsl.config.features import FeaturesConfig
@@ -47,6 +47,7 @@ from extractors.pool import DecodePool, Hardware
 from extractors.selavi import read_raw
 from extractors.selavi.device import EXECUTIONS, DeviceNetworks
 from extractors.selavi.prepare import prepare_pictures, prepare_sounds
+from extractors.selavi.trunks import Trunks
 
 Row = dict[str, Any]
 
@@ -76,7 +77,7 @@ class Bench:
         """Return a feature set of random weights."""
         return FeaturesConfig.model_validate({"weights": {"random_seed": 0}})
 
-    def networks(self, execution: str, batch: int | None, weights: BareTrunks | None = None) -> DeviceNetworks:
+    def networks(self, execution: str, batch: int | None, weights: Trunks | None = None) -> DeviceNetworks:
         """Return the networks of a GPU, with random weights by default."""
         return DeviceNetworks(weights or trunks(), {}, self.card, execution, batch, released=False)
 

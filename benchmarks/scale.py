@@ -98,10 +98,19 @@ class World:
     """A project in a folder of its own, with the files of all stages up to extraction: nothing is fetched or decoded."""
 
     def __init__(
-        self, folder: Path, clips: int, width: int, steps: int, methods: list[str], epochs: int, held: float | None
+        self,
+        folder: Path,
+        clips: int,
+        width: int,
+        steps: int,
+        methods: list[str],
+        epochs: int,
+        held: float | None,
+        shard: int,
     ) -> None:
         self.folder, self.count, self.width, self.steps = folder, clips, width, steps
-        self.shards = -(-clips // CLIPS_A_SHARD)
+        self.per_shard = shard
+        self.shards = -(-clips // self.per_shard)
         self.classes = [f"class {number:03d}" for number in range(CLASSES)]
         text = json.dumps(
             {
@@ -135,7 +144,7 @@ class World:
         clips["source_id"] = [name[:11] for name in ids]
         clips["url"] = [f"https://www.youtube.com/watch?v={name[:11]}" for name in ids]
         clips["start_s"], clips["end_s"], clips["licence"] = 10.0, 20.0, "unknown"
-        clips["shard"] = np.arange(self.count) // CLIPS_A_SHARD
+        clips["shard"] = np.arange(self.count) // self.per_shard
         write_table(places.catalog_clips("scale"), clips, CLIPS)
         table = pd.DataFrame({"class_name": self.classes, "dataset": "scale", "phrase": self.classes})
         table["clips"] = np.bincount(labels, minlength=CLASSES)
@@ -144,8 +153,8 @@ class World:
         made = ClassEmbeddings(tuple(self.classes), vectors, tuple(self.classes), {"name": "synthetic"})
         write_embeddings(made, places.embeddings("scale"))
         centres = {name: rng.standard_normal((CLASSES, self.width), np.float32) for name in MODALITIES}
-        for shard, start in enumerate(range(0, self.count, CLIPS_A_SHARD)):
-            own = slice(start, min(start + CLIPS_A_SHARD, self.count))
+        for shard, start in enumerate(range(0, self.count, self.per_shard)):
+            own = slice(start, min(start + self.per_shard, self.count))
             self._shard(shard_name(shard), ids[own], {name: of[labels[own]] for name, of in centres.items()}, rng)
 
     def _shard(self, shard: str, ids: list[str], centres: dict[str, np.ndarray], rng: np.random.Generator) -> None:
@@ -283,6 +292,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3.0, help="with --plan: windows a second of two cores")
     parser.add_argument("--gpu-rate", type=float, default=850.0, help="with --plan: windows a second of one GPU")
     parser.add_argument("--clips", type=int, default=20_000)
+    parser.add_argument("--shard", type=int, default=CLIPS_A_SHARD, help="clips of a shard")
     parser.add_argument("--width", type=int, default=512, help="of either modality")
     parser.add_argument("--steps", type=int, default=10, help="of each clip: what shards hold, and packs do not")
     parser.add_argument("--held-out", type=float, help="share of clips and classes in each of test and validation")
@@ -298,7 +308,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         methods = options.methods.split(",")
         measure(
-            World(Path(name), options.clips, options.width, options.steps, methods, options.epochs, options.held_out)
+            World(
+                Path(name),
+                options.clips,
+                options.width,
+                options.steps,
+                methods,
+                options.epochs,
+                options.held_out,
+                options.shard,
+            )
         )
 
 

@@ -56,11 +56,12 @@ class Second:
 
 def read_uniform_seconds(
     path: Path, info: ClipInfo, rate: int, frames: int, convert: Convert, *, either: bool = False,
-    shortest: float = SHORTEST_S,
+    shortest: float = SHORTEST_S, kept: range | None = None,
 ) -> Iterator[Second]:  # fmt: skip
     """Yield the seconds of a clip with `frames` frames each; at most a second of either stream is held in memory.
 
-    A last part of `shortest` seconds or more is a window; its frames are `frames` too, the last one repeated.
+    A last part of `shortest` seconds or more is a window; its frames are `frames` too, the last one repeated. Where not
+    all of them are wanted, `kept` says which are converted and given.
 
     With `either`, a clip that has no sound or no picture, or none that can be decoded, gives seconds of the other alone;
     `info.absent` and `info.note` say what is not there. Raises ClipError where there is no window.
@@ -76,7 +77,7 @@ def read_uniform_seconds(
         try:
             video_stream = pick_video(pictures, info)
             decoded = shown_pictures(pictures, video_stream, findings, joins=joins, sparing=sparing)
-            video = _Picture(decoded, frames, convert)
+            video = _Picture(decoded, frames, kept or range(frames), convert)
             begins.append(video.begin())
             streams.append(video_stream)
         except ClipError as error:
@@ -176,12 +177,12 @@ class _Sound:
 
 
 class _Picture:
-    """The picture of a clip, second by second: `frames` each, those on show in the middle of equal parts of it."""
+    """The picture of a clip, second by second: those `kept` of `frames`, which are on show in the middle of equal parts of it."""
 
-    def __init__(self, pictures: Iterator[Picture], frames: int, convert: Convert) -> None:
+    def __init__(self, pictures: Iterator[Picture], frames: int, kept: range, convert: Convert) -> None:
         self._pictures = pictures
         self._convert = convert
-        self._count = frames
+        self._count, self._kept = frames, kept
         self._shown: Picture
         self._pixels: Any = None  # of the picture on show, converted when first needed
 
@@ -199,17 +200,21 @@ class _Picture:
         After the last frame it is repeated; None where there is no picture at all.
         """
         chosen: list[Any] = []
+        begun = False
         for slot in range(self._count):
             moment = time + (slot + 0.5) / self._count
             while not self._shown.last and self._shown.until <= moment:
                 self._shown, self._pixels = next(self._pictures), None
             if self._shown.last and moment > self._shown.until:
                 break
-            chosen.append(self._converted())
+            begun = True
+            if slot in self._kept:
+                chosen.append(self._converted())
         seconds = self._shown.until - time if self._shown.last else 1.0
-        if not chosen:
+        if not begun:
             return None, min(seconds, 0.0)
-        chosen += [chosen[-1]] * (self._count - len(chosen))
+        if len(chosen) < len(self._kept):  # only behind the last frame
+            chosen += [self._converted()] * (len(self._kept) - len(chosen))
         return chosen, min(seconds, 1.0)
 
     def _converted(self) -> Any:

@@ -134,7 +134,7 @@ def _cut(
         return _short(covered, start, end, "picture" if picture.until < sound.until else "sound", seen)
     lost = Findings(
         picture.frames, seen.lost_frames, sound.samples / rate, heard.lost_sound_s, min(heard.silence_s, covered),
-        picture.frozen_s, sound.heard, picture.moved,
+        picture.frozen_s, sound.heard, picture.moved, heard.mean_energy, heard.difference_energy,
     )  # fmt: skip
     facts = {"lost_frames": lost.lost_frames, "lost_sound_s": round(lost.lost_sound_s, 3)}
     if lost.lost_share > max_lost_share:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from avzsl.benchmark.copies import copy_checks, find_copies
-from avzsl.benchmark.oddities import odd_checks
+from avzsl.benchmark.oddities import odd_checks, open_checks
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.class_embeddings import ClassEmbeddings, read_embeddings
 from avzsl.contracts.errors import AvzslError, DataError
@@ -87,6 +87,9 @@ def assemble(
     clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
     counts = _counts(clips, split_folder, manifest_path)
     checks += odd_checks(clips, manifest, fetched)
+    named = _named(split_folder, header.get("extractor"), set(classes.loc[classes["role"] != EXCLUDED, "class_name"]))
+    unseen_classes = classes.loc[classes["role"].isin(("val_unseen", "test_unseen")), "class_name"]
+    checks += open_checks((header.get("extractor") or {}).get("label_sets") or [], named, set(unseen_classes))
 
     seen = classes["role"].isin(("train", "val_unseen")).sum()
     unseen = (classes["role"] == "test_unseen").sum()
@@ -120,9 +123,7 @@ def assemble(
         },
         extractor=header.get("extractor"),
         embeddings=vectors.backend,
-        named=_named(
-            split_folder, header.get("extractor"), set(classes.loc[classes["role"] != EXCLUDED, "class_name"])
-        ),
+        named=named,
     ).write(out / "benchmark.json")
 
 

@@ -1,13 +1,15 @@
-"""Clips that are used although their picture stands still or their sound is silent: counted, for the audit."""
+"""What is used although a reader must know of it, for the audit: still pictures, silent clips, networks that know classes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from avzsl.benchmark.copies import ROWS
 from avzsl.contracts.notes import SILENT, STILL
+from avzsl.pretrained.label_sets import UNKNOWABLE, title_of
 
 ODD = {
     "still_pictures": (STILL, "used clips whose picture never changes"),
@@ -43,6 +45,32 @@ def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame 
                 "total": len(checked) or len(used),
                 "examples": [f"{clip} ({subset})" for clip, subset in found.head(ROWS).itertuples(index=False)],
                 "note": note or (f"{without} more were not decoded here" if without else ""), "limit": None, "passed": True,
+            }
+        )  # fmt: skip
+    return checks
+
+
+def open_checks(
+    label_sets: Sequence[str], named: Mapping[str, Mapping[str, Sequence[str]]] | None, unseen: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return a row for each set of labels, or other data, that the features' own networks were trained with.
+
+    It counts the `unseen` classes that the labels name; nobody can count them where the training data have no list, and
+    nobody has where `named` (label set -> class -> labels) is None.
+    """
+    checks = []
+    for label_set in label_sets:
+        unknowable = label_set in UNKNOWABLE
+        known = None if unknowable or named is None else named.get(label_set, {})
+        found = None if known is None else sorted(set(known) & set(unseen))
+        note = "" if known is not None else UNKNOWABLE.get(label_set, "nobody has compared the names")
+        checks.append(
+            {
+                "name": f"open_{label_set}",
+                "title": f"unseen classes that the training of the features' networks names: {title_of(label_set)}",
+                "count": None if found is None else len(found), "total": len(unseen),
+                "examples": [f"{name}: {', '.join((known or {})[name])}" for name in (found or [])[:ROWS]],
+                "note": note, "limit": None, "passed": True,
             }
         )  # fmt: skip
     return checks

@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
     from rich.console import Console
 
+    from avzsl.config.load import Project, load_project
     from avzsl.contracts.atomic import write_json, write_text
     from avzsl.contracts.errors import ConfigError
     from avzsl.contracts.hashing import safe_name
@@ -71,7 +72,14 @@ def run(options: argparse.Namespace) -> int:
 
         if options.run_folder is not None:
             raise ConfigError("predict: give --run or --features, not both: a run has the features it was trained on")
-        project = find_project(options.config, options.results)
+        project: Project
+        try:
+            project = find_project(options.config, options.results)
+        except ConfigError:
+            # Clips can be named in any folder: the feature sets that come with avzsl are there without a project.
+            if options.config is not None or options.results is not None:
+                raise
+            project = load_project()
         results = Path(project.config.results)
         predictions = predict_captions(
             options.clips, labels, options.features, project.features(options.features), project.config.device,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import html
 import http.server
 import ipaddress
 import logging
+import socket
 import threading
 import urllib.parse
 from http import HTTPStatus
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Connections at a time, and seconds of silence after which one is closed.
 CONNECTIONS, SILENCE_S = 32, 15
+# By when a request is here whole, however slowly it drips.
+REQUEST_S = 20.0
 
 
 def add_parser(subparsers: Any) -> None:
@@ -113,6 +117,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._local = local
         super().__init__(*arguments)
 
+    def setup(self) -> None:
+        super().setup()
+        self._patience = threading.Timer(REQUEST_S, self._hang_up)
+        self._patience.daemon = True
+        self._patience.start()
+
+    def finish(self) -> None:
+        self._patience.cancel()
+        super().finish()
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def do_GET(self) -> None:
         self._answer(body=True)
 
@@ -120,6 +138,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, body: bool) -> None:
+        self._patience.cancel()  # the answer takes as long as the way to the reader does
         # A page elsewhere may point its own name at this machine; then the Host header is not ours.
         try:
             name = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""

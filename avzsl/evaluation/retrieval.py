@@ -61,29 +61,6 @@ def _as_gallery(points: FloatArray) -> NDArray[np.float64]:
     return np.ascontiguousarray(np.concatenate([g, np.ones((len(g), 1)), (g**2).sum(1, keepdims=True)], axis=1).T)
 
 
-def _per_query(
-    queries: list[FloatArray], gallery: list[FloatArray], query_labels: IntArray, labels: IntArray, leave_out: bool
-) -> FloatArray:
-    result, nothing = np.empty(len(query_labels)), np.empty(0, np.int64)
-    of_class = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
-    prepared = [(_as_query(q), _as_gallery(g)) for q, g in zip(queries, gallery, strict=True)]
-    some = max(1, BLOCK // len(labels))
-    for start in range(0, len(query_labels), some):
-        part = slice(start, start + some)
-        squared = [q[part] @ g for q, g in prepared]
-        # One distance orders as its square does.
-        exact = squared[0] if len(squared) == 1 else np.sum([np.sqrt(np.maximum(each, 0)) for each in squared], axis=0)
-        distances = exact.astype(np.float32)
-        np.maximum(distances, 0, out=distances)
-        relevant = [of_class.get(int(label), nothing) for label in query_labels[part]]
-        if leave_out:
-            own = np.arange(len(distances))
-            distances[own, start + own] = np.inf
-            relevant = [items[items != start + query] for query, items in enumerate(relevant)]
-        result[part] = _precisions(distances, relevant)
-    return result
-
-
 class Ranking(Protocol):
     """Who ranks galleries and gives average precisions, such as a GPU (`avzsl.training.ranking`)."""
 
@@ -115,7 +92,26 @@ class HostRanking:
         leave_out: bool,
     ) -> FloatArray:
         """Rank by distances of points."""
-        return _per_query(list(queries), list(gallery), query_labels, labels, leave_out)
+        result, nothing = np.empty(len(query_labels)), np.empty(0, np.int64)
+        of_class = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
+        prepared = [(_as_query(q), _as_gallery(g)) for q, g in zip(queries, gallery, strict=True)]
+        some = max(1, BLOCK // len(labels))
+        for start in range(0, len(query_labels), some):
+            part = slice(start, start + some)
+            squared = [q[part] @ g for q, g in prepared]
+            # One distance orders as its square does.
+            exact = (
+                squared[0] if len(squared) == 1 else np.sum([np.sqrt(np.maximum(each, 0)) for each in squared], axis=0)
+            )
+            distances = exact.astype(np.float32)
+            np.maximum(distances, 0, out=distances)
+            relevant = [of_class.get(int(label), nothing) for label in query_labels[part]]
+            if leave_out:
+                own = np.arange(len(distances))
+                distances[own, start + own] = np.inf
+                relevant = [items[items != start + query] for query, items in enumerate(relevant)]
+            result[part] = _precisions(distances, relevant)
+        return result
 
     def by(self, distances: FloatArray, relevant: BoolArray) -> FloatArray:
         """Rank by given distances."""

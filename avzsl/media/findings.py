@@ -9,6 +9,8 @@ from avzsl.contracts.notes import SILENT, STILL
 
 # No new picture for this long, or no sound for this long, is worth a word.
 _NOTED_S = 1.0
+# Two channels of which their mean keeps less than this share of the energy cancel out.
+_ANTIPHASE = 1e-3
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Findings:
     frozen_s: float = 0.0  # seconds for which the file holds no new picture, in stretches of more than a second
     heard: bool = False  # a sample is not zero
     moved: bool = False  # a picture differs from the first
+    mean_energy: float = 0.0  # of the mean of two channels
+    difference_energy: float = 0.0  # of half of their difference
 
     @property
     def lost_share(self) -> float:
@@ -46,9 +50,16 @@ class Findings:
         return [
             *(filter(None, [self.damage()])),
             *missing(self.silence_s, self.frozen_s),
-            *([f"{SILENT}: every sample of the sound is zero"] if self.sound_s and not self.heard else []),
+            *self._quiet(),
             *([f"{STILL}: the picture never changes"] if self.frames and not self.moved else []),
         ]
+
+    def _quiet(self) -> list[str]:
+        if self.mean_energy < _ANTIPHASE * self.difference_energy:
+            return [
+                "antiphase: left and right cancel out, so that networks, which get their mean, hear next to nothing"
+            ]
+        return [f"{SILENT}: every sample of the sound is zero"] if self.sound_s and not self.heard else []
 
 
 def missing(silence_s: float, frozen_s: float) -> list[str]:

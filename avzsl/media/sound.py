@@ -23,6 +23,8 @@ from avzsl.media.findings import Findings
 MIN_GAP_S = 0.05
 # A longer hole is believed up to the end that the container states; where it states none, up to the second number.
 MAX_GAP_S, MAX_GAP_UNSTATED_S = 10.0, 60.0
+# Formats of samples whose zero is silence.
+_SIGNED = {"flt", "fltp", "dbl", "dblp", "s16", "s16p", "s32", "s32p"}
 # FFmpeg's names for so many channels in their usual order.
 _USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
@@ -100,6 +102,17 @@ def _averaged(frame: AudioFrame) -> AudioFrame:
     return mono
 
 
+def _weigh(frame: AudioFrame, findings: Findings) -> None:
+    """Add the energies of mean and difference of a frame of two channels."""
+    if frame.layout.nb_channels != 2 or frame.format.name not in _SIGNED:
+        return
+    values = frame.to_ndarray()
+    left, right = (values if frame.format.is_planar else values.reshape(-1, 2).T).astype(np.float32)
+    mean, difference = left + right, left - right
+    findings.mean_energy += float(mean @ mean)
+    findings.difference_energy += float(difference @ difference)
+
+
 def decode_audio(
     container: InputContainer,
     stream: AudioStream,
@@ -121,6 +134,7 @@ def decode_audio(
     for frame in decode(container, stream, joins=joins, findings=findings):
         time = frame.time
         findings.sound_s += frame.samples / frame.sample_rate if frame.sample_rate else 0.0
+        _weigh(frame, findings)
         chunk = convert(frame)
         findings.heard = findings.heard or bool(chunk.any())
         yield time, chunk

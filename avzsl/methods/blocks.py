@@ -143,7 +143,12 @@ Asked = tuple[Dropout, torch.Size, torch.dtype]
 
 def noise(shape: torch.Size, dtype: torch.dtype, generator: torch.Generator | None = None) -> Tensor:
     """Return whole numbers, uniform from -2^15 to 2^15 - 1: four of each number that PyTorch's, or another, generator draws."""
-    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    # Inverted: large noise keeps a value, and small numbers have kept it since the first version.
+    words = (
+        torch.empty(-(-shape.numel() // 4), dtype=torch.int64)
+        .random_(-(2**63), None, generator=generator)
+        .bitwise_not_()
+    )
     return words.view(torch.int16)[: shape.numel()].view(shape).to(dtype)
 
 

@@ -18,6 +18,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.config.load import Project
 from avzsl.contracts.arrays import read_arrays
 from avzsl.contracts.errors import AvzslError, DataError
+from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.schemas import BENCHMARK_CLASSES, MEDIA
 from avzsl.contracts.streams import Stream, read_streams
 from avzsl.contracts.tables import read_table
@@ -104,8 +105,7 @@ def predict(
     record = _read_run(run)
     features = project.features(record.features)
     if project.trained_split(record.dataset, record.features) is not None:
-        network = Places(Path(project.config.results)).audio_network(record.dataset, record.features)
-        features = with_trained(features, network)
+        features = with_trained(features, _trained_network(project, run, record))
     # A run that cannot be used says so before an hour of extraction.
     vectors, seen = _embed(project, run, record, labels)
     model, output = _load_model(project, run, record)
@@ -164,6 +164,22 @@ def _read_run(run: Path) -> RunRecord:
     if missing:
         raise DataError(path, f"has no {missing[0]!r}; it is not the record of a run of this version")
     return record
+
+
+def _trained_network(project: Project, run: Path, record: RunRecord) -> Path:
+    """Return the network that the workflow trained for the run's features; raises DataError if it is another one by now."""
+    path = Places(Path(project.config.results)).audio_network(record.dataset, record.features)
+    if not path.is_file():
+        raise DataError(
+            path, f"is not there, but the features of {run} need it; take the results folder of the run whole"
+        )
+    digest, weights = sha256_file(path), str((record.extractor or {}).get("weights"))
+    if digest not in weights:
+        raise DataError(
+            path,
+            f"was trained anew since {run}, whose features have {weights}, while this is sha256:{digest}; build the run again",
+        )
+    return path
 
 
 def media_table(clips: Sequence[Path]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ CLIP_QUERIES = 3
 # Clips that are tried as queries: ranking all pairs of a large test set would take gigabytes.
 RANKED_QUERIES = 400
 # Distances that are held at once.
-BLOCK = 10_000_000
+BLOCK = 2_000_000
 # Margin between the entropies from which one modality is called dominant; the released code's value.
 MARGIN = 0.1
 
@@ -67,7 +67,8 @@ def dominant_modality(points: np.ndarray, other: np.ndarray, classes: np.ndarray
         p /= p.sum(axis=1, keepdims=True)
         return -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1)
 
-    gap = entropy(points) - entropy(other)
+    parts = _blocks(len(points), len(classes))
+    gap = np.concatenate([entropy(points[part]) - entropy(other[part]) for part in parts])
     return np.where(gap < -MARGIN, -1, np.where(gap > MARGIN, 1, 0))
 
 
@@ -147,7 +148,7 @@ def gallery(benchmark: BenchmarkFiles, method: str, book: ClipBook) -> list[dict
 
 
 def _blocks(queries: int, clips: int) -> list[slice]:
-    """Return the queries in parts whose distances to all clips fit in a hundred megabytes."""
+    """Return the queries in parts whose distances to all clips or classes take some ten megabytes."""
     some = max(1, BLOCK // max(clips, 1))
     return [slice(start, min(start + some, queries)) for start in range(0, queries, some)] or [slice(0, 0)]
 

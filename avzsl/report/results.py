@@ -136,11 +136,15 @@ class BenchmarkFiles:
                 found |= self._tested(read_table(path, MEDIA, ("clip_id", "path")).dropna())
         return found
 
+    @cached_property
+    def _tested_ids(self) -> frozenset[str]:
+        clips = self.clips
+        return frozenset(clips.loc[clips["usable"] & clips["subset"].isin(TEST), "clip_id"])
+
     def _tested(self, table: pd.DataFrame) -> dict[str, str]:
         """Return the second column of a table by clip_id, its first, for the clips that are tested."""
         key, value = table.columns
-        subset = self.clips.loc[self.clips["usable"] & self.clips["subset"].isin(TEST), "clip_id"]
-        own = table[table[key].isin(subset)]
+        own = table[table[key].isin(self._tested_ids)]
         return dict(zip(own[key], own[value], strict=True))
 
     @cached_property

@@ -20,7 +20,7 @@ from avzsl.training.crops import Cropper, Part
 from avzsl.training.sequences import on_device, take
 
 # Rows of a mapped pack that are read before its pages are given back: the system maps some sixteen pages around each.
-TOUCHED = 4096
+SCATTERED = 256
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
@@ -36,22 +36,24 @@ class DeviceData:
             torch.from_numpy(array) if on_disk else _on_device(array, device, kind)
             for array in (data.audio, data.visual)
         )
-        self._kind, self._on_disk, self._touched = kind, on_disk, 0
+        self._kind, self._on_disk = kind, on_disk
         self.vectors = torch.from_numpy(data.vectors).to(device, kind)
         self.sequences = on_device(data.steps, device, kind) if data.steps is not None else None
         self._phrases: dict[tuple[str, ...], Tensor] = {}
 
     def averages(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return sound and picture (B, k) of the clips at `rows` (B,) of the pack."""
-        found = self.audio[rows], self.visual[rows]
         if not self._on_disk:
-            return found
-        self._touched += len(rows)
-        if self._touched >= TOUCHED:
-            self._touched = 0
-            give_back(self.data.audio)
-            give_back(self.data.visual)
-        return found[0].to(self._kind), found[1].to(self._kind)
+            return self.audio[rows], self.visual[rows]
+        return self._read(self.data.audio, rows), self._read(self.data.visual, rows)
+
+    def _read(self, array: np.ndarray, rows: Tensor) -> Tensor:
+        found = torch.empty((len(rows), array.shape[1]), dtype=self._kind)
+        for start in range(0, len(rows), SCATTERED):
+            some = rows[start : start + SCATTERED].numpy()
+            found[start : start + len(some)] = torch.from_numpy(np.asarray(array[some]))
+            give_back(array)
+        return found
 
     def phrases(self, phrases: Sequence[str]) -> Tensor:
         """Return the embeddings (n, k_w) of any phrases, made as the classes' were; a row of 0 where there is none.

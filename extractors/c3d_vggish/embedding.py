@@ -21,6 +21,7 @@ from extractors.c3d_vggish import Options
 from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, FRAMES, SIDE, VISUAL_DIM, Quantiser, VGGish
 from extractors.c3d_vggish.picture import HEIGHT, LEFT, TOP, WIDTH
 from extractors.c3d_vggish.weights import KEYS, PUBLISHED, read_whitening, vggish_names
+from extractors.convolutions import by_onednn
 from extractors.weights import load_weights, locate
 
 # The released code's: torchvision's of Kinetics, in the order red, green, blue, used for blue, green, red of 0 ... 1.
@@ -76,16 +77,15 @@ def preparation(options: Options) -> Callable[[Tensor], Tensor]:
     if options.windows == "as_released":
         return prepare_released
     mean = torch.tensor(SPORTS1M_MEAN) if options.mean is None else read_mean(expand(options.mean))
-    return lambda frames: (frames.float() - mean.to(frames.device)).permute(3, 0, 1, 2).contiguous()
+    return lambda frames: (frames.float() - mean.to(frames.device)).permute(3, 0, 1, 2)
 
 
 def prepare_released(frames: Tensor) -> Tensor:
     """Normalise as the released code does, with zeros in the place of frames that lack (see `preparation`)."""
     mean, deviation = (torch.tensor(v, device=frames.device) for v in (RELEASED_MEAN, RELEASED_DEVIATION))
-    shown = ((frames.float() / 255 - mean) / deviation).permute(3, 0, 1, 2)
-    window = frames.new_zeros((3, FRAMES, SIDE, SIDE), dtype=torch.float32)
-    window[:, : len(frames)] = shown
-    return window
+    window = frames.new_zeros((FRAMES, SIDE, SIDE, 3), dtype=torch.float32)
+    window[: len(frames)] = (frames.float() / 255 - mean) / deviation
+    return window.permute(3, 0, 1, 2)
 
 
 def read_mean(path: Path) -> Tensor:
@@ -114,7 +114,7 @@ class C3dVggishNetworks:
     ) -> None:  # fmt: skip
         self.identity, self.batch_windows, self.measured = identity, options.batch_windows, dict[str, float]()
         self._device, self._prepare = device, prepare
-        self._picture, self._sound = picture.to(device).eval(), sound.to(device).eval()
+        self._picture, self._sound = by_onednn(picture.eval(), device), sound.to(device).eval()
 
     @torch.inference_mode()
     def embed(self, windows: Sequence[Window]) -> Features:

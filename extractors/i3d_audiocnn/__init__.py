@@ -37,6 +37,11 @@ class Training(Section):
     weight_decay: float = Field(1e-4, ge=0, description="of Adam")
     crop_frames: int = Field(344, ge=128, description="frames of a clip heard in one step, 4 s")
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the sources that choose the epoch")
+    loss: Literal["softmax", "bce"] = Field(
+        "softmax",
+        description="cross-entropy over the classes of the mean logits; bce: binary of each class's mean sigmoid, as the "
+        "network of AudioSet's many labels was trained",
+    )
     standardise: bool = Field(True, description="each band less its mean, over its deviation; false: dB as they are")
 
 

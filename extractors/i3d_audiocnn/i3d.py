@@ -32,13 +32,10 @@ MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
 }
 
 
-def same(x: Tensor, kernel: Sizes, stride: Sizes) -> Tensor:
-    """Pad the last three axes with zeros as TensorFlow's SAME does: by the input's size, the larger half behind."""
-    pads: list[int] = []
-    for size, k, s in reversed(list(zip(x.shape[2:], kernel, stride, strict=True))):
-        total = max(k - (s if size % s == 0 else size % s), 0)
-        pads += [total // 2, total - total // 2]
-    return functional.pad(x, pads) if any(pads) else x
+def same(sizes: torch.Size, kernel: Sizes, stride: Sizes) -> list[tuple[int, int]]:
+    """Return the zeros in front and behind that TensorFlow's SAME gives each axis: by its size, the larger half behind."""
+    totals = [max(k - (size % s or s), 0) for size, k, s in zip(sizes, kernel, stride, strict=True)]
+    return [(total // 2, total - total // 2) for total in totals]
 
 
 class Unit(nn.Module):
@@ -47,11 +44,17 @@ class Unit(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: Sizes = (1, 1, 1), stride: Sizes = (1, 1, 1)) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=False)
+        # With stride 1 both halves are the same for every size.
+        first, second, third = kernel
+        padding = (first // 2, second // 2, third // 2) if stride == (1, 1, 1) else (0, 0, 0)
+        self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm3d(outputs, eps=EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu_(self.bn(self.conv3d(same(x, self.kernel, self.stride))))
+        if self.stride != (1, 1, 1):
+            pads = same(x.shape[2:], self.kernel, self.stride)
+            x = functional.pad(x, [width for pair in reversed(pads) for width in pair])
+        return functional.relu_(self.bn(self.conv3d(x)))
 
 
 class Mixed(nn.Module):
@@ -71,8 +74,9 @@ class Mixed(nn.Module):
 
 
 def pool(x: Tensor, kernel: Sizes, stride: Sizes) -> Tensor:
-    """Return the maxima with SAME padding: zeros, which change nothing after a ReLU."""
-    return functional.max_pool3d(same(x, kernel, stride), kernel, stride)
+    """Return the maxima with SAME padding, after a ReLU: nothing is as good as zeros, and what is behind may lack."""
+    front = [pair[0] for pair in same(x.shape[2:], kernel, stride)]
+    return functional.max_pool3d(x, kernel, stride, front, ceil_mode=True)
 
 
 class I3D(nn.Module):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy, cross_entropy, one_hot
 
 from avzsl.contracts.atomic import replacing
 from avzsl.contracts.errors import DataError
@@ -145,14 +145,21 @@ def _epoch(
         crops = [crop(frames[clip_id], training.crop_frames, rng) for clip_id in drawn]
         batch = state.network.standardised(torch.from_numpy(np.stack(crops)).to(state.network.band_mean.device))
         mask(batch, rng)
-        logits = state.network.logits(state.network(batch)).mean(1)
-        loss = cross_entropy(logits, torch.tensor([fit[clip_id] for clip_id in drawn], device=logits.device))
+        logits = state.network.logits(state.network(batch))
+        loss = loss_of(logits, torch.tensor([fit[clip_id] for clip_id in drawn], device=logits.device), training.loss)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         total += float(loss.detach())
         advance()
     return total / steps
+
+
+def loss_of(logits: Tensor, labels: Tensor, loss: str) -> Tensor:
+    """Return the loss of the segments' logits (N, segments, labels) for the clips' labels (N,): `softmax` or `bce`."""
+    if loss == "softmax":
+        return cross_entropy(logits.mean(1), labels)
+    return binary_cross_entropy(logits.sigmoid().mean(1), one_hot(labels, logits.shape[2]).float())
 
 
 def bands(clips: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

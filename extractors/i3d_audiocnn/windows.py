@@ -18,7 +18,7 @@ from extractors.i3d_audiocnn.sound import FRAMES, HOP, RATE, SEGMENT_HOP, Spectr
 from extractors.seconds import read_uniform_seconds
 
 FPS, PICTURES = 25, 16
-FIRST = (FPS - PICTURES) // 2  # frames of a second before those in its middle
+MIDDLE = range((FPS - PICTURES) // 2, (FPS + PICTURES) // 2)  # frames of a second
 SHORT, SIDE = 256, 224
 # A segment depends on 94 frames before and behind it; a multiple of its hop keeps the poolings where they are.
 CONTEXT = 2 * SEGMENT_HOP
@@ -30,11 +30,11 @@ def read_clip(path: Path, info: ClipInfo) -> Iterator[Window]:
     A clip that has sound or picture alone gives windows of that. Raises ClipError where there is none.
     """
     front = Spectrogram()
-    for second in read_uniform_seconds(path, info, RATE, FPS, Picture(), either=True):
+    for second in read_uniform_seconds(path, info, RATE, FPS, Picture(), either=True, kept=MIDDLE):
         if second.samples is not None:
             front.add(second.samples / np.float32(32768))
         if second.frames is not None:
-            yield Window(second.start, second.end, visual=second.frames[FIRST : FIRST + PICTURES])
+            yield Window(second.start, second.end, visual=second.frames)
     if front.samples:
         yield from cut(front.frames(), front.samples / RATE)
 

@@ -33,12 +33,15 @@ def audio_trunk() -> nn.Module:
 
 
 class Trunks(nn.Module):
-    """Both trunks under the names of the released checkpoint: video_network.base.* and audio_network.base.*."""
+    """Both trunks under the names of the released checkpoint: video_network.base.* and audio_network.base.*.
 
-    def __init__(self) -> None:
+    torchvision's modules, unless others of the same names are given.
+    """
+
+    def __init__(self, video: nn.Module | None = None, audio: nn.Module | None = None) -> None:
         super().__init__()
-        self.video_network = nn.ModuleDict({"base": video_trunk()})
-        self.audio_network = nn.ModuleDict({"base": audio_trunk()})
+        self.video_network = nn.ModuleDict({"base": video_trunk() if video is None else video})
+        self.audio_network = nn.ModuleDict({"base": audio_trunk() if audio is None else audio})
 
     @property
     def video(self) -> nn.Module:

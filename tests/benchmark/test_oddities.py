@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from avzsl.benchmark.oddities import odd_checks
+from avzsl.benchmark.oddities import odd_checks, open_checks
 from avzsl.media.findings import Findings, joined
 
 SILENT = joined(Findings(sound_s=5.0, moved=True, frames=10).notes())
@@ -56,3 +56,16 @@ def test_what_nobody_decoded_is_not_called_clean() -> None:
     assert found[0]["note"].startswith("not checked")
     partly = odd_checks(clips(2), manifest([BOTH, None], [10, None]), None)
     assert (partly[0]["count"], partly[0]["total"], partly[0]["note"]) == (1, 1, "1 more were not decoded here")
+
+
+def test_the_audit_says_what_the_networks_know() -> None:
+    named = {"audioset": {"dog": ["Dog", "Bark"], "cat": ["Cat"], "car": ["Car"]}, "imagenet1k": {}}
+    audio, pictures = open_checks(["audioset", "imagenet1k"], named, {"dog", "car", "rain"})
+    assert (audio["count"], audio["total"], audio["examples"]) == (2, 3, ["car: Car", "dog: Dog, Bark"])
+    assert "AudioSet" in audio["title"] and not audio["note"]
+    assert pictures["count"] == 0
+    [captions] = open_checks(["web_captions"], None, {"dog"})
+    assert captions["count"] is None and captions["note"] == "captions from the web, not disjoint, unknowable"
+    [uncompared] = open_checks(["audioset"], None, {"dog"})
+    assert uncompared["count"] is None and "nobody has compared" in uncompared["note"]
+    assert open_checks([], None, {"dog"}) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from avzsl.contracts.records import read_record
 from extractors.i3d_audiocnn import Training, training
 from extractors.i3d_audiocnn.embedding import load_audio_network
 from extractors.i3d_audiocnn.spectrograms import Spectrograms
-from extractors.i3d_audiocnn.training import bands, class_accuracy, crop, mask, train_audio_network
+from extractors.i3d_audiocnn.training import bands, class_accuracy, crop, loss_of, mask, train_audio_network
 from extractors.i3d_audiocnn.training_clips import Heard, choose_clips
 
 torch.set_num_threads(1)
@@ -156,6 +157,17 @@ def test_seeds_and_settings_make_other_weights(tmp_path: Path) -> None:
     first = train(world(), tmp_path / "a")
     assert train(world(), tmp_path / "b") == first
     assert train(world(), tmp_path / "c", TINY.model_copy(update={"seed": 1})) != first
+    assert train(world(), tmp_path / "d", TINY.model_copy(update={"loss": "bce"})) != first
+
+
+def test_losses() -> None:
+    logits = torch.tensor([[[2.0, -1.0], [0.0, 1.0]]])  # one clip, two segments, two classes
+    label = torch.tensor([0])
+    mean = [1.0, 0.0]
+    want = -math.log(math.exp(mean[0]) / (math.exp(mean[0]) + math.exp(mean[1])))
+    assert float(loss_of(logits, label, "softmax")) == pytest.approx(want)
+    right, wrong = ((1 / (1 + math.exp(-a)) + 1 / (1 + math.exp(-b))) / 2 for a, b in ((2.0, 0.0), (-1.0, 1.0)))
+    assert float(loss_of(logits, label, "bce")) == pytest.approx(-(math.log(right) + math.log(1 - wrong)) / 2)
 
 
 @pytest.mark.slow

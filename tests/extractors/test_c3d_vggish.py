@@ -15,6 +15,7 @@ from avzsl.contracts.hashing import sha256_file
 from extractors.c3d_vggish.networks import C3D, Quantiser, VGGish
 from extractors.c3d_vggish.sound import examples
 from extractors.c3d_vggish.weights import read_whitening, vggish_names
+from extractors.convolutions import by_onednn
 from extractors.weights import load_weights
 from tests.methods.reference import formula, golden
 
@@ -38,7 +39,7 @@ def input0(shape: tuple[int, ...]) -> torch.Tensor:
 @torch.inference_mode()
 def test_c3d(shared: Path) -> None:
     x = golden(shared, "features/c3d_seed0")
-    network = filled(C3D(), "c3d.")
+    network = by_onednn(filled(C3D(), "c3d."), torch.device("cpu"))  # as it is run
     assert isinstance(network, C3D)
     clips = input0((2, 3, 16, 112, 112))
     maps = network.pooled(clips)

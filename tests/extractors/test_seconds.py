@@ -61,7 +61,7 @@ def test_no_sound_and_no_picture_at_all() -> None:
     with pytest.raises(ClipError, match="its sound cannot be decoded"):
         _Sound(iter(()), ClipInfo(), RATE).begin()
     with pytest.raises(ClipError, match="its picture cannot be decoded"):
-        _Picture(iter(()), 4, lambda frame: frame).begin()
+        _Picture(iter(()), 4, range(4), lambda frame: frame).begin()
 
 
 def picture(times: list[float], end: float, count: int = 4) -> tuple[_Picture, list[int]]:
@@ -73,7 +73,7 @@ def picture(times: list[float], end: float, count: int = 4) -> tuple[_Picture, l
 
     ends = [*times[1:], end]
     shown = [Picture(k, t, u, k == len(times) - 1) for k, (t, u) in enumerate(zip(times, ends, strict=True))]  # type: ignore[arg-type]
-    made = _Picture(iter(shown), count, convert)
+    made = _Picture(iter(shown), count, range(count), convert)
     assert made.begin() == times[0]
     return made, converted
 

@@ -259,8 +259,8 @@ def test_usual_names_of_so_many_channels(layout, name) -> None:
 
 def test_a_frame_counts_for_as_long_as_it_sounds(monkeypatch) -> None:
     frames = [
-        SimpleNamespace(time=0.5, samples=50, sample_rate=100),
-        SimpleNamespace(time=None, samples=9, sample_rate=0),
+        SimpleNamespace(layout=SimpleNamespace(nb_channels=1), time=0.5, samples=50, sample_rate=100),
+        SimpleNamespace(layout=SimpleNamespace(nb_channels=1), time=None, samples=9, sample_rate=0),
     ]
     monkeypatch.setattr(sound, "decode", lambda *_, **__: iter(frames))
 

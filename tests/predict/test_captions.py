@@ -192,3 +192,13 @@ def test_transformers_names_are_read_too(tmp_path: Path) -> None:
     torch.testing.assert_close(
         TextEncoder(tmp_path / "clip.safetensors", layers=1).encode(["a dog barks"]), read, atol=1e-5, rtol=1e-4
     )
+
+
+def test_the_shipped_feature_set_needs_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "a.mp4", "--features", "clip-clap", "--labels", "dog"]) != 0
+    said = capsys.readouterr().err
+    assert "no run has built anything" not in said and "weights" in said

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
+import select
 import socket
 import threading
 import time
@@ -98,4 +100,17 @@ def test_silent_connections_are_limited_and_end(address, monkeypatch: pytest.Mon
     for connection in held:
         connection.close()
     time.sleep(0.5)
+    assert get(address, "/")[0] == 200
+
+
+def test_a_request_that_drips_is_cut_off(address, monkeypatch: pytest.MonkeyPatch) -> None:
+    from avzsl.cli import serve
+
+    monkeypatch.setattr(serve, "REQUEST_S", 0.5)
+    started = time.monotonic()
+    with socket.create_connection(address[:2], timeout=5) as slow, contextlib.suppress(OSError):
+        slow.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\nX: ")
+        while time.monotonic() - started < 10 and not select.select([slow], [], [], 0.1)[0]:
+            slow.sendall(b"x")
+    assert time.monotonic() - started < 5
     assert get(address, "/")[0] == 200

@@ -63,7 +63,7 @@ def scroll_through(browser) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1920])
+@pytest.mark.parametrize("width", [360, 1400, 1920])
 def test_every_figure_is_drawn_and_nothing_sticks_out(opened, width: int, dark: bool) -> None:
     window(opened, width, 900, dark)
     scroll_through(opened)

@@ -88,7 +88,7 @@ def test_same_seed_same_result_and_another_seed_another(toy, tmp_path):
 def test_a_pack_that_stays_on_the_disk_gives_the_same_run(toy, tmp_path, monkeypatch, name):
     held = go(toy, tmp_path / "held", method(name))
     monkeypatch.setattr("avzsl.benchmark.data.HELD", 0)
-    monkeypatch.setattr("avzsl.training.sampling.TOUCHED", 40)
+    monkeypatch.setattr("avzsl.training.sampling.SCATTERED", 5)
     folder, files = toy
     assert isinstance(load(folder, files.pack[0], files.embeddings).audio, np.memmap)
     mapped = go(toy, tmp_path / "mapped", method(name))

@@ -31,7 +31,7 @@ def avzsl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def shards_of(said: str, rule: str) -> list[str]:
     """Return the shards of a rule's jobs in the order in which they began."""
-    return re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    wildcards: .*shard=(\d+)", said, flags=re.MULTILINE)
+    return re.findall(rf"^(?:local)?rule {rule}:\n(?:    .*\n)*?    wildcards: .*shard=(\d+)", said, flags=re.MULTILINE)
 
 
 def edit(folder: Path, name: str, **values: object) -> None:
@@ -86,7 +86,7 @@ def test_machines_without_a_shared_disk_make_one_benchmark(tmp_path: Path) -> No
 
 
 def test_test_clips_come_first_and_can_be_scored_before_the_rest(tmp_path: Path) -> None:
-    write_small(tmp_path, shards=2)
+    write_small(tmp_path, shards=2, clips=8)
     edit(tmp_path, "datasets/small.yaml", media={"order": "test_first"})
     did = snakemake(tmp_path, "--cores", "1", "all_media")
     assert sorted(shards_of(did, "media")[:2]) == ["0000", "0001"], "the shards of test clips"

@@ -20,7 +20,7 @@ from tests.workflow.checkout import checkout_environment, copy_checkout
 from tests.workflow.conftest import write_tiny_demo
 from tests.workflow.test_released_features import shorten
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(3000)]
 
 # What would install, fetch or take hours: only as far as it can go here. The options of all are checked by tests/test_commands.py.
 INSTEAD = {

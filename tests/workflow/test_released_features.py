@@ -81,7 +81,7 @@ def test_the_three_data_sets_are_one_run_under_both_presets(tmp_path: Path, run:
     run("--configfile", "config/published.yaml", "--config", "methods=[ale]", "seeds=[0]")
     table = pd.read_csv(tmp_path / "results/benchmark.csv")
     assert len(table) == 6 and set(table["preset"]) == {"corrected", "as_released"}
-    assert table["hm_published"].notna().all() and table["hm"].notna().all()
+    assert table["hm_published"].notna().all() and table["hm_mean"].notna().all()
     assert not (tmp_path / "data").exists(), "nothing is downloaded"
 
 
