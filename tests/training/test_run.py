@@ -18,6 +18,7 @@ from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.methods import Dims
 from avzsl.methods import Method as MethodBase
+from avzsl.training import run as runs
 from avzsl.training.evaluate import validate
 from avzsl.training.run import run
 from avzsl.training.sampling import DeviceData
@@ -59,6 +60,7 @@ def test_a_run_learns_and_writes_everything(toy, tmp_path, name, preset):
     assert row["zsl"] > 1.8 * row["chance"]["zsl"]
     assert row["hm"] > row["chance"]["hm"]
     history = read_table(tmp_path / "history.parquet", HISTORY)
+    assert (history["seconds"] > 0).all() and history["seconds"].sum() <= row["seconds"] < 600
     assert list(history["stage"]) == [1] * 8 + [2] * row["epoch"]
     assert history.loc[history["stage"] == 1, "selected"].sum() == 1
     predictions = read_table(tmp_path / "predictions.parquet", PREDICTIONS)
@@ -302,3 +304,28 @@ def test_stage_1_ends_when_validation_gets_no_better(toy, tmp_path):
     best = int(first.loc[first["selected"], "epoch"].iloc[0])
     assert len(first) == best + 2 < 12
     assert row["config"]["training"]["batches_per_epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    "name,available,kind",
+    [
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cuda", True, "cuda"),
+        ("cuda", False, "cpu"),
+        ("cpu", True, "cpu"),
+    ],
+)
+def test_where_a_run_computes(monkeypatch, name, available, kind):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert runs._device(name).type == kind
+
+
+def test_a_run_takes_one_thread_unless_told_otherwise(toy, tmp_path, monkeypatch):
+    folder, files = toy
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    run(folder, files.pack[0], files.embeddings, method("ridge"), benchmark(), 0, tmp_path, device="cpu")
+    assert asked == [1]
+    assert json.loads((tmp_path / "run.json").read_text())["hardware"]["threads"] == 1

@@ -1,0 +1,193 @@
+"""Where a method's arithmetic has an edge: equal scores, empty directions, points on classes, limits that are met exactly."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from avzsl.config.methods import TrainingConfig
+from avzsl.methods import Clips, Dims, Method, build, clipclap, tcaf
+from avzsl.methods.blocks import counting_steps, layer, triplet, triplets
+from avzsl.methods.inputs import join, width
+from tests.methods.test_closed_form import data, solved
+
+torch.set_num_threads(1)
+DIMS = Dims(12, 10, 8)
+
+
+def made(module: str, **options: Any) -> Method:
+    torch.manual_seed(0)
+    return build(module, DIMS, options).double()
+
+
+@pytest.mark.parametrize("momentum,passes,steps", [(0.1, 3, 132), (0.1, 2, 197), (0.5, 1, 60), (0.001, 3, 13809)])
+def test_how_many_steps_count_in_running_statistics(momentum, passes, steps):
+    assert counting_steps(momentum, passes) == steps
+    share = (1 - momentum) ** (passes * np.array([steps, steps - 1]))
+    assert share[0] <= 1e-18 < share[1]
+
+
+def test_methods_count_the_passes_they_make():
+    assert clipclap.STATISTICS_STEPS == tcaf.STATISTICS_STEPS == 197
+    steps = {
+        momentum: made("avca", two_bn_momenta=True, last_bn_momentum=momentum)._statistics_steps
+        for momentum in (0.99, 0.1, 0.05, 1e-5)
+    }
+    assert steps == {0.99: 132, 0.1: 132, 0.05: counting_steps(0.05, 3), 1e-5: counting_steps(1e-3, 3)}
+    assert made("avca", last_bn_momentum=0.05)._statistics_steps == 132
+
+
+def test_triplets_have_the_librarys_epsilon():
+    torch.manual_seed(0)
+    points = torch.randn(3, 5, 4, dtype=torch.float64)
+    found = triplets(points, "abc", {"x": ("a", "b", "c")}, 9.0)["x"]
+    torch.testing.assert_close(found, triplet(*points, 9.0).mean(), rtol=1e-13, atol=0)
+
+
+def test_two_clips_are_a_batch():
+    assert layer(4, 3, 0.0)(torch.randn(4, 4), 2).shape == (4, 3)
+
+
+@pytest.mark.parametrize("which,columns", [("both", [9, 9, 1, 1]), ("audio", [1, 1]), ("visual", [9, 9])])
+def test_joined_features_have_the_picture_first(which, columns):
+    audio, visual = torch.ones(3, 2), 9 * torch.ones(3, 2)
+    assert join(audio, visual, which).tolist() == [columns] * 3
+    assert width(Dims(2, 2, 1), which) == len(columns)
+    torch.testing.assert_close(join(audio, visual, which, unit=True).norm(dim=1), torch.ones(3))
+
+
+# CJME
+
+
+def test_cjme_is_undecided_where_entropies_differ_by_its_threshold_exactly():
+    method = made("cjme", entropy_threshold=0.25)
+    audio = torch.tensor([1.0, 1.0, 1.0, 1.25, 1.5])
+    visual = torch.tensor([1.0, 1.25, 1.5, 1.0, 1.0])
+    assert method._supervision(audio, visual).tolist() == [0.5, 0.5, 0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    "options,wanted",
+    [({"selection": "hard"}, [1, 1, 3, 3, 3]), ({"selection_threshold": 0.75}, [1, 1, 2, 3, 3])],
+    ids=["hard", "threshold"],
+)
+def test_cjme_selects_at_its_threshold_exactly(options, wanted):
+    alpha = torch.tensor([[0.1], [0.25], [0.5], [0.75], [0.9]], dtype=torch.float64)
+    by_audio, by_visual = torch.full((5, 2), 1.0, dtype=torch.float64), torch.full((5, 2), 3.0, dtype=torch.float64)
+    assert made("cjme", **options).select(by_audio, by_visual, alpha)[:, 0].tolist() == wanted
+
+
+def test_cjme_attention_that_is_sure_and_wrong_costs_a_bounded_loss():
+    x = {"alpha": torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)}
+    x["supervision"] = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    x |= {key: torch.zeros(3, 4, dtype=torch.float64) for key in ("a_p", "v_p", "t_p", "a_q", "v_q")}
+    got = made("cjme").terms(x)["attention"].item()
+    assert got == pytest.approx(-(2 * np.log(1e-7) + np.log(1 - 1e-7)) / 3, rel=1e-9)
+
+
+def test_cjme_entropy_of_a_point_on_a_class_is_that_of_a_distance_of_1e_12():
+    classes = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    got = made("cjme")._entropy(classes[:1], classes).item()
+    p = np.asarray([1e12, 1.0]) / (1e12 + 1)
+    assert got == pytest.approx(-(p * np.log(p)).sum(), rel=1e-4)
+
+
+# In closed form
+
+
+def test_a_feature_that_never_varies_is_left_as_it_is():
+    sample = data()
+    clips = sample.everything()
+    audio = clips.audio.clone()
+    audio[:, 2] = 5.0
+    constant = SimpleNamespace(
+        classes=sample.classes, everything=lambda: Clips(audio, clips.visual, clips.text, clips.labels)
+    )
+    method, problem = solved("ridge", constant, regularisation=0.1, scaling="standard")
+    assert method.audio_scale[2] == 1 and (problem.x[:, 9 + 2] == 0).all()
+    torch.testing.assert_close(method.audio_scale[0], audio[:, 0].std(correction=0))
+
+
+@pytest.mark.parametrize("scaling", ["standard", "unit", "none"])
+def test_how_features_are_scaled(scaling):
+    sample = data()
+    clips = sample.everything()
+    _, problem = solved("ridge", sample, regularisation=0.1, scaling=scaling)
+    want = {
+        "standard": [(p - p.mean(0)) / p.std(0, correction=0) for p in (clips.visual, clips.audio)],
+        "unit": [p / p.norm(dim=1, keepdim=True) for p in (clips.visual, clips.audio)],
+        "none": [clips.visual, clips.audio],
+    }[scaling]
+    np.testing.assert_allclose(problem.x, torch.cat(want, 1), rtol=1e-9)
+    np.testing.assert_allclose(problem.audio, want[1], rtol=1e-9)
+    np.testing.assert_allclose(problem.visual, want[0], rtol=1e-9)
+
+
+def test_sae_takes_the_solution_of_least_norm_where_nothing_varies():
+    """A constant feature and a column that no class embedding has: against least squares of the whole equation."""
+    sample = data()
+    clips = sample.everything()
+    audio, classes = clips.audio.clone(), sample.classes.clone()
+    audio[:, 2], classes[:, -1] = 5.0, 0.0
+    flat = SimpleNamespace(
+        classes=classes, everything=lambda: Clips(audio, clips.visual, classes[clips.labels], clips.labels)
+    )
+    method, p = solved("sae", flat, regularisation=0.5)
+    s = p.classes[p.labels].T
+    a, b, c = s @ s.T, 0.5 * p.x.T @ p.x, 1.5 * s @ p.x
+    system = np.kron(a, np.eye(len(b))) + np.kron(np.eye(len(a)), b)
+    want = np.linalg.lstsq(system, c.ravel(), rcond=1e-10)[0].reshape(c.shape)
+    np.testing.assert_allclose(method.encoder, want, atol=1e-9)
+
+
+def test_conse_of_two_classes_has_the_probabilities_of_its_classifier():
+    sample = data(classes=2)
+    method, p = solved("conse", sample, inverse_penalty=0.05, top=2)
+    clips = sample.everything()
+    likely = (method.features(clips.audio, clips.visual) @ method.weights.T + method.bias).softmax(1)
+    want = LogisticRegression(C=0.05, max_iter=200).fit(p.x, p.labels).predict_proba(p.x)
+    np.testing.assert_allclose(likely, want, rtol=1e-6, atol=1e-9)
+
+
+def test_a_neighbour_that_points_away_has_next_to_no_weight():
+    sample = data()
+    method, p = solved("prototype", sample, neighbours=2)
+    known = torch.zeros_like(method.known)
+    known[:, 0], known[0], known[1] = -1.0, torch.eye(5)[0], torch.tensor([-0.5, 0.5, 0.0, 0.0, 0.0])
+    method.known = known
+    got = method.prototypes(torch.tensor([[0.6, 0.8, 0.0, 0.0, 0.0]], dtype=torch.float64))
+    # Cosines 0.6 and 0.1 sqrt(2); of the opposite 0.6 is below 0, and counts 1e-6 beside any that is not.
+    weights = np.asarray([0.6, 0.1 * np.sqrt(2)])
+    np.testing.assert_allclose(got[0], weights @ method.means[:2].numpy() / weights.sum(), rtol=1e-9)
+    got = method.prototypes(torch.tensor([[0.6, -0.8, 0.0, 0.0, 0.0]], dtype=torch.float64))
+    similarity = torch.nn.functional.normalize(known, dim=1) @ torch.tensor(
+        [0.6, -0.8, 0.0, 0.0, 0.0], dtype=torch.float64
+    )
+    at = similarity.topk(2).indices
+    assert similarity[at[1]] < 0
+    np.testing.assert_allclose(
+        got[0], (0.6 * method.means[at[0]] + 1e-6 * method.means[at[1]]) / (0.6 + 1e-6), rtol=1e-12
+    )
+    assert len(p.classes) == len(method.means)
+
+
+def test_more_neighbours_or_labels_than_there_are_is_all_of_them():
+    sample = data()
+    clips = sample.everything()
+    for name, option in (("prototype", "neighbours"), ("conse", "top")):
+        found = []
+        for count in (6, 50):
+            method, _ = solved(name, sample, **{option: count})
+            found.append(method.distances(clips.audio, clips.visual, sample.classes + 0.1)["both"])
+        torch.testing.assert_close(*found)
+
+
+def test_a_method_says_what_it_solves_and_how_often():
+    assert made("ridge").settings == len(made("ridge").grid) > 1
+    assert made("cjme").settings is None and made("cjme").setting == 1
+    assert TrainingConfig().search_trials == 0
