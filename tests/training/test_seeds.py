@@ -124,7 +124,7 @@ def test_what_is_no_plain_step_is_refused() -> None:
 
 
 def pair(weight_decay: float = 0.0) -> tuple[list[Method], Seeds]:
-    made = [method("concat", seed) for seed in range(2)]
+    made = [method("concat", seed, dropout=0.0) for seed in range(2)]
     return made, Seeds(made, 1e-3, Accelerator(CPU), **({"weight_decay": weight_decay} if weight_decay else {}))
 
 
@@ -149,10 +149,10 @@ def test_averages_of_gradients_go_into_an_optimiser_and_come_back() -> None:
     _, together = pair(1e-4)
     for step in range(2):
         together.step(stacked_batch(batches(step)[:2]))
-    again = Seeds([method("concat", 9) for _ in range(2)], 1e-3, Accelerator(CPU), weight_decay=1e-4)
+    again = Seeds([method("concat", 9, dropout=0.0) for _ in range(2)], 1e-3, Accelerator(CPU), weight_decay=1e-4)
     taken = []
     for seed in range(2):
-        one = method("concat", 5)
+        one = method("concat", 5, dropout=0.0)
         optimiser = torch.optim.Adam(one.trained(), lr=1e-3, weight_decay=1e-4)
         again.optimiser_from(seed, one, optimiser)  # no step yet: nothing to take
         together.into(seed, one)
