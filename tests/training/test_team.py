@@ -188,7 +188,7 @@ def test_a_checkpoint_is_due_after_its_seconds(monkeypatch, now, due):
 @pytest.mark.parametrize(
     "kind,most,method,size",
     [
-        ("cuda", None, "avca", 8), ("cpu", None, "avca", 0), ("cuda", 3, "avca", 3), ("cpu", 2, "avca", 2),
+        ("cpu", 1, "avca", 0),        ("cuda", None, "avca", 8), ("cpu", None, "avca", 0), ("cuda", 3, "avca", 3), ("cpu", 2, "avca", 2),
         ("cuda", 1, "avca", 0), ("cuda", None, "ridge", 0), ("cuda", 20, "avca", 10),
     ],
 )  # fmt: skip
@@ -199,3 +199,5 @@ def test_how_many_seeds_are_a_team(tmp_path, monkeypatch, kind, most, method, si
     team: Any = [SimpleNamespace(training=TRAINING, checkpoint=tmp_path / "a" / "c.pt")] * 10
     runs._train_with(team, most, build(method, Dims(8, 8, 8), {}), torch.device(kind), "toy")
     assert sizes == ([size] if size else [])
+    runs._train_with(team[:1], most, build(method, Dims(8, 8, 8), {}), torch.device(kind), "toy")
+    assert sizes == ([size, 1] if size else [])
