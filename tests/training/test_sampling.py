@@ -120,3 +120,19 @@ def test_a_pack_on_the_disk_stays_there_or_goes_to_its_device_piece_by_piece(sou
     assert sampling._on_device(mapped, torch.device("cpu"), torch.float64).tolist() == whole.tolist()
     held = DeviceData(replace(source.data, audio=whole, visual=whole), torch.device("cpu"), "float64")
     assert held.averages(torch.tensor([6, 0]))[0].tolist() == whole[[6, 0]].tolist()
+
+
+def test_phrases_are_embedded_once_as_the_classes_were(source, monkeypatch):
+    asked: list[object] = []
+
+    def embed(phrases: tuple[str, ...], made: dict[str, object]) -> np.ndarray:
+        asked.append((phrases, made))
+        return np.ones((len(phrases), 16), np.float32)
+
+    monkeypatch.setattr(sampling, "embed_phrases", embed)
+    fresh = DeviceData(source.data, torch.device("cpu"), "float64")
+    data = BalancedSet(fresh, source.data.subset("train"), 0)
+    for _ in range(2):
+        assert data.phrases(["dog", "cat"]).tolist() == [[1.0] * 16] * 2
+    assert data.phrases(["dog"]).dtype == torch.float64
+    assert asked == [(("dog", "cat"), {"name": "synthetic"}), (("dog",), {"name": "synthetic"})]

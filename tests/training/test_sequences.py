@@ -282,11 +282,24 @@ def test_chunks_are_as_full_as_they_may_be(monkeypatch: pytest.MonkeyPatch, widt
         assert [place.tolist() for place in chunks(parts, (12, 40))] == want
 
 
+def test_a_bound_that_is_met_exactly_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"audio": Part(torch.zeros(7), torch.full((7,), 9)), "visual": Part(torch.zeros(7), torch.full((7,), 10))}
+    for name, value, sizes in (("PAIRS", 3 * 20**2, [3, 3, 1]), ("BYTES", 4 * 2 * (9 * 12 + 10 * 40), [2, 2, 2, 1])):
+        with monkeypatch.context() as patch:
+            patch.setattr(sequences, name, value)
+            assert [len(place) for place in chunks(parts, (12, 40))] == sizes
+
+
+def test_the_only_step_of_a_data_set_is_padded() -> None:
+    held = Sequences(stream([1], 0.5), CPU, torch.float32)
+    assert held.gather(torch.tensor([0]), Part(torch.tensor([0]), torch.tensor([1]), 3)).values.shape == (1, 3, 3)
+
+
 def test_pages_are_given_back_once_enough_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Sequences(stream([3, 3], 0.5), CPU, torch.float32)  # a clip is 36 bytes
     given: list[int] = []
     held._map = SimpleNamespace(madvise=given.append)  # type: ignore[assignment]
-    monkeypatch.setattr(sequences, "KEPT", 100)
+    monkeypatch.setattr(sequences, "KEPT", 72)
     told = []
     for _ in range(6):
         held.gather(torch.tensor([1]), Part(torch.tensor([0]), torch.tensor([3])))
