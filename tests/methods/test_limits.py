@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +13,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from avzsl.config.methods import TrainingConfig
-from avzsl.methods import Clips, Dims, Method, build, clipclap, tcaf
-from avzsl.methods.blocks import counting_steps, layer, triplet, triplets
+from avzsl.methods import Clips, Dims, Method, blocks, build, clipclap, tcaf, tcaf_parts
+from avzsl.methods.blocks import Dropout, counting_steps, layer, triplet, triplets
 from avzsl.methods.inputs import join, width
 from tests.methods.test_closed_form import data, solved
 
@@ -51,6 +53,132 @@ def test_triplets_have_the_librarys_epsilon():
 
 def test_two_clips_are_a_batch():
     assert layer(4, 3, 0.0)(torch.randn(4, 4), 2).shape == (4, 3)
+
+
+# Which of two equal ways is taken, where one is faster or the other is all that torch.func knows.
+
+
+@contextlib.contextmanager
+def compiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        yield
+
+
+@pytest.mark.parametrize(
+    "where,dtype,held_back,ours",
+    [
+        ("plainly", torch.float32, True, True), ("plainly", torch.float32, False, False),
+        ("plainly", torch.float64, True, False), ("dropping", torch.float32, True, False),
+        ("autocast", torch.float32, True, False), ("compiling", torch.float32, True, False),
+        ("empty", torch.float32, True, False), ("meta", torch.float32, True, False),
+    ],
+)  # fmt: skip
+def test_when_a_product_is_onednns(monkeypatch, where, dtype, held_back, ours):
+    products: list[Any] = []
+
+    def product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        products.append(a.shape)
+        return a @ b.T + bias
+
+    monkeypatch.setattr(blocks, "by_onednn", product)
+    monkeypatch.setattr(blocks, "mkl_is_held_back", lambda: held_back)
+    one = blocks.Linear(4, 3).to(dtype)
+    x = torch.randn(2, 5, 0 if where == "empty" else 4, dtype=dtype)
+    if where == "empty":
+        one = blocks.Linear(0, 3)
+    if where == "meta":
+        one, x = one.to("meta"), x.to("meta")
+    place: Any = {
+        "dropping": lambda: blocks.dropping(None), "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+        "compiling": lambda: compiling(monkeypatch),
+    }.get(where, contextlib.nullcontext)  # fmt: skip
+    with place():
+        assert one(x).shape == (2, 5, 3)
+    assert products == ([(10, 4)] if ours else [])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "where,ours",
+    [("training", True), ("evaluation", False), ("dropping", False), ("autocast", False), ("compiling", False)],
+)
+def test_when_a_layer_is_one_function(monkeypatch, where, ours, dropout):
+    original, calls = blocks._Layer.apply, []
+    monkeypatch.setattr(blocks, "_Layer", SimpleNamespace(apply=lambda *given: calls.append(1) or original(*given)))
+    torch.manual_seed(0)
+    one = layer(4, 3, dropout).train(where != "evaluation")
+    place: Any = {
+        "dropping": lambda: blocks.dropping(None), "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+        "compiling": lambda: compiling(monkeypatch),
+    }.get(where, contextlib.nullcontext)  # fmt: skip
+    before = torch.get_rng_state()
+    with place():
+        one(torch.ones(6, 4), 2)
+    assert bool(calls) == ours
+    assert torch.equal(torch.get_rng_state(), before) == (dropout == 0 or where == "evaluation")
+
+
+def test_blocks_of_rows_are_batches_of_their_own_in_either_way():
+    torch.manual_seed(0)
+    one, x = layer(4, 3, 0.0).double(), torch.randn(9, 4, dtype=torch.float64)
+    for parts in (1, 2, 3):
+        whole = one(x, parts)
+        with blocks.dropping(None):
+            torch.testing.assert_close(one(x, parts), whole)
+
+
+def test_dropout_that_is_off_draws_nothing_and_asks_for_nothing():
+    x = torch.ones(8)
+    for off in (Dropout(0.0), Dropout(0.5).eval()):
+        before = torch.get_rng_state()
+        with blocks.dropouts_of() as asked:
+            off(x)
+        with blocks.dropping([]):
+            assert torch.equal(off(x), x)
+        assert torch.equal(off(x), x)
+        assert not asked and torch.equal(torch.get_rng_state(), before)
+    on = Dropout(0.5)
+    with blocks.dropouts_of() as asked:
+        assert torch.equal(on(x), x)
+    assert asked == [(on, x.shape, x.dtype)]
+    with blocks.dropping([3 * x]):
+        assert torch.equal(on(2 * x), 6 * x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_dropout_multiplies_with_its_mask(dtype):
+    one, x = Dropout(0.2), torch.full((50, 7), 2.0, dtype=dtype)
+    torch.manual_seed(3)
+    dropped = one(x)
+    torch.manual_seed(3)
+    mask = one.mask(x.shape, dtype)
+    assert mask.dtype == dropped.dtype == dtype and torch.equal(dropped, x * mask)
+    assert float(mask.max()) == float(torch.tensor(2**16 / round(0.8 * 2**16), dtype=dtype))
+    own = torch.Generator().manual_seed(3)
+    assert torch.equal(one.mask(x.shape, dtype, own), mask), "of a generator of its own"
+
+
+def test_the_rarest_value_that_is_kept_is_scaled_most():
+    torch.manual_seed(0)
+    assert float(Dropout(1 - 2**-16)(torch.ones(2**20)).max()) == 2**16
+
+
+def test_running_statistics_stand_in_for_norms_in_training_alone():
+    one = torch.nn.Sequential(*tcaf_parts.two_layers(3, 4, 5, 0.5))
+    with tcaf_parts.running_statistics(one):
+        assert {type(m).__name__ for m in one.modules() if not m.training} == {"BatchNorm1d"}
+    assert all(m.training for m in one.modules())
+    with tcaf_parts.running_statistics(one.eval()):
+        pass
+    assert not any(m.training for m in one.modules())
+
+
+def test_time_turns_ten_times_a_second_or_so():
+    torch.manual_seed(0)
+    found = tcaf_parts.TimeCode().frequencies
+    torch.manual_seed(0)
+    assert torch.equal(found, 10 * torch.randn(2, 32))
 
 
 @pytest.mark.parametrize("which,columns", [("both", [9, 9, 1, 1]), ("audio", [1, 1]), ("visual", [9, 9])])
@@ -143,6 +271,13 @@ def test_sae_takes_the_solution_of_least_norm_where_nothing_varies():
     system = np.kron(a, np.eye(len(b))) + np.kron(np.eye(len(a)), b)
     want = np.linalg.lstsq(system, c.ravel(), rcond=1e-10)[0].reshape(c.shape)
     np.testing.assert_allclose(method.encoder, want, atol=1e-9)
+
+
+@pytest.mark.parametrize("module,space", [("avca", 64), ("tcaf", 64), ("clipclap", 64), ("avgzslnet", 64)])
+def test_width_of_the_common_space(module, space):
+    method = made(module)
+    last = method.f_t[-1] if module == "avgzslnet" else method.W_proj[0]
+    assert last.out_features == space
 
 
 def test_conse_of_two_classes_has_the_probabilities_of_its_classifier():

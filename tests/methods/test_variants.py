@@ -176,6 +176,36 @@ def test_fvaegan_brings_features_to_the_generators_range(tmp_path):
     assert made.joined(audio + 9, p.visual - 9).unique().tolist() == [0.0, 1.0], "what lies outside stays in the range"
 
 
+def test_fvaegans_losses_from_their_definitions(tmp_path):
+    made, w = method("fvaegan", tmp_path, adversarial_weight=0.3), batch().positive.text
+    x = torch.rand(12, 22, dtype=torch.float64)
+    encoded = made.encoder(x, w)
+    normal = torch.distributions.Normal
+    latent = normal(encoded.mean, (0.5 * encoded.log_variance).exp())
+
+    def judge(fake: torch.Tensor) -> torch.Tensor:
+        return made.critic(torch.cat([fake, w], 1))
+
+    def decoded(z: torch.Tensor) -> torch.Tensor:
+        return made.generator(torch.cat([z, w], 1))
+
+    torch.manual_seed(0)
+    got = made.generator_loss(x, w)
+    torch.manual_seed(0)
+    from_clip, free = decoded(latent.mean + latent.stddev * torch.randn_like(w)), decoded(torch.randn_like(w))
+    kl = torch.distributions.kl_divergence(latent, normal(torch.zeros_like(w), 1.0)).sum()
+    likelihood = (x * from_clip.log() + (1 - x) * (1 - from_clip).log()).sum()
+    torch.testing.assert_close(got, kl - likelihood - 0.3 * 12 * (judge(from_clip).mean() + judge(free).mean()))
+    torch.manual_seed(0)
+    got = made.critic_loss(x, w)
+    torch.manual_seed(0)
+    fake = decoded(latent.mean + latent.stddev * torch.randn_like(w)).detach()
+    share = torch.rand_like(x[:, :1])
+    between = (share * x + (1 - share) * fake).requires_grad_()
+    slope = torch.autograd.grad(judge(between).sum(), between)[0].norm(dim=1)
+    torch.testing.assert_close(got, judge(fake).mean() - judge(x).mean() + 10 * (slope - 1).square().mean())
+
+
 def test_fvaegan_trains_its_parts(tmp_path):
     made, b = method("fvaegan", tmp_path), batch()
     x = torch.rand(12, 22, dtype=torch.float64)
