@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -163,9 +164,14 @@ def project_of(folder: Path) -> Any:
     return load_project(folder / "config.yaml")
 
 
+@cache
+def _kept() -> tuple[TemporaryDirectory[str], Any]:
+    place = TemporaryDirectory()
+    return place, project_of(Path(place.name))
+
+
 def values(only: str | None = None) -> dict[str, Any]:
     """Return the numbers of all cases, or of one, by name."""
     torch.set_num_threads(1)
-    with TemporaryDirectory() as folder:
-        project = project_of(Path(folder))
-        return {name: one(project, *case) for name, case in cases().items() if only in (None, name)}
+    _, project = _kept()
+    return {name: one(project, *case) for name, case in cases().items() if only in (None, name)}
