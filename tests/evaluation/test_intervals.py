@@ -246,6 +246,16 @@ def test_seeds_that_agree_leave_the_clips_alone() -> None:
     assert (interval.low, interval.high) == pytest.approx((10 - 2 * 1.971896, 10 + 2 * 1.971896), rel=1e-6)
 
 
+def test_the_spread_of_either_methods_seeds_has_its_degrees_of_freedom() -> None:
+    """Welch by hand: variances 0.04 and 0.16 of the means, so 0.2^2 / (0.04^2 + 0.16^2) degrees of freedom."""
+    a, b = given([40.0, 40.4], [28.0, 30.0, 32.0]), given([30.0, 30.8], [30.0, 30.0, 30.0])
+    for one, other in ((a, b), (b, a)):
+        interval = compare("a", one, "b", other, "hm").interval
+        assert interval is not None
+        half = np.sqrt((2 * 1.971896) ** 2 + 0.2 * 6.188115**2)
+        assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=1e-6)
+
+
 def test_two_seeds_have_one_degree_of_freedom() -> None:
     total = given([40.0, 42.0], [40.0, 41.0, 42.0]).total("hm")
     assert total is not None
