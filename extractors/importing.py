@@ -8,6 +8,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.pretrained.xlsa17 import FEATURES
 from extractors.own import import_own
 from extractors.released_features import import_features, place
+from extractors.released_steps import holds_class_pickles, import_class_pickles
 from extractors.temporal import import_temporal, pickles
 from extractors.xlsa17 import import_images
 
@@ -26,5 +27,7 @@ def import_any(
         import_images(folder, name, features, listed, arrays, manifest)
     elif pickles(found := place(folder, features.within)):
         import_temporal(found, name, features, listed, arrays, manifest)
+    elif holds_class_pickles(found):
+        import_class_pickles(found, name, features, listed, arrays, manifest)
     else:
         import_features(folder, arrays, manifest, listed, features.extractor, features.within)

@@ -30,7 +30,7 @@ def shard_key(media: pd.DataFrame, features: FeaturesConfig, device: str) -> str
             avzsl.__version__,
             {name: version_of(name) for name in libraries(options)},
             features.model_dump(mode="json", include={"extractor", "dtype", "time_limit_s", "max_lost_share"}),
-            options.model_dump(mode="json"),
+            options.model_dump(mode="json") | options.revised,
             files,
             device,
             media.reindex(columns=["clip_id", "shard", "status", "sha256"])

@@ -140,12 +140,20 @@ def _root(folder: Inside) -> Inside:
     raise DataError(str(folder), f"has no {FOLDER}/audio and {FOLDER}/video; name the folder that holds `features`")
 
 
-def _listed(root: Inside) -> dict[tuple[str, str], Inside]:
-    """Return the class files of one modality by split and file name, in the order of names."""
-    found: dict[tuple[str, str], Inside] = {}
-    for folder in inside(root):
-        if folder.is_dir():
-            found |= {(folder.name, file.name): file for file in inside(folder) if file.name.endswith(".h5")}
+def class_files(root: Inside, suffixes: tuple[str, ...] = (".h5",)) -> dict[tuple[str, str], dict[str, Inside]]:
+    """Return the files of both modalities by split and file name, in the order of names.
+
+    Raises DataError for a class of which there is one modality only.
+    """
+    found: dict[tuple[str, str], dict[str, Inside]] = {}
+    for ours, theirs in MODALITIES.items():
+        for folder in (entry for entry in inside(root / theirs) if entry.is_dir()):
+            for file in inside(folder):
+                if file.name.endswith(suffixes):
+                    found.setdefault((folder.name, file.name), {})[ours] = file
+    for (split, name), paths in sorted(found.items()):
+        if len(paths) < len(MODALITIES):
+            raise DataError(f"{root}/{split}/{name}", "is there for one modality only")
     return found
 
 
@@ -157,16 +165,13 @@ def inside(folder: Inside) -> list[Inside]:
 
 def _files(root: Inside) -> Iterator[tuple[str, str, list[str], np.ndarray, np.ndarray, Inside]]:
     """Yield split, class, clip ids, audio and visual of every class file, in the order of names."""
-    audio_files, video_files = (_listed(root / name) for name in MODALITIES.values())
-    alone = sorted(set(audio_files) ^ set(video_files))
-    if alone:
-        raise DataError(f"{root}/{'/'.join(alone[0])}", "is there for one modality only")
-    for name, path in audio_files.items():
+    for (split, name), paths in class_files(root).items():
+        path = paths["audio"]
         ids, audio = _read(path)
-        video_ids, visual = _read(video_files[name])
+        video_ids, visual = _read(paths["visual"])
         if ids != video_ids:
             raise DataError(str(path), "lists other clips than the file of the same name under video")
-        yield name[0], name[1].removesuffix(".h5"), ids, audio, visual, path
+        yield split, name.removesuffix(".h5"), ids, audio, visual, path
 
 
 def _read(path: Inside) -> tuple[list[str], np.ndarray]:

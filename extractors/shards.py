@@ -69,7 +69,7 @@ def extract_shard(
         clip.place = row
     header = {
         "clip_ids": [clip.row["clip_id"] for clip in there],
-        "extractor": networks.identity,
+        "extractor": networks.identity | options.revised,
         "dtype": features.dtype,
         "measured": networks.measured if left or not earlier else earlier[-1],
         "versions": {name: version_of(name) or "?" for name in libraries(options)},

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from avzsl.contracts.errors import DataError
+from avzsl.runtime.seals import uses
 
 # What the two released layouts are made of. Everything else in a pickle is refused by name.
 _PLAIN = {
@@ -35,20 +36,13 @@ def read_feature_pickle(file: Path | zipfile.Path) -> dict[str, Any]:
     that the released splitting scripts read. Tensors of a GPU come out as arrays. Raises DataError for anything else,
     above all for a pickle that would call a function. A file in a zip archive is read there.
     """
-    path = str(file)
-    try:
-        with file.open("rb") as stream:
-            content = _Restricted(stream).load()
-    except pickle.UnpicklingError as error:
-        raise DataError(path, f"is not a pickle of features: {error}; nothing of it was executed") from error
-    except Exception as error:  # a damaged pickle can fail in any way
-        raise DataError(path, f"cannot be read as a pickle of features: {error}") from error
+    path, content = str(file), read_plain_pickle(file)
     if isinstance(content, list) and len(content) == 4:
         content = dict(zip(("video", "labels", "audio", "filenames"), content, strict=True))
     if not isinstance(content, dict) or {"video", "labels", "audio", "filenames"} - set(content):
         raise DataError(path, "holds neither the list nor the dict of the released features")
     try:
-        out: dict[str, Any] = {name: _per_clip(content[name]) for name in ("video", "audio")}
+        out: dict[str, Any] = {name: per_clip(content[name]) for name in ("video", "audio")}
         out["labels"] = _array(content["labels"])
     except (ValueError, TypeError) as error:
         raise DataError(path, f"holds features that are no arrays ({error})") from error
@@ -58,6 +52,20 @@ def read_feature_pickle(file: Path | zipfile.Path) -> dict[str, Any]:
         if len(out[name]) != clips:
             raise DataError(path, f"{name} has {len(out[name])} rows for {clips} file names")
     return out
+
+
+def read_plain_pickle(file: Path | zipfile.Path) -> Any:
+    """Return what a pickle of plain containers, arrays and tensors holds; DataError for any other, and nothing is executed."""
+    path = str(file)
+    if isinstance(file, Path):
+        uses(file)
+    try:
+        with file.open("rb") as stream:
+            return _Restricted(stream).load()
+    except pickle.UnpicklingError as error:
+        raise DataError(path, f"is not a pickle of features: {error}; nothing of it was executed") from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise DataError(path, f"cannot be read as a pickle of features: {error}") from error
 
 
 class _Restricted(pickle.Unpickler):
@@ -107,7 +115,7 @@ def _storage(data: bytes) -> Any:
     return found
 
 
-def _per_clip(value: Any) -> Any:
+def per_clip(value: Any) -> Any:
     """Return an array of averages as it is, and what is a list as a list of arrays, one a clip."""
     return [_array(clip) for clip in value] if isinstance(value, list | tuple) else _array(value)
 

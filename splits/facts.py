@@ -155,7 +155,7 @@ def check_split(where: str, split: SplitConfig) -> None:
 
     Raises ConfigError for an unknown benchmark, variant, filter or label set, or a check that no audit has.
     """
-    from splits.labels import LABEL_SETS
+    from splits.labels import KNOWN
 
     try:
         facts = load_facts(split.classes) if split.classes is not None else None
@@ -163,9 +163,9 @@ def check_split(where: str, split: SplitConfig) -> None:
         if facts is not None and split.variant not in {"main", *facts.dropped}:
             raise ConfigError(f"variant: there is no {split.variant!r}; known: {', '.join(['main', *facts.dropped])}")
         for name in split.avoid:
-            if name not in LABEL_SETS and name not in split.overlap.files:
+            if name not in KNOWN and name not in split.overlap.files:
                 raise ConfigError(
-                    f"avoid: unknown label set {name!r}; known: {', '.join(LABEL_SETS)}, or one of overlap.files"
+                    f"avoid: unknown label set {name!r}; known: {', '.join(KNOWN)}, or one of overlap.files"
                 )
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from error

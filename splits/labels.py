@@ -47,6 +47,8 @@ LABEL_SETS = {
         "0df67a130a1adb5b1c5177a070f3b347eb638ed05b3d16999514c50b548bedd9",
     ),
 }  # fmt: skip
+# All that a split can avoid without a file.
+KNOWN = (*LABEL_SETS, *PRETRAINED)
 
 
 def load_labels(name: str, files: dict[str, str], cache: Path | None = None) -> list[str]:
@@ -64,7 +66,7 @@ def load_labels(name: str, files: dict[str, str], cache: Path | None = None) -> 
     if known is None:
         if name not in files:
             raise ConfigError(
-                f"avoid: unknown label set {name!r}; known: {', '.join([*LABEL_SETS, *PRETRAINED])}, or name a file under overlap.files"
+                f"avoid: unknown label set {name!r}; known: {', '.join(KNOWN)}, or name a file under overlap.files"
             )
         return _read(Path(files[name]).expanduser())
     if name in files:

@@ -23,9 +23,10 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what changed; 0 also if much did."""
     from rich.console import Console
+    from rich.markup import escape
 
     from avzsl.contracts.atomic import replacing
-    from avzsl.inspect.diff import diff
+    from avzsl.inspect.diff import diff, not_zero_shot
 
     found = diff(arguments.a, arguments.b)
     console = Console(highlight=False)
@@ -42,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         columns = ["clips_a", "clips_b", *(f"{name}_{part}" for name in names for part in ("a", "b", "change"))]
         console.print("scores in percent, mean over seeds; common: on the clips that both rebuilds tested")
         console.print(_table(mean[columns].mean().reset_index()))
+        for (benchmark, folder), words in not_zero_shot(
+            arguments.a, arguments.b, found.scores["benchmark"].unique()
+        ).items():
+            console.print(escape(f"{benchmark} in {folder}: {words}"))
     else:
         console.print("no run is in both folders, so there are no scores to compare")
     return 0

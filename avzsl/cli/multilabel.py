@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from avzsl.evaluation import METRICS, SHORT
     from avzsl.evaluation.multilabel import multilabel, read_labels
     from avzsl.results.places import RunPlaces
+    from avzsl.results.zero_shot import not_zero_shot_of
 
     labels = read_labels(options.labels)
     console = Console(highlight=False, file=sys.stdout)
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         for row in multilabel(predictions, labels):
             cells = [f"{_shown(row.plain[m])} → {_shown(row.multi[m])}" for m in METRICS]
             table.add_row(row.modality, "with" if row.static else "without", str(row.clips), *cells)
+        table.caption, table.caption_justify = not_zero_shot_of(Path(folder)) or None, "left"
         console.print(table)
     return 0
 

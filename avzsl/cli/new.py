@@ -7,33 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DATASET = """\
-# Clips of {folder}/clips.csv with features that exist already (docs/own-features.md).
-title: {name}
-catalog:
-  module: table
-  clips: {clips}
-features: {name}
-embeddings:
-  table: {table}
-{split}"""
-
-FEATURES = """\
-# Features of one's own: nothing is extracted.
-title: {name}
-arrays: {folder}
-audio_step_seconds: 1.0       # where steps come without times: how long one is
-visual_step_seconds: 1.0
-"""
-
-# With few clips the papers' shares leave subsets empty.
-SMALL = """\
-splits:
-  default:
-    test_seen: 0.25
-    val_seen: 0.25
-"""
-
 
 def add_parser(subparsers: Any) -> None:
     """Add the sub-command."""
@@ -44,7 +17,7 @@ def add_parser(subparsers: Any) -> None:
         "sub-folder for each class: config/datasets/NAME.yaml, and what was found, which names need a look, what will be used "
         "and how long it will take. With --features, config/datasets/NAME.yaml and config/features/NAME.yaml for features that "
         "you have on disk, which are checked: FOLDER holds clips.csv (clip_id, class_name) and the arrays of docs/own-features.md, averaged or per step. With --released, the released features of AVCA's data sets, which are trained on as they are, with both presets and the published numbers beside. "
-        "Then `snakemake --cores all --config benchmarks=NAME` trains and evaluates on them; no video is needed.",
+        "It says at the end what to run: that trains and evaluates.",
     )
     parser.add_argument("name", help="letters, digits, - and _")
     parser.add_argument("videos", nargs="?", type=Path, metavar="VIDEOS", help="folder of videos, a sub-folder a class")
@@ -55,19 +28,19 @@ def add_parser(subparsers: Any) -> None:
         "and word vectors are if not in it; no video is needed",
     )  # fmt: skip
     parser.add_argument(
-        "--embeddings", default="glove-6b-50d", metavar="TABLE", help="word vectors; default: %(default)s"
+        "--embeddings",
+        default="sentences",
+        metavar="TABLE",
+        help="with --features: word vectors of the class names; default: MiniLM, which reads any wording",
     )
     parser.add_argument("--config", default="config/config.yaml", help="default: %(default)s")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read all features once, write both files, and say what was found."""
+    """Write what the options ask for and say what was found."""
     import re
 
-    import yaml
-
-    from avzsl.contracts.atomic import write_text
     from avzsl.contracts.errors import ConfigError
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", options.name):
@@ -78,34 +51,34 @@ def run(options: argparse.Namespace) -> int:
         return _released(options.name, options.released, Path(options.config))
     if options.videos is not None:
         return _videos(options.name, options.videos, Path(options.config).parent)
-    folder, config = options.features, Path(options.config).parent
-    files = {kind: config / kind / f"{options.name}.yaml" for kind in ("datasets", "features")}
-    for path in files.values():
+    return _features(options.name, options.features, options.embeddings, Path(options.config).parent)
+
+
+def _features(name: str, given: Path, embeddings: str, config: Path) -> int:
+    """Read all features once, write data set and feature set, and say what was found."""
+    import os
+
+    from avzsl.contracts.atomic import write_text
+    from avzsl.contracts.errors import AvzslError, ConfigError
+    from avzsl.starters.features import COMMAND, render, report
+    from avzsl.starters.videos import LEAST_CLASSES
+
+    folder = given.expanduser().absolute()
+    files = {config / at: text for at, text in render(name, folder, 0, embeddings).items()}
+    for path in files:
         if path.exists():
             raise ConfigError(f"{path}: is there already; choose another name or remove it")
-    table = _check(options.name, folder)
-    counts = table["status"].value_counts()
-    small = SMALL if len(table) < 1000 else ""
-    write_text(
-        files["datasets"],
-        DATASET.format(
-            name=options.name, folder=folder, clips=yaml.safe_dump(str(folder / "clips.csv")).split("\n")[0],
-            table=options.embeddings, split=small,
-        ),
-    )  # fmt: skip
-    write_text(files["features"], FEATURES.format(name=options.name, folder=yaml.safe_dump(str(folder)).split("\n")[0]))
-    steps = table[table["status"] == "ok"]
-    sys.stdout.write(
-        f"{len(table)} clips: {', '.join(f'{n} {status}' for status, n in counts.items())}\n"
-        f"steps a clip: {steps['audio_steps'].min()} to {steps['audio_steps'].max()} of sound, "
-        f"{steps['visual_steps'].min()} to {steps['visual_steps'].max()} of picture\n"
-    )
-    for row in table[table["status"] != "ok"].head(5).itertuples():
-        sys.stdout.write(f"  {row.clip_id!r}: {row.status}: {row.reason}\n")
-    sys.stdout.write(
-        "".join(f"wrote {path}\n" for path in files.values())
-        + f"now: snakemake --cores all --config benchmarks={options.name}\n"
-    )
+    table, classes = _check(name, folder)
+    if classes < LEAST_CLASSES:
+        raise AvzslError(f"{folder / 'clips.csv'}: names {classes} classes; a benchmark needs {LEAST_CLASSES}")
+    for at, text in render(name, folder, len(table), embeddings).items():
+        write_text(config / at, text)
+    lines = [
+        *report(table, classes, embeddings, os.cpu_count() or 1),
+        *(f"wrote {path}" for path in files),
+        f"now: {COMMAND.format(name=name)}",
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
@@ -156,8 +129,8 @@ def _released(name: str, paths: list[Path], project: Path) -> int:
     return 0
 
 
-def _check(name: str, folder: Path) -> Any:
-    """Import the features into a folder that is thrown away; return the table of what became of each clip."""
+def _check(name: str, folder: Path) -> tuple[Any, int]:
+    """Import the features into a folder that is thrown away; return what became of each clip, and how many classes there are."""
     import tempfile
 
     from avzsl.config.dataset import DatasetConfig
@@ -171,7 +144,8 @@ def _check(name: str, folder: Path) -> Any:
     with tempfile.TemporaryDirectory(prefix="avzsl-new-") as scratch:
         catalog = build_catalog(name, dataset, Path(scratch))
         features = FeaturesConfig(arrays=str(folder))
-        return import_own(
+        table = import_own(
             folder, name, features, list(catalog.clips["clip_id"]),
             Path(scratch) / "f.safetensors", Path(scratch) / "f.parquet",
         )  # fmt: skip
+        return table, len(catalog.classes)

@@ -25,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Recompute each run and print what came out."""
     from avzsl.evaluation import recompute
+    from avzsl.results.zero_shot import not_zero_shot_of
 
     for folder in options.runs:
         result = recompute(Path(folder))
@@ -33,4 +34,6 @@ def run(options: argparse.Namespace) -> int:
             for key, name in (("seen", "S"), ("unseen", "U"), ("hm", "HM"), ("zsl", "ZSL"))
         )
         sys.stdout.write(f"{folder}: every number follows from the files: {shown}\n")
+        if said := not_zero_shot_of(Path(folder)):
+            sys.stdout.write(f"{folder}: {said}\n")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,12 @@ KINDS = {
     "clipclap-paper-ucf": "clip-clap",
     "i3d-audiocnn": "cjme",
     **{f"{name}-released": "selavi" for name in ("ucf", "vggsound", "activitynet")},
-    **{f"{name}-released-cls": "c3d-vggish" for name in ("ucf", "vggsound", "activitynet")},
+    **{
+        f"{name}-released{kind}": "c3d-vggish"
+        for name in ("ucf", "vggsound", "activitynet")
+        for kind in ("-cls", "-temporal")
+    },
+    **{f"{name}-released-temporal-main": "selavi" for name in ("ucf", "vggsound", "activitynet")},
     "res101": "res101",
     "i3d-audiocnn-published": "cjme",
 }
@@ -53,6 +58,14 @@ class WeightsConfig(Section):
 
 class ExtractorOptions(Section):
     """Base of the options of an extractor."""
+
+    # Raised where the same options give other features than before by more than rounding: kept features are then made anew.
+    revision: ClassVar[int] = 1
+
+    @property
+    def revised(self) -> dict[str, int]:
+        """What to add to all that tells features apart: nothing for a first revision."""
+        return {"revision": self.revision} if self.revision > 1 else {}
 
     @property
     def libraries(self) -> tuple[str, ...]:

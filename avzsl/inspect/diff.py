@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from avzsl.contracts.schemas import PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.evaluation import SHORT, table_scores
 from avzsl.inspect.attrition import read_media
+from avzsl.results import zero_shot
 from avzsl.results.places import Places
 
 ABSENT = "absent"
@@ -72,3 +74,14 @@ def _scores(a: Path, b: Path) -> pd.DataFrame:
                 row |= {f"{name}_a": here, f"{name}_b": there, f"{name}_change": there - here}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def not_zero_shot(a: Path, b: Path, benchmarks: Iterable[str]) -> dict[tuple[str, Path], str]:
+    """Say of each benchmark that validates on classes it tests that it does, by its name and the results folder."""
+    said = {}
+    for name in benchmarks:
+        for folder in (a, b):
+            words = zero_shot.not_zero_shot_at(Places(folder).benchmark_clips(name))
+            if words:
+                said[name, folder] = words
+    return said

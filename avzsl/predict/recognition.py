@@ -212,6 +212,11 @@ def _extract(
 
 def _check_features(run: Path, record: RunRecord, extractor: dict[str, Any]) -> None:
     trained = record.extractor or {}
+    if trained.get("revision") != extractor.get("revision"):
+        raise DataError(
+            RunPlaces(run).record,
+            f"was trained on features of another revision of the extractor {extractor.get('name')}; run the benchmark again",
+        )
     for key in ("name", "windows", "weights"):
         if trained.get(key) != extractor.get(key):
             raise DataError(

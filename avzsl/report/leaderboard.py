@@ -142,6 +142,7 @@ def preset_pairs(summary: Summary) -> list[dict[str, Any]]:
     return [
         {
             "row": {key: row[key] for key in keys},
+            "benchmark": row["benchmark_corrected"],
             "values": [(row[f"{metric}_mean_corrected"], row[f"{metric}_mean_as_released"]) for metric in METRICS],
         }
         for row in both.to_dict("records")

@@ -19,7 +19,7 @@ UNNAMED = "unnamed"
 def open_features(benchmark: BenchmarkFiles) -> dict[str, Any] | None:
     """Return which classes the networks' training labels name and what they are worth; None for other features.
 
-    `label_sets` (title, unseen classes named, unseen classes, class -> labels), None where nobody has compared them; `rows`
+    `names` of the label sets, as a split's `avoid` takes them; `label_sets` (title, unseen classes named, unseen classes, class -> labels), None where nobody has compared them; `rows`
     (method, the full figures of `METRICS`, those without the naming labels), means over seeds in percent.
     """
     record = benchmark.record
@@ -40,7 +40,7 @@ def open_features(benchmark: BenchmarkFiles) -> dict[str, Any] | None:
         ]
     named = {c for _, rows in found or [] for c, _, _ in rows}
     return {
-        "titles": titles, "unknowable": any(name in UNKNOWABLE for name in label_sets), "unseen": len(unseen), "named": sorted(named & set(unseen)), "label_sets": found,
+        "names": label_sets, "titles": titles, "unknowable": any(name in UNKNOWABLE for name in label_sets), "unseen": len(unseen), "named": sorted(named & set(unseen)), "label_sets": found,
         "rows": [row for method in benchmark.config.methods if (row := _row(benchmark, method)) is not None],
     }  # fmt: skip
 

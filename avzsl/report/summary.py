@@ -250,9 +250,12 @@ def spread(row: Any, metric: str) -> str:
 
 
 def total(row: Any, metric: str) -> str:
-    """Format the interval over test clips and seeds of one metric for people; nothing where there is none."""
-    low, high = row[f"{metric}_total_low"], row[f"{metric}_total_high"]
-    return "" if low is None or pd.isna(low) else f"{low:.1f} to {high:.1f}"
+    """Format the interval over test clips and seeds of one metric for people, that over clips where there is one seed."""
+    for name, words in (("total_", ""), ("", " clips only")):
+        low, high = row[f"{metric}_{name}low"], row[f"{metric}_{name}high"]
+        if not (low is None or pd.isna(low)):
+            return f"{low:.1f} to {high:.1f}{words}"
+    return ""
 
 
 def folds_in_words(summary: Summary) -> list[str]:

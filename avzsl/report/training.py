@@ -173,7 +173,7 @@ def _beta_figure(benchmark: str, method: str, curve: Tradeoff, beta: float | Non
     for trace in data:
         trace["line"]["shape"] = "hv"
     layout: dict[str, Any] = {
-        "xaxis": axis("β added to the distance of seen classes"),
+        "xaxis": axis("calibration β"),
         "yaxis": axis("percent", rangemode="tozero"),
     }
     if beta is not None:

@@ -267,6 +267,10 @@ class RunPlaces:
         return self.folder.parents[2]
 
     @property
+    def benchmark_clips(self) -> Path:
+        return self.benchmark / "clips.parquet"
+
+    @property
     def all(self) -> tuple[Path, ...]:
         """Everything that a finished run leaves."""
         return self.record, self.history, self.predictions, self.scores, self.model

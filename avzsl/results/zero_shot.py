@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
+
+from avzsl.contracts.schemas import BENCHMARK_CLIPS
+from avzsl.contracts.tables import read_table
+from avzsl.results.places import RunPlaces
 
 
 def validated_and_tested(clips: pd.DataFrame) -> int:
@@ -18,3 +24,23 @@ def in_words(both: int, unseen: int) -> str:
         f"{both} of the {unseen} classes tested as unseen are those that it validates on, and stage 2 trains on clips of "
         "them: not zero-shot"
     )
+
+
+def not_zero_shot(clips: pd.DataFrame) -> str:
+    """Return the sentence of `in_words` on BENCHMARK_CLIPS (class_name, subset, usable); nothing where all is well."""
+    both = validated_and_tested(clips)
+    tested = clips["usable"] & (clips["subset"] == "test_unseen")
+    return in_words(both, clips.loc[tested, "class_name"].nunique()) if both else ""
+
+
+def not_zero_shot_at(clips: Path) -> str:
+    """Return the same of the BENCHMARK_CLIPS at `clips`; nothing where there is no such file."""
+    if not clips.is_file():
+        return ""
+    return not_zero_shot(read_table(clips, BENCHMARK_CLIPS, ("class_name", "subset", "usable")))
+
+
+def not_zero_shot_of(run: Path) -> str:
+    """Return the same of the benchmark whose folder holds a run; nothing where the run was taken out of it."""
+    folder = run.resolve()
+    return not_zero_shot_at(RunPlaces(folder).benchmark_clips) if folder.parent.parent.name == "runs" else ""

@@ -152,6 +152,8 @@ def opened(path: Path) -> Iterator[Bundle]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
+    if not path.is_file():
+        raise DataError(path, "there is no such file; `avzsl bundle` writes one")
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()

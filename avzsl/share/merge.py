@@ -12,9 +12,23 @@ import pandas as pd
 from avzsl.contracts.atomic import write_text
 from avzsl.evaluation import METRICS, SHORT
 from avzsl.evaluation.hits import table_scores
+from avzsl.results.zero_shot import in_words, validated_and_tested
 from avzsl.share.bundle import Bundle, Run, Task
 
-COLUMNS = ["task", "dataset", "split", "bundle", "benchmark", "features", "preset", "method", "seeds", "test_clips"]
+COLUMNS = [
+    "task",
+    "dataset",
+    "split",
+    "bundle",
+    "benchmark",
+    "features",
+    "preset",
+    "method",
+    "seeds",
+    "test_clips",
+    "classes_validated_and_tested",
+    "classes_unseen",
+]
 
 
 def merge(bundles: Sequence[Bundle], out: Path) -> pd.DataFrame:
@@ -31,9 +45,10 @@ def merge(bundles: Sequence[Bundle], out: Path) -> pd.DataFrame:
             groups.setdefault((run.benchmark, run.method), []).append(run)
         for (benchmark, method), runs in groups.items():
             task, record = bundle.tasks[benchmark], runs[0].record
+            unseen = task.tested.loc[task.tested["subset"] == "test_unseen", "class_name"].nunique()
             row: dict[str, object] = dict(zip(COLUMNS, (
                 task.hash[:12], task.dataset, task.split, bundle.name, benchmark, record["features"], record["preset"],
-                method, len(runs), len(task.tested),
+                method, len(runs), len(task.tested), validated_and_tested(task.clips), unseen,
             ), strict=True))  # fmt: skip
             row |= {metric: _mean([run.scores[metric] for run in runs]) for metric in METRICS}
             shared = common.get(_kin(task), set())
@@ -84,7 +99,11 @@ def page(table: pd.DataFrame) -> str:
             f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(row, shared))}</tr>" for _, row in rows.iterrows()
         )
         title = html.escape(f"{dataset}, split {split}: {rows['test_clips'].iloc[0]} test clips, task {task}")
-        parts.append(f"<h2>{title}</h2><table><tr>{''.join(f'<th>{h}</th>' for h in heads)}</tr>{body}</table>")
+        both, unseen = rows[["classes_validated_and_tested", "classes_unseen"]].iloc[0]
+        warning = f"<p><strong>{in_words(both, unseen)}.</strong></p>" if both else ""
+        parts.append(
+            f"<h2>{title}</h2>{warning}<table><tr>{''.join(f'<th>{h}</th>' for h in heads)}</tr>{body}</table>"
+        )
     style = "body{font-family:sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'

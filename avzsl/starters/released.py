@@ -26,6 +26,8 @@ KNOWN = {
 REPOSITORY = "github.com/ExplainableML/AVCA-GZSL"
 METHODS = "[ale, sje, devise, apn, fvaegan, cjme, avgzslnet, avca]"
 MAX_NAMES = 3_000_000
+# Folders of pickles that are no features: what the released code caches, and the lists of files that it splits by.
+_NOT_FEATURES = ("_features", "splitting_scripts")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """What is there of one data set: averages of SeLaVi (main), of C3D and VGGish (cls), temporal ones, lists, vectors."""
+    """What is there of one data set: features by kind (a key of `FEATURES_OF`), lists, vectors."""
 
     features: dict[str, Place]
     lists: Place
@@ -84,26 +86,31 @@ def look(name: str, paths: Sequence[Path]) -> Found:
     """
     if name not in KNOWN:
         raise ConfigError(f"new: {name!r} is no data set with released features; they are {', '.join(KNOWN)}")
-    title, folders, word = KNOWN[name]
-    files = {path: names_in(path) for path in paths}
+    title, _, word = KNOWN[name]
+    files = {path: _of(name, names_in(path)) for path in paths}
     kinds = {
         "main": r"((?:.*/)?main_features/)audio/[^/]+/[^/]+\.h5",
         "cls": r"((?:.*/)?cls_features/)audio/[^/]+/[^/]+\.h5",
-        "temporal": r"((?:.*/)?)[^/]+\.(?:pkl|pickle)",
+        "temporal": r"((?:.*/)?cls_features[^/]*/)audio/[^/]+/[^/]+\.(?:pkl|pickle)",
+        "temporal-main": r"((?:.*/)?main_features[^/]*/)audio/[^/]+/[^/]+\.(?:pkl|pickle)",
     }
-    features = {kind: hit for kind, rule in kinds.items() if (hit := _only(rule, files, folders, kind))}
-    if not features:
-        plain = _only(r"((?:.*/)?)audio/[^/]+/[^/]+\.h5", files, folders, "features")
-        features = {"main": plain} if plain else {}
-    lists = _only(r"((?:.*/)?)main_split/stage_1_train\.csv", files, folders, "class lists")
-    vectors = _only(
-        rf"((?:.*/)?[^/]*word_embeddings?[^/]*{word}[^/]*\.npy)", files, folders, "word vectors", first=True
-    )
+    features = {kind: hit for kind, rule in kinds.items() if (hit := _only(rule, files, kind))}
+    # Without the folders' names: averages, else what TCaF's extraction leaves.
+    for kind, rule in (("main", r"((?:.*/)?)audio/[^/]+/[^/]+\.h5"), ("temporal", r"((?:.*/)?)[^/]+\.(?:pkl|pickle)")):
+        if not features and (plain := _only(rule, files, "features")):
+            features = {kind: plain}
+    lists = _only(r"((?:.*/)?)main_split/stage_1_train\.csv", files, "class lists")
+    vectors = _only(rf"((?:.*/)?[^/]*word_embeddings?[^/]*{word}[^/]*\.npy)", files, "word vectors", first=True)
+    cls_lists = _only(r"((?:.*/)?)cls_split/stage_1_train\.csv", files, "class lists")
     missing = [
         what
         for what, found in (
             ("features (features/main_features/{audio,video}/<split>/<class>.h5)", features),
             ("class lists (main_split/stage_1_train.csv)", lists),
+            (
+                "class lists (cls_split/stage_1_train.csv)",
+                lists is None or cls_lists == lists or OF_CLS.isdisjoint(features),
+            ),
             (f"word vectors (word_embeddings_{word}_normed.npy)", vectors),
         )
         if not found
@@ -121,17 +128,22 @@ def look(name: str, paths: Sequence[Path]) -> Found:
     return Found(features, lists, vectors, sum(map(len, read.clips.values())), tuple(sorted(labels.values())))
 
 
-def _only(
-    rule: str, files: dict[Path, list[str]], folders: tuple[str, ...], what: str, first: bool = False
-) -> Place | None:
-    """Return the one place that a rule finds; where several are found, the one below a folder of the data set.
+def _of(name: str, files: list[str]) -> list[str]:
+    """Return the files that may be of the data set `name`: neither below another's folder nor of `_NOT_FEATURES`."""
+    others = {folder for other, (_, folders, _) in KNOWN.items() if other != name for folder in folders}
+    own = set(KNOWN[name][1])
 
-    `first`: several are copies of each other, and the first serves.
-    """
+    def may_be(file: str) -> bool:
+        parts = {part.lower() for part in file.split("/")[:-1]}
+        return (bool(parts & own) or not parts & others) and not any(part.startswith(_NOT_FEATURES) for part in parts)
+
+    return [file for file in files if may_be(file)]
+
+
+def _only(rule: str, files: dict[Path, list[str]], what: str, first: bool = False) -> Place | None:
+    """Return the one place that a rule finds; `first`: several are copies of each other, and the first serves."""
     for path, names in files.items():
         hits = sorted({found[1] for name in names if (found := re.fullmatch(rule, name, re.IGNORECASE))})
-        if len(hits) > 1:
-            hits = [hit for hit in hits if set(folders) & {part.lower() for part in hit.split("/")}]
         if len(hits) > 1 and not first:
             raise AvzslError(f"{path}: holds {what} in several folders: {', '.join(hits[:4])}; name one of them")
         if hits:
@@ -139,12 +151,17 @@ def _only(
     return None
 
 
-FEATURES_OF = {"main": "", "cls": "-cls", "temporal": "-temporal"}
+# Kinds of released features, and what the name of a feature set adds for each.
+FEATURES_OF = {"main": "", "cls": "-cls", "temporal": "-temporal", "temporal-main": "-temporal-main"}
+OF_CLS = frozenset({"cls", "temporal"})
 _TITLES = {
     "main": "SeLaVi, released averages",
     "cls": "C3D and VGGish, released averages",
-    "temporal": "Released temporal features",
+    "temporal": "C3D and VGGish, released steps",
+    "temporal-main": "SeLaVi, released steps",
 }
+# How long the steps are: VGGish's examples, and 16 pictures of 25 a second.
+_STEPS = {"temporal": "audio_step_seconds: 0.96\nvisual_step_seconds: 0.64\n"}
 
 
 def render(name: str, found: Found) -> dict[str, str]:
@@ -183,10 +200,10 @@ splits:
 """
     }
     for kind, place in found.features.items():
-        extractor = "" if kind == "main" else "extractor: c3d_vggish\n"
+        extractor = "extractor: c3d_vggish\n" if kind in OF_CLS else ""
         files[f"features/{own}{FEATURES_OF[kind]}.yaml"] = (
             f"# What {place.path.name} holds; nothing is extracted.\ntitle: {_TITLES[kind]}\n{extractor}"
-            f"{place.keys('released', '')}\n"
+            f"{place.keys('released', '')}\n{_STEPS.get(kind, '')}"
         )
     files["PROJECT"] = _project(own, found)
     return files
@@ -201,7 +218,7 @@ def _project(own: str, found: Found) -> str:
     for kind in found.features:
         for preset, suffix in (("corrected", ""), ("as_released", "-as-released")):
             lines.append(
-                f"  {own}{FEATURES_OF[kind]}{suffix}: {{dataset: {own}, split: published{'' if kind == 'main' else '_cls'}, "
-                f"features: {own}{FEATURES_OF[kind]}, preset: {preset}{', methods: [tcaf, avca]' if kind == 'temporal' else ''}}}"
+                f"  {own}{FEATURES_OF[kind]}{suffix}: {{dataset: {own}, split: published{'_cls' if kind in OF_CLS else ''}, "
+                f"features: {own}{FEATURES_OF[kind]}, preset: {preset}{', methods: [tcaf, avca]' if kind.startswith('temporal') else ''}}}"
             )
     return "\n".join([*lines, f"methods: {METHODS}", "seeds: [0, 1, 2]", ""])

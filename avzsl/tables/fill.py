@@ -16,7 +16,7 @@ from avzsl.contracts.schemas import BENCHMARK_CLIPS
 from avzsl.contracts.tables import read_table
 from avzsl.published import Published, for_benchmark, of_table
 from avzsl.results import BenchmarkRecord, Places, RunRecord, read_benchmark, read_run
-from avzsl.results.zero_shot import in_words, validated_and_tested
+from avzsl.results.zero_shot import not_zero_shot, validated_and_tested
 from avzsl.tables.layout import Layout
 
 
@@ -86,9 +86,7 @@ class Measured:
     @property
     def not_zero_shot(self) -> str:
         """A sentence where classes that are tested as unseen are validated on; nothing otherwise."""
-        both = self.validated_and_tested
-        tested = self.clips["usable"] & (self.clips["subset"] == "test_unseen")
-        return in_words(both, self.clips.loc[tested, "class_name"].nunique()) if both else ""
+        return not_zero_shot(self.clips)
 
     def published(self, task: str) -> list[Published]:
         """Return published rows of the same data set, features and split; none for features of random weights."""

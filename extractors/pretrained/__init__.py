@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ from extractors.base import ClipInfo, Networks, Window
 
 class Options(ExtractorOptions):
     """Which weights, and how many windows at once."""
+
+    revision: ClassVar[int] = 2  # pictures are resized by swscale in the place of Pillow
 
     weights: WeightsConfig = Field(
         WeightsConfig(),

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from avzsl.config.features import FeaturesConfig
+from extractors import pretrained
 from extractors.key import shard_key
 
 MEDIA = pd.DataFrame(
@@ -51,3 +52,10 @@ def test_a_title_and_paths_do_not_count(tmp_path):
         (tmp_path / name).write_bytes(content)
     one, three = (key(weights={"path": str(tmp_path / name)}) for name in ("one", "three"))
     assert one != three
+
+
+def test_a_revision_of_the_extractor_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key(), key(extractor="pretrained")
+    monkeypatch.setattr(pretrained.Options, "revision", pretrained.Options.revision + 1)
+    assert key() == before[0], "another extractor's"
+    assert key(extractor="pretrained") != before[1]

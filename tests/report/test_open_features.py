@@ -49,12 +49,25 @@ def test_the_page_and_the_table_bear_the_mark(world: World, tmp_path: Path) -> N
     build(world.project, world.results, tmp_path / "page" / "index.html")
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "which name 1 of the" in page
+    assert "avoid: [audioset, imagenet1k]" in page
     assert "33.25" in page or "33.2" in page
     assert "Flute, Whistle" in page
     assert HOSTILE not in page
     assert "open (AudioSet, ImageNet-1k)" in page
     shown = " ".join(terminal_table(collect(world.project, world.results), 200).split())
     assert "OPEN FEATURES" in shown
+
+
+def test_a_split_that_avoided_them_is_told_so(world: World, tmp_path: Path) -> None:
+    change(
+        world.results / "benchmarks" / "toy" / "benchmark.json",
+        named={"audioset": {HOSTILE: ["Bark"]}, "imagenet1k": {}},
+    )
+    build(world.project, world.results, tmp_path / "page" / "index.html")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "which name none of the" in page
+    assert "avoid: [" not in page
+    assert "open (AudioSet, ImageNet-1k)" in page, "the mark stays"
 
 
 def test_a_comparison_that_nobody_made_is_said(world: World) -> None:

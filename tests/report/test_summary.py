@@ -6,7 +6,9 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 
+from avzsl.config.load import load_project
 from avzsl.config.splits import SplitConfig
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import BENCHMARK_CLIPS, RUNS
@@ -135,4 +137,22 @@ def test_a_split_that_validates_on_the_classes_it_tests_says_so_wherever_its_num
     build(world.project, world.results, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "2 of the 3 classes tested as unseen are those that it validates on" in page
-    assert page.count("validated on tested classes") == 2, "at both methods, of this benchmark alone"
+    assert page.count("validated on tested classes") == 4, "at both methods of this benchmark, also between presets"
+    assert page.split('data-benchmark="toy"')[1].count("<strong>Not zero-shot.</strong>") == 1
+
+
+def test_one_seed_has_an_interval_over_clips_that_is_called_so(tmp_path) -> None:
+    make_world(tmp_path)
+    path = tmp_path / "config" / "config.yaml"
+    path.write_text(
+        yaml.safe_dump({**yaml.safe_load(path.read_text(encoding="utf-8")), "seeds": [0]}), encoding="utf-8"
+    )
+    project = load_project(path)
+    summary = collect(project, tmp_path / "results")
+    row = summary.table.iloc[0]
+    text = terminal_table(summary)
+    assert f"{row['zsl_low']:.1f} to {row['zsl_high']:.1f} clips only" in text
+    build(project, tmp_path / "results", tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert f"{row['zsl_low']:.1f}–{row['zsl_high']:.1f} clips only" in page
+    assert "†</button>" not in page

@@ -128,6 +128,8 @@ def test_what_is_no_archive_is_refused(bundle: Path, tmp_path: Path, capsys: pyt
     (tmp_path / "half.zip").write_bytes(bundle.read_bytes()[:-200])
     assert main(["verify", str(tmp_path / "half.zip")]) == 1
     assert "is not a whole bundle" in capsys.readouterr().err
+    assert main(["verify", str(tmp_path / "none.zip")]) == 1
+    assert "there is no such file" in capsys.readouterr().err
 
 
 def test_forged_scores_are_found_though_every_hash_is_right(finished: Path, tmp_path: Path) -> None:
@@ -183,6 +185,36 @@ def test_a_run_on_other_clips_than_its_benchmark_is_found(finished: Path, tmp_pa
     assert main(["bundle", str(edited), "--out", str(tmp_path / "b.zip")]) == 0
     with pytest.raises(DataError, match="holds other clips"), opened(tmp_path / "b.zip"):
         pass
+
+
+def test_a_benchmark_that_validates_on_tested_classes_says_so_wherever_its_numbers_stand(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited = tmp_path / "results"
+    shutil.copytree(finished, edited)
+    places = Places(edited)
+    clips = read_table(places.benchmark_clips("toy"), BENCHMARK_CLIPS)
+    tested = clips.loc[clips["subset"] == "test_unseen", "class_name"].iloc[0]
+    clips.loc[clips["usable"] & (clips["subset"] == "val_unseen"), "class_name"] = tested
+    write_table(places.benchmark_clips("toy"), clips, BENCHMARK_CLIPS)
+    run = places.run("toy", "cjme", 0)
+    own = read_table(run.predictions, PREDICTIONS)[["clip_id", "class_name"]].to_numpy().tolist()
+    rows = [f"{clip},{name},AV,False" for clip, name in own]
+    (tmp_path / "labels.csv").write_text("\n".join(["video_id,label,modality,static_image", *rows]))
+    words = "1 of the 3 classes tested as unseen are those that it validates on"
+    for command in (
+        ["recompute", str(run.folder)],
+        ["multilabel", str(run.folder), "--labels", str(tmp_path / "labels.csv")],
+        ["diff", str(finished), str(edited)],
+    ):
+        assert main(command) == 0
+        assert " ".join(capsys.readouterr().out.split()).count(words) == 1, command
+    assert main(["bundle", str(edited), "--out", str(tmp_path / "b.zip")]) == 0
+    assert main(["merge", str(tmp_path / "b.zip"), "--out", str(tmp_path / "board")]) == 0
+    assert words in (tmp_path / "board/leaderboard.html").read_text()
+    assert pd.read_csv(tmp_path / "board/leaderboard.csv")["classes_validated_and_tested"].tolist() == [1]
+    assert main(["recompute", str(finished / "benchmarks/toy/runs/cjme/seed-0")]) == 0
+    assert words not in capsys.readouterr().out
 
 
 def test_every_bundle_of_the_leaderboard_verifies() -> None:

@@ -5,7 +5,8 @@ from avzsl.config.splits import OverlapConfig, SplitConfig
 from avzsl.pretrained.label_sets import LABEL_SETS
 from splits.audit import audit_split
 from splits.build import build_split
-from splits.labels import load_labels
+from splits.facts import check_split
+from splits.labels import KNOWN, load_labels
 from splits.overlap import find_overlap
 from splits.tagged import tagged_classes
 
@@ -61,6 +62,7 @@ def test_a_split_avoids_them() -> None:
         columns=["clip_id", "class_name", "source_id", "start_s", "end_s", "official_subset"],
     )
     config = SplitConfig(avoid=("audioset", "imagenet1k"), test_unseen=0.3, val_unseen=0.3)
+    check_split("splits.x", config)  # what a run asks before it begins
     split = build_split(clips, classes, config)
     roles = dict(zip(split.classes["class_name"], split.classes["role"], strict=True))
     assert roles["dog"] == roles["violin"] == "train"
@@ -70,6 +72,11 @@ def test_a_split_avoids_them() -> None:
     # Without avoiding anything the audit still says who is named.
     free = SplitConfig(avoid=(), test_unseen=0.3, val_unseen=0.3)
     assert audit_split(build_split(clips, classes, free), clips, classes, free).tagged == audit.tagged
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_label_set_that_comes_with_avzsl_can_be_named(name: str) -> None:
+    check_split("splits.x", SplitConfig(avoid=(name,)))
 
 
 def test_rules_narrow_it_and_a_file_of_ones_own_comes_first(tmp_path) -> None:

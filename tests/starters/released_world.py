@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -32,8 +33,11 @@ def roles_of(dataset: str) -> dict[str, tuple[str, ...]]:
     return ROLES if dataset == "ucf" else {stage: tuple(names[place]) for stage, place in places.items()}
 
 
-def members(title: str = "UCF", cls: bool = True, dataset: str = "ucf") -> dict[str, bytes]:
-    """Return the files of an archive by name: lists, averages (of every stage) and word vectors."""
+def members(title: str = "UCF", cls: bool = True, dataset: str = "ucf", steps: str = "") -> dict[str, bytes]:
+    """Return the files of an archive by name: lists, averages (of every stage), word vectors and a cache.
+
+    `steps`, a folder such as cls_features_non_averaged, holds steps in the place of averages.
+    """
     rng = np.random.default_rng(0)
     # All classes of the data set, most of which take no part, spelled as the released table spells them.
     phrases, roles = class_lists()[dataset], roles_of(dataset)
@@ -64,7 +68,15 @@ def members(title: str = "UCF", cls: bool = True, dataset: str = "ucf") -> dict[
             base = f"{title}/class-split/{variant}_split/{stage}"
             files[f"{base}.csv"] = text.getvalue().encode()
             files[f"{base}.txt"] = "\n".join(classes).encode()
-        for kind in ("main_features", "cls_features")[: 1 + cls]:
+        for name, clips in classes.items() if steps else ():
+            for modality, count in (("audio", 2), ("video", 3)):
+                content = {
+                    "features": [np.stack([values[c]] * count) for c in clips],
+                    "video_names": np.array(clips, dtype="S80"),
+                    "fps": [25] * len(clips),
+                }
+                files[f"{title}/features/{steps}/{modality}/{stage}/{name}.pkl"] = pickle.dumps(content)
+        for kind in () if steps else ("main_features", "cls_features")[: 1 + cls]:
             for name, clips in classes.items():
                 stream = io.BytesIO()
                 with h5py.File(stream, "w") as file:
@@ -72,11 +84,12 @@ def members(title: str = "UCF", cls: bool = True, dataset: str = "ucf") -> dict[
                     file["video_urls"] = np.array(clips, dtype="S80")
                 for modality in ("audio", "video"):
                     files[f"{title}/features/{kind}/{modality}/{stage}/{name}.h5"] = stream.getvalue()
+    files[f"{title}/_features_processed/main_features/trainingmain_split.pkl"] = b"what the released code caches"
     stream = io.BytesIO()
     np.save(stream, np.array(vectors, dtype=object), allow_pickle=True)
-    files[f"{title}/features/main_features/text/word_embeddings_{dataset.removesuffix('net')}_normed.npy"] = (
-        stream.getvalue()
-    )
+    files[
+        f"{title}/features/{steps or 'main_features'}/text/word_embeddings_{dataset.removesuffix('net')}_normed.npy"
+    ] = stream.getvalue()
     return files
 
 

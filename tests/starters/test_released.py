@@ -59,7 +59,7 @@ def test_a_project_that_is_there_keeps_its_file(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        ("main_split", "no class lists (main_split/stage_1_train.csv) of UCF"),
+        ("_split", "no class lists (main_split/stage_1_train.csv) of UCF"),
         (".npy", "no word vectors (word_embeddings_ucf_normed.npy) of UCF"),
         (".h5", "no features (features/main_features/"),
     ],
@@ -80,6 +80,49 @@ def test_three_data_sets_in_one_folder_are_told_apart(tmp_path: Path) -> None:
     unpacked(tmp_path / "all", members("UCF", cls=False) | members("VGGSound", cls=False))
     assert main(["new", "ucf", "--released", str(tmp_path / "all")]) == 0
     assert "all/UCF/" in Path("config/features/ucf-released.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "split", "seconds"),
+    [
+        ("cls_features_non_averaged", "temporal", "published_cls", (0.96, 0.64)),
+        ("main_features_non_averaged", "temporal-main", "published", (1.0, 1.0)),
+    ],
+)
+def test_temporal_features_are_trained_on_by_tcaf(
+    tmp_path: Path, steps: str, kind: str, split: str, seconds: tuple[float, float]
+) -> None:
+    assert main(["new", "ucf", "--released", str(zipped(tmp_path / "t.zip", members(steps=steps)))]) == 0
+    loaded = load_project("config/config.yaml")
+    benchmark = loaded.benchmarks[f"ucf-released-{kind}"]
+    assert (benchmark.split, benchmark.methods) == (split, ("tcaf", "avca")) and len(loaded.benchmarks) == 2
+    features = loaded.features(benchmark.features)
+    assert (features.audio_step_seconds, features.visual_step_seconds) == seconds
+    dataset = loaded.dataset("ucf-released")
+    rows = for_benchmark(benchmark.dataset, benchmark.features, dataset.splits[split], False)
+    assert "tcaf" in {row.method for row in rows}, "published numbers stand beside"
+
+
+def test_all_data_sets_in_one_archive_and_the_archive_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The authors' archive holds all three, with the caches of their code; steps are in one of another name."""
+    both = members("UCF") | members("VGGSound", dataset="vggsound")
+    archive = zipped(tmp_path / "all.zip", {f"avgzsl_benchmark_datasets/{name}": c for name, c in both.items()})
+    steps = zipped(tmp_path / "ucf-temporal.zip", members(steps="cls_features_non_averaged"))
+    assert main(["new", "activitynet", "--released", str(archive)]) == 1
+    assert "no features" in capsys.readouterr().err, "not those of another data set"
+    assert main(["new", "ucf", "--released", str(archive), str(steps)]) == 0
+    assert {path.stem for path in Path("config/features").iterdir()} == {
+        "ucf-released", "ucf-released-cls", "ucf-released-temporal",
+    }  # fmt: skip
+    assert "avgzsl_benchmark_datasets/UCF/" in Path("config/features/ucf-released.yaml").read_text()
+
+
+def test_cls_features_ask_for_their_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {name: content for name, content in members().items() if "cls_split" not in name}
+    assert main(["new", "ucf", "--released", str(zipped(tmp_path / "u.zip", files))]) == 1
+    assert "no class lists (cls_split/stage_1_train.csv) of UCF" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short"])

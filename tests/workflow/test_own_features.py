@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from avzsl.cli import main
+from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.schemas import BENCHMARK_CLIPS
 from avzsl.contracts.tables import read_table
 from tests.workflow.conftest import Run, write_config
@@ -35,9 +37,16 @@ def test_features_of_ones_own(
 
     assert main(["new", "mine", "--features", str(folder), "--embeddings", "demo"]) == 0
     said = capsys.readouterr().out
-    assert "49 clips: 48 ok, 1 no_media" in said
+    assert "49 clips of 8 classes: 48 ok, 1 no_media" in said and "minutes on" in said
     assert "'ball/lost': no_media: there is no audio/ball/lost.npy and no ball/lost.npz" in said
     assert main(["new", "mine", "--features", str(folder)]) == 1  # nothing is overwritten
+    assert main(["new", "other", "--features", str(folder)]) == 0
+    other = DatasetConfig.model_validate(yaml.safe_load(Path("config/datasets/other.yaml").read_text()))
+    assert (other.embeddings.backend, dict(other.methods.training)["clip_passes"]) == ("sentences", 10)
+    pd.DataFrame(clips[:6], columns=["clip_id", "class_name"]).to_csv(folder / "clips.csv", index=False)
+    assert main(["new", "few", "--features", str(folder)]) == 1 and not Path("config/datasets/few.yaml").exists()
+    assert "names 1 classes; a benchmark needs 4" in capsys.readouterr().err
+    pd.DataFrame(listed, columns=["clip_id", "class_name"]).to_csv(folder / "clips.csv", index=False)
     write_config(
         tmp_path,
         "config.yaml",

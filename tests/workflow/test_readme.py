@@ -27,13 +27,13 @@ INSTEAD = {
     r"make (setup|test|docs).*": r"make -n \1",
     r"make demo": "make --old-file=.venv/.installed demo",
     r"(source|conda|pip|python3 -m venv) .*": "true",
-    r"(snakemake .*(benchmarks=ucf|dataset: ucf|papers\.yaml).*)": r"\1 -n",
+    r"(snakemake .*(benchmarks=(?:ucf|vggsound)|dataset: ucf|papers\.yaml).*)": r"\1 -n",
     # Without the data set's servers, and yt-dlp perhaps, it says so.
     r"(avzsl doctor ucf)": r"\1 || [ $? = 1 ]",
 }
 NAMES = {
     "/path/to/videos": "videos",
-    "/path/to/UCF.zip": "UCF.zip",
+    "/path/to/avgzsl_benchmark_datasets.zip": "UCF.zip",
     "--features FOLDER": "--features arrays",
     "PATH": "UCF.zip",
 }
@@ -54,7 +54,7 @@ def shorten_released(copy: Path) -> None:
 
 AFTERWARDS: dict[str, Callable[[Path], object]] = {
     "avzsl new mine /path/to/videos": shorten_own,
-    "avzsl new ucf --released /path/to/UCF.zip": shorten_released,
+    "avzsl new ucf --released /path/to/avgzsl_benchmark_datasets.zip": shorten_released,
     "avzsl bundle results --out mine.zip": lambda copy: shutil.copy(copy / "mine.zip", copy / "yours.zip"),
 }
 

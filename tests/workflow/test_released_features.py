@@ -69,6 +69,19 @@ def test_the_archive_itself_gives_the_table_with_published_numbers(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_the_archive_of_temporal_features_is_trained_on_by_tcaf(tmp_path: Path, run: Run) -> None:
+    archive = zipped(tmp_path / "ucf-supervised-temporal.zip", members(steps="cls_features_non_averaged"))
+    new = [sys.executable, "-m", "avzsl", "new", "ucf", "--released", str(archive)]
+    subprocess.run(new, cwd=tmp_path, env=environment(), check=True, timeout=120)
+    path = tmp_path / "config/datasets/ucf-released.yaml"
+    path.write_text(path.read_text() + "methods: {training: {epochs: 1, batches_per_epoch: 2, batch_size: 16}}\n")
+    run("--config", "seeds=[0]")
+    table = pd.read_csv(tmp_path / "results/benchmark.csv")
+    assert set(table["method"]) == {"tcaf", "avca"} and set(table["preset"]) == {"corrected", "as_released"}
+    assert table["hm_published"].notna().all() and table["hm_mean"].notna().all()
+
+
+@pytest.mark.slow
 def test_the_three_data_sets_are_one_run_under_both_presets(tmp_path: Path, run: Run) -> None:
     for name, title in (("ucf", "UCF"), ("vggsound", "VGGSound"), ("activitynet", "ActivityNet")):
         archive = zipped(tmp_path / f"{title}.zip", members(title, cls=False, dataset=name))

@@ -232,9 +232,10 @@ def media_settings(wildcards):
 
 
 def extraction(wildcards):
-    """How the features of a data set's media are extracted."""
+    """How the features of a data set's media are extracted, and by which revision of the extractor."""
     features = project.features(wildcards.features)
-    return features.model_dump(mode="json", exclude={"title", *IMPORTING})
+    settings = features.model_dump(mode="json", exclude={"title", *IMPORTING})
+    return settings | project.options_of_extractor(wildcards.features).revised
 
 
 def importing(wildcards):

@@ -27,7 +27,8 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
     lean = None if params.lean is None else dataset_of(params.lean, params.secrets)
     media = read_table(listed, MEDIA) if lean is None else restore_shard(places, name, lean, listed)
     reseal(listed)
-    settings = FeaturesConfig.model_validate(params.settings)
+    # The revision is there for Snakemake to compare; the extractor knows its own.
+    settings = FeaturesConfig.model_validate({k: v for k, v in params.settings.items() if k != "revision"})
     if trained := snakemake.input.get("network"):
         settings = with_trained(settings, Path(trained))
     options = plugins.typed(plugins.EXTRACTOR, settings.extractor, settings.options, "features")

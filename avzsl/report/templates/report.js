@@ -52,8 +52,12 @@
     return { data: resolve(figure.data, named, ""), layout: merged };
   }
   function draw(node) {
-    const narrow = node.clientWidth < 480;
+    // Paper has the width of a page whatever the window had; what is beside it there, the style says.
+    const paper = node.closest(".thirds") ? 330 : Math.min(680, Number.parseInt(node.style.maxWidth, 10) || 680);
+    const narrow = (printing ? paper : node.clientWidth) < 480;
     const made = spec(data.figures[node.dataset.figure], narrow);
+    if (printing) made.layout.width = paper;
+    else made.layout.autosize = true;
     const done = Plotly.react(node, made.data, made.layout, {
       responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
       displayModeBar: narrow ? false : "hover",
