@@ -2,11 +2,13 @@
 
 python benchmarks/scale.py --plan            the tables of docs/scale.md
 python benchmarks/scale.py --clips 20000     CPU seconds and peak memory of every step after extraction
+python benchmarks/scale.py --clips 2000000 --keep FOLDER --only pack benchmark   some steps, in a project that is kept
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -97,29 +99,19 @@ def clips_a_shard(clips: int) -> int:
 class World:
     """A project in a folder of its own, with the files of all stages up to extraction: nothing is fetched or decoded."""
 
-    def __init__(
-        self,
-        folder: Path,
-        clips: int,
-        width: int,
-        steps: int,
-        methods: list[str],
-        epochs: int,
-        held: float | None,
-        shard: int,
-    ) -> None:
-        self.folder, self.count, self.width, self.steps = folder, clips, width, steps
-        self.per_shard = shard
-        self.shards = -(-clips // self.per_shard)
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.count, self.width, self.steps = folder, options.clips, options.width, options.steps
+        self.per_shard, held = options.shard, options.held_out
+        self.shards = -(-self.count // self.per_shard)
         self.classes = [f"class {number:03d}" for number in range(CLASSES)]
         text = json.dumps(
             {
-                "benchmarks": {"scale": {"dataset": "scale"}},
-                "methods": methods, "seeds": [0], "results": str(folder / "results"), "data": str(folder / "data"),
+                "benchmarks": {"scale": {"dataset": "scale"}}, "methods": options.methods.split(","),
+                "seeds": [0], "results": str(folder / "results"), "data": str(folder / "data"),
             }
         )  # fmt: skip
         write_text(folder / "config" / "config.yaml", text)
-        short = {"epochs": epochs, "batches_per_epoch": 50}
+        short = {"epochs": options.epochs, "batches_per_epoch": 50}
         dataset = {
             "catalog": {"module": "folder", "root": str(folder / "videos")}, "features": "selavi-random", "shards": self.shards,
             "embeddings": {"table": "demo"}, "splits": {"default": {"avoid": [], **dict.fromkeys(HELD_OUT if held else (), held)}}, "methods": {"training": short},
@@ -136,7 +128,9 @@ class World:
         return Places(self.folder / "results", self.folder / "data")
 
     def write(self) -> None:
-        """Write catalogue, manifests, class embeddings and shards of features."""
+        """Write catalogue, manifests, class embeddings and shards of features, unless they are there."""
+        if self.places.shard_arrays("scale", FEATURES_NAME, shard_name(self.shards - 1)).is_file():
+            return
         rng, places = np.random.default_rng(0), self.places
         ids = [f"{number:011x}_{10 * (number % 30):06d}" for number in range(self.count)]
         labels = rng.integers(CLASSES, size=self.count)
@@ -273,16 +267,16 @@ def step(call: Callable[..., None], *given: object) -> None:
     sys.stdout.flush()
 
 
-def measure(world: World) -> None:
-    """Print the costs of every step after extraction."""
+STEPS = ("split", "shard_tables", "pack", "benchmark", "run", "results", "tables", "report")
+
+
+def measure(world: World, steps: list[str]) -> None:
+    """Print the costs of steps after extraction."""
     world.write()
     heading(f"{world.count:,} clips, {world.width} + {world.width} values", "CPU s", "peak")
-    for call in (world.split, world.shard_tables, world.pack, world.benchmark):
-        step(call)
-    for method in world.project.benchmarks["scale"].methods:
-        step(world.run, method)
-    for call in (world.results, world.tables, world.report):
-        step(call)
+    for name in steps:
+        for given in world.project.benchmarks["scale"].methods if name == "run" else [None]:
+            step(getattr(world, name), *([given] if given else []))
 
 
 def main() -> None:
@@ -297,6 +291,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="of each clip: what shards hold, and packs do not")
     parser.add_argument("--held-out", type=float, help="share of clips and classes in each of test and validation")
     parser.add_argument("--folder", help="where to put the project meanwhile; default: the system's temporary folder")
+    parser.add_argument("--keep", help="a folder where the project stays, and is found again by the same other options")
+    parser.add_argument(
+        "--only", nargs="+", choices=STEPS, default=STEPS, help="what is done and measured; default: all"
+    )
     parser.add_argument("--methods", default="avca", help="trained one after the other, divided by commas")
     parser.add_argument("--epochs", type=int, default=2, help="of 50 batches, in stage 1")
     options = parser.parse_args()
@@ -305,20 +303,9 @@ def main() -> None:
         return
     # What is stopped takes its gigabytes away as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        methods = options.methods.split(",")
-        measure(
-            World(
-                Path(name),
-                options.clips,
-                options.width,
-                options.steps,
-                methods,
-                options.epochs,
-                options.held_out,
-                options.shard,
-            )
-        )
+    with contextlib.ExitStack() as stack:
+        name = options.keep or stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder))
+        measure(World(Path(name), options), options.only)
 
 
 if __name__ == "__main__":

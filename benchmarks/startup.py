@@ -37,6 +37,8 @@ def main() -> None:
             "python -c pass": ([python, "-c", "pass"], ROOT),
             "avzsl --help": ([python, "-m", "avzsl", "--help"], ROOT),
             "avzsl check": ([python, "-m", "avzsl", "check"], ROOT),
+            "import torch": ([python, "-c", "import torch"], ROOT),
+            "a run's imports": ([python, "-c", "import avzsl.training.run"], ROOT),
             "snakemake -n": ([python, "-m", "snakemake", "-n", "-q"], ROOT),
             "snakemake -n, one rule": ([python, "-m", "snakemake", "-n", "-q"], empty),
         }

@@ -11,7 +11,7 @@ from torch import Tensor
 from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
-from avzsl.pretrained.checkpoints import fit_state, random_state, read_tensors
+from avzsl.pretrained.checkpoints import ADVICE, fit_state, random_state, read_tensors
 from extractors.download import download
 
 Tensors = Mapping[str, Tensor]
@@ -23,10 +23,12 @@ def load_weights(
     cache: Path,
     translate: Callable[[Tensors], Tensors] | None = None,
     published: Mapping[str, str] | None = None,
+    advice: str = ADVICE,
 ) -> tuple[dict[str, Tensor], str, bool]:
     """Return the state dict for `template`'s names and shapes, its identity, and whether it is random.
 
-    `translate` gives the file's tensors the names and shapes of `template`; `published` as in `locate`.
+    `translate` gives the file's tensors the names and shapes of `template`; `published` as in `locate`;
+    `advice` ends what is said of a file of another layout.
     The identity is `random:SEED` or `sha256:...` of the checkpoint file. Raises ConfigError if the configuration names no
     weights or more than one kind, DataError if a file is missing or wrong.
     """
@@ -35,8 +37,8 @@ def load_weights(
             raise ConfigError("features: weights: give either random_seed or path/url, not both")
         return random_state(template, weights.random_seed), f"random:{weights.random_seed}", True
     path, digest = locate(weights, cache, published)
-    tensors = read_tensors(path)
-    return fit_state(path, translate(tensors) if translate else tensors, template), f"sha256:{digest}", False
+    tensors = read_tensors(path, advice)
+    return fit_state(path, translate(tensors) if translate else tensors, template, advice), f"sha256:{digest}", False
 
 
 def locate(weights: WeightsConfig, cache: Path, published: Mapping[str, str] | None = None) -> tuple[Path, str]:

@@ -29,6 +29,11 @@ __all__ = ["Audit", "Check", "audit_split", "write_audit"]
 
 # Findings of a check on the Markdown page; audit.json holds more.
 SHOWN = 5
+# A split is made before its clips are decoded, and serves any features.
+LATER = (
+    "What takes clips and features to see (copies, still pictures, silent clips, which unseen classes the training of the features' "
+    "networks names, or that nobody can know) is audited with each benchmark: `checks` in its `benchmark.json`, and the page."
+)
 
 
 @dataclass
@@ -154,7 +159,7 @@ def _ratios(split: Split, config: SplitConfig) -> list[Check]:
     roles = split.classes.set_index("class_name")["role"]
     errors = ratio_errors(split.clips.assign(role=split.clips["class_name"].map(roles)), config)
     off = errors[errors["error"] > 1].sort_values(["error", "clips"], ascending=False)
-    examples = [f"{name}: {row.test} of {row.clips}" for name, row in off.head(ROWS).iterrows()]
+    examples = [f"{row.Index}: {row.test} of {row.clips}" for row in off.head(ROWS).itertuples()]
     title = f"seen classes whose test clips are more than one off a share of {config.test_seen:g}"
     note = f"off by {errors['error'].mean():.2f} clips on average" if len(errors) else ""
     return [Check("test_seen_ratio", title, len(off), len(errors), examples, note)]
@@ -198,6 +203,7 @@ def as_page(audit: Audit) -> str:
         lines += [f"| {' | '.join(_cell(value) for value in row.values())} |" for row in audit.overlap]
     if audit.notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in audit.notes)]
+    lines += ["", LATER]
     return "\n".join(lines) + "\n"
 
 

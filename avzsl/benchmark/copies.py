@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import KDTree
 
 from avzsl.contracts.mapped import give_back
 
@@ -97,6 +96,9 @@ class _Space:
         mine, theirs = mine[self.usable[mine]], theirs[self.usable[theirs]]
         if not len(mine) or not len(theirs):
             return {}
+        # Here, because every run imports this package, and this library costs it a third of a second.
+        from scipy.spatial import KDTree
+
         tree = KDTree(self.points[theirs], balanced_tree=False)
         # A hundredth more: rounding must lose none.
         reach = 1.01 * float(np.sqrt(3)) * self.REACH

@@ -9,16 +9,24 @@ import pandas as pd
 
 from avzsl.benchmark.copies import ROWS
 from avzsl.contracts.notes import SILENT, STILL
-from avzsl.pretrained.label_sets import UNKNOWABLE, title_of
+from avzsl.contracts.vocabulary import MODALITIES
+from avzsl.pretrained.label_sets import NOT_DISJOINT, UNKNOWABLE, title_of
 
 ODD = {
-    "still_pictures": (STILL, "used clips whose picture never changes"),
-    "silent_clips": (SILENT, "used clips whose sound is all zero"),
+    "still_pictures": ("visual", STILL, "used clips whose picture never changes"),
+    "silent_clips": ("audio", SILENT, "used clips whose sound is all zero"),
 }
 
 
-def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame | None) -> list[dict[str, Any]]:
+def odd_checks(
+    clips: pd.DataFrame,
+    manifest: pd.DataFrame,
+    media: pd.DataFrame | None,
+    modalities: Collection[str] = MODALITIES,
+) -> list[dict[str, Any]]:
     """Return one row for still pictures and one for silent clips, in the form of an audit's checks.
+
+    Features of one modality alone, which `modalities` names, have one row.
 
     `clips` is BENCHMARK_CLIPS, `manifest` FEATURES and `media` MEDIA by clip_id, None
     where nothing was fetched. What only decoding shows stands in the
@@ -35,7 +43,9 @@ def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame 
     checked = used[used["clip_id"].isin(decoded)].sort_values("clip_id")
     own = checked["clip_id"].map(notes)
     checks = []
-    for name, (word, title) in ODD.items():
+    for name, (modality, word, title) in ODD.items():
+        if modality not in modalities:
+            continue
         found = checked[own.str.contains(rf"(?:^|; ){word}:", regex=True)]
         without = len(used) - len(checked)
         note = "not checked: no clip was decoded, the features came ready-made" if not len(checked) else ""
@@ -63,7 +73,7 @@ def open_checks(
         unknowable = label_set in UNKNOWABLE
         known = None if unknowable or named is None else named.get(label_set, {})
         found = None if known is None else sorted(set(known) & set(unseen))
-        note = "" if known is not None else UNKNOWABLE.get(label_set, "nobody has compared the names")
+        note = "" if known is not None else NOT_DISJOINT if unknowable else "nobody has compared the names"
         checks.append(
             {
                 "name": f"open_{label_set}",

@@ -68,18 +68,25 @@ def run(options: argparse.Namespace) -> int:
     labels = options.labels.split(",")
     results = Path("results")
     if options.features is not None:
+        from avzsl.config.check import check_features
         from avzsl.predict.captions import predict_captions
 
         if options.run_folder is not None:
             raise ConfigError("predict: give --run or --features, not both: a run has the features it was trained on")
         project: Project
+        usual = Path("config/config.yaml")
+        # The feature set is a file that people edit, whatever the last run was built with.
+        config = (
+            str(usual) if options.config is None and options.results is None and usual.is_file() else options.config
+        )
         try:
-            project = find_project(options.config, options.results)
+            project = find_project(config, options.results)
         except ConfigError:
             # Clips can be named in any folder: the feature sets that come with avzsl are there without a project.
-            if options.config is not None or options.results is not None:
+            if config is not None or options.results is not None:
                 raise
             project = load_project()
+        check_features(project, options.features)
         results = Path(project.config.results)
         predictions = predict_captions(
             options.clips, labels, options.features, project.features(options.features), project.config.device,

@@ -21,7 +21,12 @@ def add_parser(subparsers: Any) -> None:
     one = actions.add_parser(
         "convert", help="keep the tensors of a checkpoint", description="Keep the tensors of a checkpoint."
     )
-    one.add_argument("file", type=Path, metavar="FILE", help="a checkpoint: .pt, .pth, .pickle, .safetensors")
+    one.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a checkpoint: .pt, .pth, .pkl, .pickle, .bin, .npz, .onnx or its .zip, .safetensors",
+    )
     one.add_argument(
         "--out", type=Path, default=None, metavar="FILE", help="default: beside it, with the suffix .safetensors"
     )

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from avzsl.config import plugins
 from avzsl.config.base import local_paths
-from avzsl.config.files import shown
+from avzsl.config.files import SHIPPED, shown
 from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.errors import AvzslError, ConfigError
 from avzsl.contracts.hashing import sha256_value
@@ -42,11 +42,7 @@ def check_machine(project: Project) -> None:
             for name, split in config.splits.items():
                 _check_classes(split.force, known, f"{where}: splits.{name}.force")
     for features in dict.fromkeys(benchmark.features for benchmark in project.benchmarks.values()):
-        where = project.file("features", features)
-        extractor = project.options_of_extractor(features)
-        if extractor is not None:
-            _check_paths(extractor, where, "")
-            _check_part(plugins.load(plugins.EXTRACTOR, project.features(features).extractor), extractor, where)
+        check_features(project, features)
     for benchmark in project.benchmarks.values():
         _check_methods(project, benchmark)
         features_config = project.features(benchmark.features)
@@ -56,11 +52,27 @@ def check_machine(project: Project) -> None:
             raise ConfigError(f"{where}: {key}: there is no folder {folder}; put the features there")
 
 
+def check_features(project: Project, name: str) -> None:
+    """Check what a feature set needs of this machine: weights, packages; raises ConfigError, one line with file and key."""
+    options = project.options_of_extractor(name)
+    if options is None:
+        return
+    where = project.file("features", name)
+    # Nobody edits a file inside an installed package.
+    if where == str(SHIPPED / "features" / f"{name}.yaml"):
+        where = f"config/features/{name}.yaml (copy {where} there)"
+    _check_paths(options, where, "")
+    _check_part(plugins.load(plugins.EXTRACTOR, project.features(name).extractor), options, where)
+
+
 def _check_paths(section: BaseModel, where: str, prefix: str) -> None:
-    for key, mark, path in local_paths(section):
-        there = {"file": path.is_file, "folder": path.is_dir, "file or folder": path.exists}[mark.what]
-        if not there():
-            raise ConfigError(f"{where}: {prefix}{key}: there is no {mark.what} {path}; correct the path")
+    missing = [
+        f"{prefix}{key}: there is no {mark.what} {path}"
+        for key, mark, path in local_paths(section)
+        if not {"file": path.is_file, "folder": path.is_dir, "file or folder": path.exists}[mark.what]()
+    ]
+    if missing:
+        raise ConfigError(f"{where}: {'; '.join(missing)}; correct the {'path' if len(missing) == 1 else 'paths'}")
 
 
 def _check_embeddings(project: Project, dataset: str, where: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from avzsl.config.base import Local, Part, PartName, Section, expand
+from avzsl.contracts.errors import ConfigError
 
 # Keys of a feature set that only extracting, and only importing, asks for.
 EXTRACTING = frozenset({"max_lost_share", "time_limit_s"})
@@ -54,6 +56,22 @@ class WeightsConfig(Section):
     )
     url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
+
+    @property
+    def named(self) -> bool:
+        """Whether there is a seed, a file or an address."""
+        return self.random_seed is not None or bool(self.path) or bool(self.url)
+
+
+def refuse_unnamed(weights: Mapping[str, tuple[WeightsConfig, str]]) -> None:
+    """Raise ConfigError if weights (key -> what is given, what is to be had where) are not named, for all of them at once."""
+    missing = [
+        f"{key}: name the file as `{key}: {{path: FILE}}`: {where}"
+        for key, (given, where) in weights.items()
+        if not given.named
+    ]
+    if missing:
+        raise ConfigError("; ".join(missing))
 
 
 class ExtractorOptions(Section):

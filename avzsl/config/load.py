@@ -161,10 +161,12 @@ def load_project(path: str | Path | None = None, values: dict[str, Any] | None =
     Raises ConfigError, one readable line with file and key, for an unknown key, a wrong value or a
     name that leads nowhere.
     """
+    # The project's own files come before those that come with avzsl, also where it has no config.yaml.
+    beside = [] if path is None else [Path(path).resolve().parent]
     path = Path(path) if path is not None else SHIPPED / "config.yaml"
     values = read_yaml(path) if values is None else values
     config = validate(path, ProjectConfig, values)
-    folders = tuple(dict.fromkeys([path.resolve().parent, Path.cwd() / "config", SHIPPED]))
+    folders = tuple(dict.fromkeys([*beside, Path.cwd() / "config", SHIPPED]))
     benchmarks: dict[str, Benchmark] = {}
     for name, body in config.benchmarks.items():
         benchmarks |= {made.name: made for made in _fill(name, body, config, folders, path)}

@@ -23,6 +23,8 @@ _LONGEST_HEADER = 1 << 28
 _NO_CHECKSUM = "0" * 64
 # Bytes of a mapped array looked at before its pages are given back: they count as this process's memory.
 PIECE = 32 << 20
+# Rows here and there that are read before: the system maps up to a megabyte around each.
+SCATTERED = 64
 
 Shape = tuple[int, ...]
 
@@ -130,6 +132,16 @@ def rows_in_blocks(array: np.ndarray, rows: np.ndarray, size: int = PIECE) -> It
         place = slice(start, start + some)
         yield place, np.asarray(array[rows[place]])
         give_back(array)
+
+
+def scattered_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the array's rows at `rows`, wherever they lie; of a mapped one little else stays in memory."""
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), SCATTERED):
+        place = slice(start, start + SCATTERED)
+        found[place] = array[rows[place]]
+        give_back(array)
+    return found
 
 
 def give_back(array: np.ndarray) -> None:

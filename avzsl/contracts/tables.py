@@ -75,7 +75,11 @@ def read_table(path: str | Path, schema: TableSchema, columns: Sequence[str] | N
         _check(path, table, wanted)
     except DataError as error:
         raise CorruptError(path, f"{error.problem}; delete it and run again") from error
-    return table.to_pandas()
+    frame = table.to_pandas()
+    # Arrow's pool keeps what it frees, twice a table of millions, while its pandas twin is worked on.
+    del table
+    pa.default_memory_pool().release_unused()
+    return frame
 
 
 def _check(path: str | Path, table: pa.Table, schema: TableSchema) -> None:

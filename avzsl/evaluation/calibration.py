@@ -85,17 +85,24 @@ class Calibration:
         self.classes = len(seen)
         self.nearest_seen = np.empty(len(labels), np.int64)
         self.nearest_unseen = np.empty(len(labels), np.int64)
-        # Adding infinity to the other side's columns, in pieces that stay in the cache, is several times faster than
-        # copying columns out.
-        bar_unseen, bar_seen = (np.where(side, 0.0, np.inf).astype(distances.dtype) for side in (seen, ~seen))
+        self.gap = np.empty(len(labels), np.float64)
+        # The nearest class of all is one of its side; the other side's is the nearest once infinity is added to this
+        # side's columns. In pieces that stay in the cache, and whole rows at a time, which broadcasting would not add.
+        bars = np.where(np.stack([~seen, seen]), np.inf, 0.0).astype(distances.dtype)
         for start in range(0, len(labels), CACHED_ROWS):
             part = slice(start, start + CACHED_ROWS)
             piece = distances[part]
-            (piece + bar_unseen).argmin(1, out=self.nearest_seen[part])
-            (piece + bar_seen).argmin(1, out=self.nearest_unseen[part])
-        rows = np.arange(len(labels))
-        # In float64 the difference of two float32 distances is exact, so that no rounding decides a tie.
-        self.gap = distances[rows, self.nearest_unseen].astype(np.float64) - distances[rows, self.nearest_seen]
+            first = piece.argmin(1)
+            as_seen = seen[first]
+            barred = bars[as_seen.view(np.int8)]
+            barred += piece
+            other = barred.argmin(1)
+            rows = np.arange(len(piece))
+            # In float64 the difference of two float32 distances is exact, so that no rounding decides a tie.
+            gap = piece[rows, other].astype(np.float64) - piece[rows, first]
+            self.nearest_seen[part] = np.where(as_seen, first, other)
+            self.nearest_unseen[part] = np.where(as_seen, other, first)
+            self.gap[part] = np.where(as_seen, gap, -gap)
         # The smallest distance of a clip that has NaN, or nothing finite, is not finite: argmin takes the first NaN.
         if not np.isfinite(self.gap).all():
             raise AvzslError("the model gives distances that are not finite; lower training.lr")

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from avzsl.evaluation.calibration import FloatArray
 from avzsl.evaluation.hits import Hits, means_over_classes, scores
@@ -192,5 +191,8 @@ def _over_folds(values: FloatArray, tested: float) -> Interval | None:
 
 def _half_width(parts: list[tuple[float, float]]) -> float:
     """Return half of the interval at `LEVEL` of a sum of independent parts, each (variance, degrees of freedom)."""
+    # Here, because every run imports this package, and this library costs it a quarter of a second.
+    from scipy.special import stdtrit
+
     squares = sum(variance * stdtrit(max(freedom, 1), 1 - (100 - LEVEL) / 200) ** 2 for variance, freedom in parts)
     return float(np.sqrt(squares))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol
 
@@ -73,8 +73,14 @@ class TrainingSet(Protocol):
     def batches(self, count: int, size: int) -> Any:
         """Yield `count` batches of `size` clips, classes drawn uniformly, clips uniformly within a class."""
 
-    def everything(self) -> Clips:
-        """Return all training clips once, for methods solved in closed form."""
+    def __len__(self) -> int:
+        """Return the number of training clips."""
+
+    def clips(self, positions: Tensor) -> Clips:
+        """Return the training clips of the numbers `positions` (B,) from 0."""
+
+    def blocks(self) -> Iterator[Clips]:
+        """Yield all training clips once, so many at a time as take little memory, always in the same order."""
 
     @property
     def extractor(self) -> Mapping[str, Any]:

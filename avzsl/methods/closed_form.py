@@ -8,8 +8,9 @@ all training clips. So its hyper-parameters are chosen as the epoch of a trained
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,25 +19,44 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avzsl.config.methods import TrainingConfig
-from avzsl.methods.base import Clips, Dims, Method, TrainingSet
-from avzsl.methods.inputs import join
+from avzsl.methods.base import Dims, Method, TrainingSet
+from avzsl.methods.inputs import join, width
 from avzsl.methods.options import Scaled
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be solved, in float64: scaled features, labels as rows of `classes`, class embeddings (C, k_w).
+    """What is to be solved, in float64: sums over the training clips, whose number decides no size.
 
-    `x` (N, d) are the features of the option `modalities`, `audio` and `visual` (N, ...) those of one modality.
+    X (N, d) are the clips' scaled features of the option `modalities`, joined with the picture first, T (N, k_w) the
+    embeddings of their classes. `gram` (d, d) is X^T X, `sums` (C, d) the rows of X summed by class, `counts` (C,) the
+    clips and `classes` (C, k_w) the embeddings of every class. `blocks()` gives X and the clips' rows of `classes` some
+    at a time, for a method to which sums say too little.
     """
 
-    x: Array
-    audio: Array
-    visual: Array
-    labels: NDArray[np.int64]
+    gram: Array
+    sums: Array
+    counts: Labels
     classes: Array
+    blocks: Callable[[], Iterator[tuple[Array, Labels]]]
+
+    @cached_property
+    def mean(self) -> Array:
+        """Mean of the rows of T, (k_w,)."""
+        return self.counts @ self.classes / self.counts.sum()
+
+    @cached_property
+    def cross(self) -> Array:
+        """X^T T, (d, k_w)."""
+        return self.sums.T @ self.classes
+
+    @cached_property
+    def centred_cross(self) -> Array:
+        """X^T (T - mean), (d, k_w)."""
+        return self.sums.T @ (self.classes - self.mean)
 
 
 class ClosedForm(Method):
@@ -71,7 +91,7 @@ class ClosedForm(Method):
     ) -> Tensor:
         """Solve the setting whose turn it is; there is no training loss, 0 stands for it."""
         if self._prepared is None:
-            problem = self._problem(data.everything(), data.classes)
+            problem = self._problem(data)
             self._prepared = problem, self.prepare(problem)
         problem, prepared = self._prepared
         setting = dict(zip(self.searched, self.grid[self.setting - 1], strict=True))
@@ -80,19 +100,39 @@ class ClosedForm(Method):
             self.register_buffer(name, torch.from_numpy(np.asarray(array, np.float64)).to(data.classes))
         return torch.zeros((), device=data.classes.device)
 
-    def _problem(self, clips: Clips, classes: Tensor) -> Problem:
-        for name, part in (("audio", clips.audio), ("visual", clips.visual)):
-            if self.scaling == "standard":
-                scale, mean = torch.std_mean(part.double(), dim=0, correction=0)
-                # A feature that never varies carries nothing; it stays finite.
-                getattr(self, f"{name}_scale").copy_(torch.where(scale > 0, scale, 1.0))
-                getattr(self, f"{name}_mean").copy_(mean)
-        audio, visual = self.scaled(clips.audio, clips.visual)
-        x = join(audio, visual, self.which).double().cpu().numpy()
-        # Of joined features these are columns, no second copy.
-        columns = {"both": (x[:, visual.shape[1] :], x[:, : visual.shape[1]])}
-        a, v = columns.get(self.which) or (part.double().cpu().numpy() for part in (audio, visual))
-        return Problem(x, a, v, clips.labels.cpu().numpy(), classes.double().cpu().numpy())
+    def _problem(self, data: TrainingSet) -> Problem:
+        if self.scaling == "standard":
+            self._standardise(data)
+
+        def blocks() -> Iterator[tuple[Array, Labels]]:
+            for clips in data.blocks():
+                yield self.features(clips.audio, clips.visual).double().cpu().numpy(), clips.labels.cpu().numpy()
+
+        known = len(data.classes)
+        wide = width(self.dims, self.which)
+        gram, sums, counts = np.zeros((wide, wide)), np.zeros((known, wide)), np.zeros(known, np.int64)
+        for x, labels in blocks():
+            gram += x.T @ x
+            sums += sums_by_class(x, labels, known)
+            counts += np.bincount(labels, minlength=known)
+        return Problem(gram, sums, counts, data.classes.double().cpu().numpy(), blocks)
+
+    def _standardise(self, data: TrainingSet) -> None:
+        """Take mean and standard deviation of every feature over the training clips."""
+        number, mean, squares = 0, torch.zeros(()), torch.zeros(())
+        for clips in data.blocks():
+            # Blocks' own sums of squares about their own means (Chan, Golub and LeVeque, 1979): nothing cancels.
+            part = torch.cat([clips.audio, clips.visual], dim=1).double()
+            more, centre = len(part), part.mean(0)
+            shift = centre - mean.to(centre)
+            squares = squares.to(part) + (part - centre).square().sum(0) + shift**2 * (number * more / (number + more))
+            mean, number = mean.to(part) + shift * (more / (number + more)), number + more
+        scale = (squares / number).sqrt()
+        # A feature that never varies carries nothing; it stays finite.
+        scale = torch.where(scale > 0, scale, 1.0)
+        for kind, values in (("mean", mean), ("scale", scale)):
+            getattr(self, f"audio_{kind}").copy_(values[: self.dims.audio])
+            getattr(self, f"visual_{kind}").copy_(values[self.dims.audio :])
 
     def scaled(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
         """Return both modalities' features (N, ...) as `scaling` says, with the training clips' statistics."""
@@ -119,6 +159,15 @@ class ClosedForm(Method):
 def listed(values: float | tuple[float, ...]) -> tuple[float, ...]:
     """Return the values of an option to search, of which one may stand alone."""
     return values if isinstance(values, tuple) else (values,)
+
+
+def sums_by_class(x: Array, labels: Labels, classes: int) -> Array:
+    """Return the rows of `x` (N, d) summed by label, (classes, d); a class without a row is 0."""
+    order = np.argsort(labels, kind="stable")
+    present, first = np.unique(labels[order], return_index=True)
+    sums = np.zeros((classes, x.shape[1]))
+    sums[present] = np.add.reduceat(x[order], first, axis=0)
+    return sums
 
 
 def cosine_distances(points: Tensor, classes: Tensor) -> Tensor:

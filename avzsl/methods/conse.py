@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from torch import Tensor
 
 from avzsl.methods.closed_form import Array, ClosedForm, Problem, cosine_distances
+
+# Stopping a little early is one more regulariser; the validation HM judges the result.
+STEPS = {"maxiter": 200, "gtol": 1e-4, "ftol": 64 * np.finfo(float).eps}
 
 
 class CONSE(ClosedForm):
     """A softmax classifier over the training classes; a clip's point is the mean embedding of its `top` likeliest ones.
 
     The mean is weighted by the classes' probabilities. The paper's classifier is a network's last layer; here it is
-    logistic regression with the L2 penalty of `inverse_penalty` (scikit-learn's C).
+    multinomial logistic regression with the L2 penalty of `inverse_penalty` (scikit-learn's C).
     """
 
     searched = ("inverse_penalty", "top")
@@ -31,16 +34,9 @@ class CONSE(ClosedForm):
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
         penalty = setting["inverse_penalty"]
         if penalty not in prepared:
-            model = LogisticRegression(C=penalty, max_iter=200)
-            with warnings.catch_warnings():
-                # Stopping a little early is one more regulariser; the validation HM judges the result.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                prepared[penalty] = model.fit(problem.x, problem.labels)
-        model = prepared[penalty]
-        coef, intercept = model.coef_, model.intercept_
-        if len(problem.classes) == 2:  # one score then, of the second class
-            coef, intercept = [0 * coef[0], coef[0]], [0.0, intercept[0]]
-        return {"weights": coef, "bias": intercept, "known": problem.classes, "count": setting["top"]}
+            prepared[penalty] = classifier(problem, penalty)
+        weights, bias = prepared[penalty]
+        return {"weights": weights, "bias": bias, "known": problem.classes, "count": np.asarray(setting["top"])}
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return the convex combinations (N, k_w) and the class embeddings themselves."""
@@ -52,6 +48,34 @@ class CONSE(ClosedForm):
     def distances(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return cosine distances in the space of the class embeddings."""
         return {"both": cosine_distances(self.embed(audio, visual, classes)["both"], classes)}
+
+
+def classifier(problem: Problem, inverse_penalty: float) -> tuple[Array, Array]:
+    """Return weights (C, d) and bias (C,) that minimise the mean cross-entropy + |weights|^2 / (2 N `inverse_penalty`).
+
+    The clips come by block: libraries' classifiers want all of them in memory.
+    """
+    classes, width, clips = len(problem.classes), len(problem.gram), problem.counts.sum()
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        solution = flat.reshape(classes, width + 1)
+        weights, total, gradient = solution[:, :width], 0.0, np.zeros_like(solution)
+        for x, labels in problem.blocks():
+            scores = x @ weights.T + solution[:, width]
+            scores -= logsumexp(scores, axis=1, keepdims=True)
+            rows = np.arange(len(labels))
+            total -= scores[rows, labels].sum()
+            wrong = np.exp(scores, out=scores)
+            wrong[rows, labels] -= 1
+            gradient[:, :width] += wrong.T @ x
+            gradient[:, width] += wrong.sum(0)
+        gradient[:, :width] += weights / inverse_penalty
+        total += (weights**2).sum() / (2 * inverse_penalty)
+        return total / clips, gradient.ravel() / clips
+
+    found = minimize(loss, np.zeros(classes * (width + 1)), jac=True, method="L-BFGS-B", options=STEPS)
+    solution = found.x.reshape(classes, width + 1)
+    return solution[:, :width], solution[:, width]
 
 
 METHOD = CONSE

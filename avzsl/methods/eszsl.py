@@ -22,9 +22,10 @@ class ESZSL(ClosedForm):
     bilinear: Tensor
 
     def prepare(self, problem: Problem) -> Any:
-        signs = np.where(problem.labels[:, None] == np.arange(len(problem.classes)), 1.0, -1.0)
-        middle = (problem.x.T @ signs) @ problem.classes
-        return linalg.eigh(problem.x.T @ problem.x), linalg.eigh(problem.classes.T @ problem.classes), middle
+        # X Y: a clip counts for its class and against every class, its own too.
+        signed = 2 * problem.sums - problem.sums.sum(0)
+        middle = signed.T @ problem.classes
+        return linalg.eigh(problem.gram), linalg.eigh(problem.classes.T @ problem.classes), middle
 
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
         (alpha, left), (beta, right), middle = prepared

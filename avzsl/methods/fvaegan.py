@@ -99,13 +99,12 @@ class FVAEGAN(Method):
         """
         if self._data is None:
             self._data = data
-            clips = data.everything()
+            ends = [torch.aminmax(join(c.audio, c.visual, "both"), dim=0) for c in data.blocks()]
+            low, high = torch.stack([e.min for e in ends]).amin(0), torch.stack([e.max for e in ends]).amax(0)
             if self.minmax:
-                joined = join(clips.audio, clips.visual, "both")
-                self.low.copy_(joined.amin(0))
-                spread = joined.amax(0) - self.low
-                self.span.copy_(torch.where(spread > 0, spread, 1.0))
-            elif (clips.audio < 0).any() or (clips.visual < 0).any():
+                self.low.copy_(low)
+                self.span.copy_(torch.where(high > low, high - low, 1.0))
+            elif (low < 0).any():
                 raise AvzslError("method fvaegan: scaling: unit needs features of at least 0; take scaling: minmax")
         self._classifier = None
         if self.options.one_batch:
@@ -168,22 +167,26 @@ class FVAEGAN(Method):
             raise AvzslError(
                 "method fvaegan: its classifier is made from the training clips, which a saved model does not hold"
             )
-        clips, known = self._data.everything(), self._data.classes
+        data, known = self._data, self._data.classes
         # Which candidate each training class is: embeddings are compared, since a method knows classes by nothing else.
         same = (classes[:, None] == known[None]).all(2)
         column = same.int().argmax(0)
         unseen = torch.nonzero(~same.any(1))[:, 0]
         with torch.no_grad():
             w = classes[unseen].repeat_interleave(self.synthetic, 0)
-            x = torch.cat([self.joined(clips.audio, clips.visual), self.decode(torch.randn_like(w), w)])
-        y = torch.cat([column[clips.labels], unseen.repeat_interleave(self.synthetic)])
-        classifier = Linear(x.shape[1], len(classes)).to(x)
+            made, of_made = self.decode(torch.randn_like(w), w), unseen.repeat_interleave(self.synthetic)
+        real = len(data)
+        classifier = Linear(made.shape[1], len(classes)).to(made)
         _initialise(classifier)
         adam = torch.optim.Adam(classifier.parameters(), lr=1e-3, betas=BETAS, fused=True)
         size = self.options.classifier_batch_size
         for _ in range(self.options.classifier_epochs):
-            for rows in torch.split(torch.randperm(len(x), device=x.device), size):
-                _descend(functional.cross_entropy(classifier(x[rows]), y[rows]), adam)
+            for rows in torch.split(torch.randperm(real + len(made), device=made.device), size):
+                # Real clips are read batch by batch: together they may be larger than memory.
+                clips, others = data.clips(rows[rows < real]), rows[rows >= real] - real
+                x = torch.cat([self.joined(clips.audio, clips.visual), made[others]])
+                y = torch.cat([column[clips.labels], of_made[others]])
+                _descend(functional.cross_entropy(classifier(x), y), adam)
         return classifier.requires_grad_(False)
 
 

@@ -28,36 +28,54 @@ class GCCA(ClosedForm):
     mean: Tensor
 
     def prepare(self, problem: Problem) -> Any:
-        mean = problem.classes[problem.labels].mean(0)
-        views = (problem.audio, problem.visual, problem.classes[problem.labels] - mean)
+        centred, sound = problem.classes - problem.mean, slice(self.dims.visual, None)
+        picture, cross = slice(self.dims.visual), problem.centred_cross
+        of_text = (problem.counts * centred.T) @ centred
+        # X_i^T X_j of every two views: all that G and the U_j are made of, so that no view is held.
+        products = {
+            ("audio", "audio"): problem.gram[sound, sound],
+            ("audio", "visual"): problem.gram[sound, picture],
+            ("visual", "visual"): problem.gram[picture, picture],
+            ("audio", "text"): cross[sound],
+            ("visual", "text"): cross[picture],
+            ("text", "text"): of_text,
+        }
+        decompositions = [linalg.eigh(products[view, view]) for view in VIEWS]
         # Basis of the common space of the last penalty: it does not depend on `dim`.
-        return views, [linalg.eigh(x.T @ x) for x in views], mean, {}
+        return products, decompositions, {}
 
-    def common(self, prepared: Any, penalty: float, dim: int) -> tuple[Array, list[Array]]:
-        """Return G (N, r) and the U_j; r is `dim`, or fewer where the views have no more directions."""
-        views, decompositions, _, bases = prepared
+    def common(self, prepared: Any, penalty: float, dim: int) -> list[Array]:
+        """Return the U_j (d_j, r); r is `dim`, or fewer where the views have no more directions."""
+        products, decompositions, bases = prepared
         if penalty not in bases:
-            bases.clear()  # one is as large as all features together
-            bases[penalty] = self._bases(views, decompositions, penalty)
-        joined, whitening, values, basis = bases[penalty]
+            bases.clear()  # one is as large as the square of all views' widths
+            bases[penalty] = self._bases(products, decompositions, penalty)
+        whitening, values, parts = bases[penalty]
         keep = np.flatnonzero(values > 1e-9 * values[-1])[::-1][:dim]
-        g = joined @ (basis[:, keep] / np.sqrt(values[keep]))
-        return g, [w @ (w.T @ (x.T @ g)) for x, w in zip(views, whitening, strict=True)]
+        return [w @ (part[:, keep] * np.sqrt(values[keep])) for w, part in zip(whitening, parts, strict=True)]
 
-    def _bases(self, views: Any, decompositions: Any, penalty: float) -> tuple[Array, list[Array], Array, Array]:
-        """Return M of all views side by side, its factors after X, and the eigenvalues and -vectors of M^T M."""
-        # X (X^T X + rho I)^-1 X^T = M M^T with M = X Q (Lambda + rho)^-1/2: the sum over views is one such product
-        # of all M side by side, whose left singular vectors come from a matrix of the views' widths, not of N clips.
+    def _bases(self, products: Any, decompositions: Any, penalty: float) -> tuple[list[Array], Array, list[Array]]:
+        """Return the views' factors after X, and the eigenvalues and -vectors of M^T M, the latter view by view."""
+        # X (X^T X + rho I)^-1 X^T = M M^T with M = X W, W = Q (Lambda + rho)^-1/2: the sum over views is one such product
+        # of all M side by side. With M^T M = V S V^T its left singular vectors are G = M V S^-1/2, and so
+        # U_j = W_j W_j^T X_j^T G = W_j (M^T M V S^-1/2)_j = W_j (V S^1/2)_j: N clips appear nowhere.
         whitening = []
         for values, basis in decompositions:
             positive = np.maximum(values, 0)
             whitening.append(basis / np.sqrt(positive + penalty * max(positive.mean(), 1e-12)))
-        joined = np.concatenate([x @ w for x, w in zip(views, whitening, strict=True)], axis=1)
-        return joined, whitening, *linalg.eigh(joined.T @ joined)
+        rows = [
+            [
+                left.T @ (products[i, j] if (i, j) in products else products[j, i].T) @ right
+                for j, right in zip(VIEWS, whitening, strict=True)
+            ]
+            for i, left in zip(VIEWS, whitening, strict=True)
+        ]
+        values, basis = linalg.eigh(np.block(rows))
+        return whitening, values, np.split(basis, np.cumsum([len(w) for w in whitening])[:-1])
 
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
-        _, maps = self.common(prepared, setting["penalty"], int(setting["dim"]))
-        return {**{f"map_{name}": u for name, u in zip(VIEWS, maps, strict=True)}, "mean": prepared[2]}
+        maps = self.common(prepared, setting["penalty"], int(setting["dim"]))
+        return {**{f"map_{name}": u for name, u in zip(VIEWS, maps, strict=True)}, "mean": problem.mean}
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return the three views' points in the common space, divided by their norms, (N, r) and (C, r)."""

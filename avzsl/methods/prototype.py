@@ -25,9 +25,7 @@ class Prototype(ClosedForm):
     count: Tensor
 
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
-        means = np.zeros((len(problem.classes), problem.x.shape[1]))
-        np.add.at(means, problem.labels, problem.x)
-        means /= np.bincount(problem.labels, minlength=len(means))[:, None]
+        means = problem.sums / problem.counts[:, None]
         return {"means": means, "known": problem.classes, "count": np.asarray(setting["neighbours"])}
 
     def prototypes(self, classes: Tensor) -> Tensor:

@@ -24,15 +24,13 @@ class Ridge(ClosedForm):
     mean: Tensor
 
     def prepare(self, problem: Problem) -> Any:
-        return linalg.eigh(problem.x.T @ problem.x)
+        return linalg.eigh(problem.gram)
 
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
         eigenvalues, basis = prepared
-        targets = problem.classes[problem.labels]
-        mean = targets.mean(0)
         penalty = setting["regularisation"] * eigenvalues.mean()
-        projected = basis.T @ (problem.x.T @ (targets - mean))
-        return {"map": basis @ (projected / (np.maximum(eigenvalues, 0) + penalty)[:, None]), "mean": mean}
+        projected = basis.T @ problem.centred_cross
+        return {"map": basis @ (projected / (np.maximum(eigenvalues, 0) + penalty)[:, None]), "mean": problem.mean}
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return the predicted class embeddings (N, k_w) and the given ones, both less the mean of the training clips'."""

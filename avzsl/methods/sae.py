@@ -21,9 +21,9 @@ class SAE(ClosedForm):
     encoder: Tensor
 
     def prepare(self, problem: Problem) -> Any:
-        s = problem.classes[problem.labels]
+        of_classes = (problem.counts * problem.classes.T) @ problem.classes
         # Both coefficients are symmetric: their eigenvectors solve the equation for every lambda at once.
-        return linalg.eigh(s.T @ s), linalg.eigh(problem.x.T @ problem.x), s.T @ problem.x
+        return linalg.eigh(of_classes), linalg.eigh(problem.gram), problem.cross.T
 
     def solve(self, problem: Problem, prepared: Any, **setting: float) -> dict[str, Array]:
         (alpha, left), (beta, right), cross = prepared

@@ -15,6 +15,7 @@ from avzsl.config.embeddings import EmbeddingsConfig
 from avzsl.config.features import FeaturesConfig, WeightsConfig
 from avzsl.contracts.errors import ConfigError
 from avzsl.embeddings import embed_classes
+from avzsl.embeddings.backends import joined
 from avzsl.methods import Dims, Method, build
 from avzsl.predict.recognition import Prediction, Predictions, clean, media_table
 from avzsl.predict.seconds import means, moments
@@ -51,11 +52,11 @@ def predict_captions(
     module, options = find_extractor(features.extractor), options_of(features)
     module.check(options)  # type: ignore[attr-defined]
     backend = _backend(name, options.picture_weights, options.sound_weights, options.sound)  # type: ignore[attr-defined]
-    table = pd.DataFrame({"class_name": labels, "phrase": labels})
-    embedded = embed_classes(table, backend)
+    joined.check(joined.Options.model_validate(backend.options))  # before hundreds of megabytes are read
+    networks = module.load(options, device, threads, cache)
+    embedded = embed_classes(pd.DataFrame({"class_name": labels, "phrase": labels}), backend)
     for label, reason in embedded.missing.items():
         raise ConfigError(f"labels: {label!r} cannot be embedded: {reason}")
-    networks = module.load(options, device, threads, cache)
     dims = Dims(networks.audio_dim, networks.visual_dim, embedded.vectors.shape[1])
     method = build("clip_zeroshot", dims, {}).eval()
     rows = [Clip({str(k): v for k, v in row.items()}) for row in media_table(clips).to_dict("records")]
@@ -85,8 +86,7 @@ def _backend(name: str, picture: WeightsConfig, sound: WeightsConfig, clap: str)
     tokenizer = next((file.parent / one for one in TOKENIZERS if (file.parent / one).is_file()), None)
     if tokenizer is None:
         raise ConfigError(
-            f"predict --features {name}: there is no tokenizer.json or vocab.txt of bert-base-uncased "
-            f"(https://huggingface.co/google-bert/bert-base-uncased, 0.7 MB, Apache-2.0) beside {file}; put one there for {CLAPS[clap].name}"
+            f"predict --features {name}: there is no {' or '.join(TOKENIZERS)} beside {file}; {CLAPS[clap].text} into its folder"
         )
     second = {"backend": "wavcaps", "table": str(file), "tokenizer": str(tokenizer), **prompts}
     return EmbeddingsConfig.model_validate({"backend": "joined", "parts": [first, second]})

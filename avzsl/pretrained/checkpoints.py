@@ -56,13 +56,13 @@ def read_checkpoint(
     return fit_state(path, {rename(name): value for name, value in read_tensors(path).items()}, template)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint by name, `module.` left out; raises DataError for a file that is none."""
+def read_tensors(path: Path, advice: str = ADVICE) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint by name, `module.` left out; raises DataError, with `advice`, for a file that is none."""
     path = Path(path)
-    content = read_content(path, ADVICE)
+    content = read_content(path, advice)
     model = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(model, dict):
-        raise DataError(path, f"holds no state dict under 'model'; {ADVICE}")
+        raise DataError(path, f"holds no state dict under 'model'; {advice}")
     return {
         str(name).replace("module.", ""): plain(value, str(name), path)
         for name, value in model.items()
@@ -94,10 +94,12 @@ def _held(tensor: Tensor) -> bool:
     return tensor.numel() * tensor.element_size() <= max(1 << 20, tensor.untyped_storage().nbytes())
 
 
-def fit_state(path: Path, tensors: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fit_state(
+    path: Path, tensors: Mapping[str, Tensor], template: Mapping[str, Tensor], advice: str = ADVICE
+) -> dict[str, Tensor]:
     """Return those of a checkpoint's tensors that `template` names, in its types.
 
-    Raises DataError, naming `path`, where one is missing, of another shape, or not finite.
+    Raises DataError, naming `path` and with `advice`, where one is missing, of another shape, or not finite.
     """
     found = {
         name: torch.zeros(t.shape, dtype=t.dtype)
@@ -108,17 +110,17 @@ def fit_state(path: Path, tensors: Mapping[str, Tensor], template: Mapping[str, 
     if missing:
         raise DataError(
             path,
-            f"lacks {len(missing)} of the {len(template)} tensors of the network, the first is {missing[0]}; {ADVICE}",
+            f"lacks {len(missing)} of the {len(template)} tensors of the network, the first is {missing[0]}; {advice}",
         )
     for name, tensor in template.items():
         if found[name].shape != tensor.shape:
             raise DataError(
-                path, f"tensor {name} has shape {tuple(found[name].shape)}, expected {tuple(tensor.shape)}; {ADVICE}"
+                path, f"tensor {name} has shape {tuple(found[name].shape)}, expected {tuple(tensor.shape)}; {advice}"
             )
     state = {name: found[name].detach().to(dtype=tensor.dtype) for name, tensor in template.items()}
     broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise DataError(path, f"tensor {broken[0]} holds NaN or infinity; {ADVICE}")
+        raise DataError(path, f"tensor {broken[0]} holds NaN or infinity; {advice}")
     return state
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.contracts.errors import DataError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import fit_state, read_tensors
 from avzsl.pretrained.clap import unit
-from avzsl.pretrained.clip_files import check_installed
+from avzsl.pretrained.clip_files import LAION, WAVCAPS, check_installed
 
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
 BATCH = 64
@@ -35,9 +36,11 @@ class LaionText:
             config = ClapTextConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"])
             network: nn.Module = ClapTextModelWithProjection(config)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(folder / "config.json", f"is not the configuration of a CLAP ({error})") from error
-        self._tokenizer = read_tokenizer(folder / "tokenizer.json", LONGEST)
-        _fill(network, folder / "model.safetensors", {})
+            raise DataError(
+                folder / "config.json", f"is not the configuration of a CLAP ({error}); {LAION.text}"
+            ) from error
+        self._tokenizer = read_tokenizer(folder / "tokenizer.json", LONGEST, LAION.text)
+        _fill(network, folder / "model.safetensors", {}, fetch(LAION.weights))
         self._network = network
 
     @torch.inference_mode()
@@ -55,9 +58,9 @@ class WavCapsText:
 
     def __init__(self, path: Path, tokenizer: Path, layers: int = 12) -> None:
         """Read the released checkpoint and the tokenizer's file; raises DataError, ConfigError without the extra [clip]."""
-        self._tokenizer = read_tokenizer(tokenizer, WAVCAPS_LONGEST)
+        self._tokenizer = read_tokenizer(tokenizer, WAVCAPS_LONGEST, WAVCAPS.text)
         self._network = WavCapsTower(layers)
-        _fill(self._network, path, NAMES)
+        _fill(self._network, path, NAMES, fetch(WAVCAPS.weights))
 
     @torch.inference_mode()
     def encode(self, phrases: Sequence[str]) -> Tensor:
@@ -87,24 +90,29 @@ class WavCapsTower(nn.Module):
 NAMES = {"text_encoder.text_encoder.": "text_encoder."}
 
 
-def _fill(network: nn.Module, path: Path, names: Mapping[str, str]) -> None:
-    tensors = read_tensors(path)
+def _fill(network: nn.Module, path: Path, names: Mapping[str, str], advice: str) -> None:
+    tensors = read_tensors(path, advice)
     for theirs, ours in names.items():
         tensors = {ours + n.removeprefix(theirs) if n.startswith(theirs) else n: t for n, t in tensors.items()}
     template = {name: value for name, value in network.state_dict().items() if not name.endswith(COMPUTED)}
-    network.load_state_dict(fit_state(path, tensors, template), strict=False)
+    network.load_state_dict(fit_state(path, tensors, template, advice), strict=False)
     network.train(False)
 
 
-def read_tokenizer(path: Path, longest: int) -> Any:
-    """Return the tokenizer of a tokenizer.json or of BERT's vocab.txt, which cuts after `longest` tokens; raises DataError."""
+def read_tokenizer(path: Path, longest: int, advice: str) -> Any:
+    """Return the tokenizer of a tokenizer.json or of BERT's vocab.txt, which cuts after `longest` tokens.
+
+    Raises DataError, with `advice`, for another file.
+    """
     from tokenizers import BertWordPieceTokenizer, Tokenizer
 
     try:
         read = BertWordPieceTokenizer if path.suffix == ".txt" else Tokenizer.from_file
         tokenizer: Any = read(str(path))
     except Exception as error:  # tokenizers raises plain Exceptions
-        raise DataError(path, f"is not the file of a tokenizer, tokenizer.json or vocab.txt ({error})") from error
+        raise DataError(
+            path, f"is not the file of a tokenizer, tokenizer.json or vocab.txt ({error}); {advice}"
+        ) from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(longest)
     return tokenizer

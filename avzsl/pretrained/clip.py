@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import fit_state, read_tensors
-from avzsl.pretrained.clip_files import CLIP_DIM, INSTALL, MEAN, STD, check_installed
+from avzsl.pretrained.clip_files import CLIP_DIM, CLIP_WEIGHTS, INSTALL, MEAN, STD, check_installed
 from avzsl.pretrained.clip_names import openai_names
 
 MODEL = "ViT-B-32-quickgelu"
 BATCH = 64
+ADVICE = fetch(CLIP_WEIGHTS)
 
 
 def empty_clip(layers: int | None = None) -> Any:
@@ -69,7 +71,8 @@ class TextEncoder:
         """Read the weights of a checkpoint; raises DataError for another file, ConfigError without the extra [clip]."""
         network = empty_clip(layers)
         del network.visual
-        network.load_state_dict(fit_state(path, openai_names(read_tensors(path)), network.state_dict()), assign=True)
+        tensors = openai_names(read_tensors(path, ADVICE))
+        network.load_state_dict(fit_state(path, tensors, network.state_dict(), ADVICE), assign=True)
         _check_activation(network)
         # The mask is computed, not in the file, and had no numbers on the device meta.
         length = network.context_length

@@ -37,6 +37,7 @@ class Clap:
     dim: int
     repeated: bool  # as often as it fits, then silence; else silence alone
     weights: str  # where people find them
+    text: str  # where people find what reads phrases beside them
 
     @property
     def samples(self) -> int:
@@ -47,11 +48,15 @@ class Clap:
 LAION = Clap(
     "laion", 48000, 480, 512, True,
     "CLAP in the tensor names of transformers, such as model.safetensors of "
-    "https://huggingface.co/laion/clap-htsat-unfused (about 620 MB, Apache-2.0)",
+    "https://huggingface.co/laion/clap-htsat-unfused (about 620 MB, Apache-2.0; for phrases its config.json and tokenizer.json beside it)",
+    "fetch config.json and tokenizer.json from https://huggingface.co/laion/clap-htsat-unfused (about 2 MB, Apache-2.0) into the folder of "
+    "its model.safetensors",
 )  # fmt: skip
 WAVCAPS = Clap(
     "wavcaps", 32000, 320, 1024, False,
     "HTSAT_BERT_zero_shot.pt of WavCaps, linked from https://github.com/XinhaoMei/WavCaps (1.7 GB, non-commercial research only)",
+    "fetch vocab.txt or tokenizer.json of bert-base-uncased from https://huggingface.co/google-bert/bert-base-uncased (below 1 MB, "
+    "Apache-2.0)",
 )  # fmt: skip
 CLAPS = {clap.name: clap for clap in (LAION, WAVCAPS)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from torch import Tensor
 from avzsl.contracts.atomic import replacing, write_json
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.contracts.sizes import bomb_in_zip
 from avzsl.pretrained.checkpoints import ADVICE, plain, read_content
 from avzsl.pretrained.torchscript import is_torchscript, read_torchscript
+from avzsl.pretrained.yamnet import is_onnx, read_yamnet
 
 # Archives with code that are known; any other is opened for a checksum that the user gives.
 KNOWN_ARCHIVES = {"40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af": "ViT-B-32.pt of OpenAI"}
@@ -23,8 +26,8 @@ KNOWN_ARCHIVES = {"40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba95
 def convert(path: Path, out: Path, sha256: str | None = None) -> dict[str, Any]:
     """Write the tensors of a checkpoint to `out` (.safetensors) and what became of the rest to `out`.json; return that.
 
-    Tensors of the state dict keep their names, less `module.`, and their types. Nothing of the file is executed; an archive of
-    TorchScript is only opened if its checksum is known or is `sha256`. Raises DataError for a file that is no checkpoint or has
+    Tensors of the state dict keep their names, less `module.`, and their types; so do the arrays of an .npz, and YAMNet's in ONNX
+    get the names that `avzsl.pretrained.yamnet` gives them. Nothing of the file is executed; an archive of TorchScript is only opened if its checksum is known or is `sha256`. Raises DataError for a file that is no checkpoint or has
     another checksum, or if `out` is there already.
     """
     path, out = Path(path), Path(out)
@@ -43,6 +46,11 @@ def convert(path: Path, out: Path, sha256: str | None = None) -> dict[str, Any]:
             )
         tensors, others = read_torchscript(path)
         dropped = {name: "no tensor" for name in others} | {"code": "TorchScript, not read"}
+    elif is_npz(path):
+        tensors, dropped = _state(read_npz(path), path)
+    elif is_onnx(path):
+        tensors = {name: torch.from_numpy(array) for name, array in read_yamnet(path).items()}
+        dropped = {"graph": "ONNX, not run"}
     else:
         tensors, dropped = _state(read_content(path, ADVICE), path)
     if not tensors:
@@ -57,6 +65,27 @@ def convert(path: Path, out: Path, sha256: str | None = None) -> dict[str, Any]:
         save_file(kept, partial, {"format": "pt", "source": path.name, "source_sha256": digest})
     write_json(out.with_name(out.name + ".json"), record)
     return record
+
+
+def is_npz(path: Path) -> bool:
+    """Whether a file is a zip archive of NumPy arrays alone."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file by name; nothing is unpickled. Raises DataError for a damaged one."""
+    bomb = bomb_in_zip(path)
+    if bomb is not None:
+        raise DataError(path, f"unpacks to more than its bytes can hold ({bomb}); this is refused")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(path, f"is not a whole file of arrays ({error}); {ADVICE}") from error
 
 
 def _state(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

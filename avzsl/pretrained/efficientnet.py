@@ -6,13 +6,13 @@ a batch norm after each convolution.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import DataError
+from avzsl.pretrained.checkpoints import read_tensors
 
 DIM, LABELS = 1280, 1000
 STEM = 32
@@ -57,13 +57,7 @@ def read_efficientnet(path: Path) -> dict[str, Tensor]:
     Raises DataError for a file that is no checkpoint of tensors alone, lacks one, or has one of another shape or not finite.
     """
     advice = "correct features.weights.path"
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DataError(path, f"is not a checkpoint of tensors alone; nothing of it was executed; {advice}") from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise DataError(path, f"is not a whole checkpoint; {advice}") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    state = read_tensors(path, advice)
     for name, shape in shapes().items():
         tensor = state.get(name)
         if not isinstance(tensor, Tensor):

@@ -10,7 +10,8 @@ from importlib import resources
 # Feature sets whose networks saw these labels are open: the labels may name an unseen class.
 LABEL_SETS = {"audioset": "AudioSet", "imagenet1k": "ImageNet-1k"}
 # What networks were trained with that has no list of labels, so that nobody can tell which classes it names.
-UNKNOWABLE = {"web_captions": "captions from the web, not disjoint, unknowable"}
+UNKNOWABLE = {"web_captions": "captions from the web"}
+NOT_DISJOINT = "backbone not disjoint, unknowable"
 
 
 def title_of(label_set: str) -> str:

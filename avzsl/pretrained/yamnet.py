@@ -24,6 +24,7 @@ LAYERS = (
     (1, 512), (1, 512), (1, 512), (1, 512), (1, 512), (2, 1024), (1, 1024),
 )  # fmt: skip
 MAX_BYTES = 1 << 28
+ADVICE = "correct features.weights.path"
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -48,11 +49,27 @@ def plan() -> list[tuple[int, int]]:
     return steps
 
 
+def is_onnx(path: Path) -> bool:
+    """Whether a file is called .onnx, or is a zip archive with one such file."""
+    if not zipfile.is_zipfile(path):
+        return path.suffix == ".onnx"
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith(".onnx") for name in archive.namelist())
+
+
 def read_yamnet(path: Path) -> dict[str, np.ndarray]:
     """Return the float32 tensors of `shapes` from an ONNX file, alone, with its data file beside it, or zipped with it.
 
-    Raises DataError for a file of another layout, ConfigError without the package onnx.
+    A .safetensors holds them as they are. Raises DataError for a file of another layout, ConfigError without the package onnx.
     """
+    if path.suffix == ".safetensors":
+        import torch
+
+        from avzsl.pretrained.checkpoints import fit_state, read_tensors
+
+        tensors = read_tensors(path, ADVICE)
+        template = {name: torch.empty(shape) for name, shape in shapes().items()}
+        return {name: value.numpy() for name, value in fit_state(path, tensors, template, ADVICE).items()}
     try:
         import onnx
     except ImportError:

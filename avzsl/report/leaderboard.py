@@ -10,6 +10,7 @@ import pandas as pd
 
 from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Interval, Sample
 from avzsl.evaluation.intervals import FEWEST_SOURCES, RESAMPLES
+from avzsl.pretrained.label_sets import NOT_DISJOINT
 from avzsl.report.results import BenchmarkFiles
 from avzsl.report.summary import TOO_FEW, Summary
 
@@ -58,7 +59,19 @@ class Row:
     @property
     def weights(self) -> str:
         """What the features' weights are known by, checksums cut to what tells them apart."""
-        return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", str(self.values["weights"]))
+        weights = str(self.values["weights"]).removeprefix(self.open).lstrip()
+        return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", weights)
+
+    @property
+    def open(self) -> str:
+        """The mark of open features, `open (...)`; nothing for others."""
+        found = re.match(r"open \([^)]*\)", str(self.values["weights"]))
+        return found[0] if found else ""
+
+    @property
+    def open_in_short(self) -> str:
+        """That mark, where it says that nobody can know what the backbone saw, as this alone."""
+        return NOT_DISJOINT if NOT_DISJOINT in self.open else self.open
 
     @property
     def over(self) -> str:

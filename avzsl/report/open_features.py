@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avzsl.pretrained.label_sets import UNKNOWABLE, title_of
+from avzsl.pretrained.label_sets import NOT_DISJOINT, UNKNOWABLE, title_of
 from avzsl.report.results import BenchmarkFiles
 
 UNSEEN = ("test_unseen", "val_unseen")
@@ -59,6 +59,11 @@ def _mean(scores: Any, metric: str) -> float | None:
 
 
 def mark(extractor: Mapping[str, Any]) -> str:
-    """Return what stands before the weights in tables: `open (AudioSet, ImageNet-1k)`, nothing for other features."""
+    """Return what stands before the weights in tables: `open (AudioSet, ImageNet-1k)`, nothing for other features.
+
+    Of training data without a list of labels it says that the backbone is not disjoint from the classes, unknowably so.
+    """
     label_sets = extractor.get("label_sets") or []
-    return f"open ({', '.join(title_of(name) for name in label_sets)})" if label_sets else ""
+    titles = ", ".join(title_of(name) for name in label_sets)
+    unknowable = f": {NOT_DISJOINT}" if any(name in UNKNOWABLE for name in label_sets) else ""
+    return f"open ({titles}{unknowable})" if label_sets else ""

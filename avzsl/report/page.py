@@ -118,6 +118,7 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     maps = view("Maps of the embeddings", lambda: embedding_views(benchmark, book), no_maps)
     no_rows: list[dict[str, Any]] = []
     no_figures: list[Figure] = []
+    no_legend: list[tuple[str, int, bool]] = []
     confusion = each("Confusion", lambda method: confusion_figure(benchmark, method))
     categories = view("Categories", lambda: category_figure(benchmark), None)
     figures: dict[str, list[Figure]] = {
@@ -132,16 +133,23 @@ def _section(project: Project, benchmark: BenchmarkFiles, book: ClipBook, out: P
     }  # fmt: skip
     galleries = each("Retrieval", lambda method: gallery(benchmark, method, book))
     dataset = project.dataset(benchmark.config.dataset)
+    # What could not be made is None: its part of the page is left out, or the page would say that there is nothing.
     return {
         "name": benchmark.name, "config": benchmark.config, "title": dataset.title or benchmark.config.dataset,
-        "licence": dataset.licence, "random_weights": benchmark.random_weights, "open": open_features(benchmark), "figures": figures,
-        "funnel": funnel(benchmark.clips), "reasons": reasons(benchmark.clips), "classes": class_table(benchmark),
-        "subsets": subset_table(benchmark.clips), "split": split_picture(benchmark), "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
+        "licence": dataset.licence, "random_weights": benchmark.random_weights, "figures": figures,
+        "open": view("Open features", lambda: open_features(benchmark), None),
+        "funnel": view("What became of the clips", lambda: funnel(benchmark.clips), None),
+        "reasons": view("Why clips were lost", lambda: reasons(benchmark.clips), None),
+        "classes": view("Clips of every class", lambda: class_table(benchmark), None),
+        "subsets": view("Subsets", lambda: subset_table(benchmark.clips), None),
+        "split": view("Classes by role", lambda: split_picture(benchmark), None),
+        "audit": benchmark.audit, "checks": sort_checks({"checks": [*benchmark.audit["checks"], *benchmark.record.checks]}, dataset), "audit_file": benchmark.audit_path.as_posix(),
         "audit_link": _link(benchmark.audit_path.parent, out.parent),
         "all_labels": each("Scores with all labels", lambda method: all_labels(benchmark, benchmark.runs(method)) or None),
-        "accuracy": class_accuracy(benchmark), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
-        "facts": facts(project, benchmark), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
-        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out, "map_legend": legend(benchmark) if figures["input"] else [], "croissant": croissant(benchmark, dataset, out.parent),
+        "accuracy": view("Accuracy of every class", lambda: class_accuracy(benchmark), None), "swallowers": dict(each("Swallowed classes", lambda method: swallowers(benchmark, method))),
+        "facts": view("Facts", lambda: facts(project, benchmark), None), "galleries": galleries, "learnt_methods": [f.title.removeprefix(LEARNT) for f in figures["learnt"]],
+        "leaning": view("Dominant modality", lambda: leaning_table(benchmark), no_rows), "confusion_methods": [method for method, _ in confusion], "left_out": left_out,
+        "map_legend": view("Legend of the maps", lambda: legend(benchmark) if figures["input"] else [], no_legend), "croissant": view("Data card", lambda: croissant(benchmark, dataset, out.parent), None),
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.schemas import EXCLUDED, RUNS
 from avzsl.evaluation import METRICS, SHORT, Comparison, Folds, Sample, collect_hits, compare, compare_folds, sample
+from avzsl.pretrained.label_sets import NOT_DISJOINT
 from avzsl.published import Published, for_benchmark
 from avzsl.report.all_labels import all_labels
 from avzsl.report.open_features import mark
@@ -347,9 +348,13 @@ def _rich_table(summary: Summary) -> Table:
     opened = summary.table["weights"].astype(str)
     for kind in sorted({str(weights).split(")")[0] + ")" for weights in opened if str(weights).startswith("open (")}):
         those = summary.table.loc[opened.str.startswith(kind), "benchmark"].unique()
+        known = (
+            f"were trained with {kind[6:-1]}"
+            if NOT_DISJOINT in kind
+            else f"know the labels of {kind[6:-1]}; the page says which classes these name"
+        )
         said.append(
-            f"OPEN FEATURES, no zero-shot figures in the strict sense: {escape(', '.join(those))}, whose networks know the "
-            f"labels of {escape(kind[6:-1])}; the page says which classes these name."
+            f"OPEN FEATURES, no zero-shot figures in the strict sense: {escape(', '.join(those))}, whose networks {escape(known)}."
         )
     table.caption, table.caption_justify = "\n".join(said) or None, "left"
     return table

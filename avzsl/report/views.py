@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from avzsl.contracts.mapped import map_arrays
+from avzsl.contracts.mapped import map_arrays, scattered_rows
 from avzsl.report.clipbook import ClipBook
 from avzsl.report.figures import COLOURS, Figure, colour, labels, plain, rounded
 from avzsl.report.results import BenchmarkFiles
@@ -38,13 +38,12 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
     inputs = []
     for side, word in (("audio", "sound"), ("visual", "picture")):
         key, title = f"{side}-input", f"Input, {word}"
-        points = _tsne(np.array(packed[side][rows]))
+        points = _tsne(scattered_rows(packed[side], rows))
         if points is None:
-            inputs.append(
-                _nothing(
-                    benchmark, key, title, f"the {side} features of {len(rows)} clips are nearly all the same point"
-                )
-            )
+            why = f"the {side} features of {len(rows)} clips are nearly all the same point"
+            if not packed[side].shape[1]:
+                why = f"the features have no {word}"
+            inputs.append(_nothing(benchmark, key, title, why))
             continue
         caption = f"t-SNE of the averaged {side} features. {note}"
         inputs.append(_figure(benchmark, key, title, caption, _classes(chosen, points, book, benchmark)))

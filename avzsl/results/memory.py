@@ -22,8 +22,6 @@ NEEDS = {
     "steps": Need(1000, 1500),
     "benchmark": Need(1000, 1500),
     "run": Need(4000, 1500),
-    # Methods in closed form hold all training clips in float64: 16 kB a clip with 512 + 512 values.
-    "solve": Need(4000, 12000),
     "results": Need(1000, 1500),
     "tables": Need(1000, 1500),
     "report": Need(1000, 1500),

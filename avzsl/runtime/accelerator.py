@@ -75,6 +75,10 @@ def held_card(kind: str, device: str, share: int = 1) -> Iterator[None]:
         yield
 
 
+# What is said where bfloat16 was asked for and the function below says no.
+SLOW_BFLOAT16 = "features: execution: this processor does not multiply bfloat16, so float32 is faster and used"
+
+
 def cpu_has_bfloat16() -> bool:
     """Return whether this processor multiplies bfloat16 itself; where it only acts as if, float32 is faster."""
     x86 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # always False on other processors

@@ -13,14 +13,14 @@ from torch import Tensor
 from avzsl.benchmark import BenchmarkData, Subset
 from avzsl.config.methods import TrainingConfig
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.mapped import give_back, in_pieces
+from avzsl.contracts.mapped import in_pieces, scattered_rows
 from avzsl.embeddings.embed import embed_phrases
 from avzsl.methods import Batch, Clips, Steps
 from avzsl.training.crops import Cropper, Part
 from avzsl.training.sequences import on_device, take
 
-# Rows of a mapped pack that are read before its pages are given back: the system maps some sixteen pages around each.
-SCATTERED = 256
+# Clips of a block: 8 MB in float64 with 512 + 512 values, 64 MB with 4096 + 4096.
+BLOCK = 1024
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
@@ -45,15 +45,8 @@ class DeviceData:
         """Return sound and picture (B, k) of the clips at `rows` (B,) of the pack."""
         if not self._on_disk:
             return self.audio[rows], self.visual[rows]
-        return self._read(self.data.audio, rows), self._read(self.data.visual, rows)
-
-    def _read(self, array: np.ndarray, rows: Tensor) -> Tensor:
-        found = torch.empty((len(rows), array.shape[1]), dtype=self._kind)
-        for start in range(0, len(rows), SCATTERED):
-            some = rows[start : start + SCATTERED].numpy()
-            found[start : start + len(some)] = torch.from_numpy(np.asarray(array[some]))
-            give_back(array)
-        return found
+        audio, visual = (scattered_rows(part, rows.numpy()) for part in (self.data.audio, self.data.visual))
+        return torch.from_numpy(audio).to(self._kind), torch.from_numpy(visual).to(self._kind)
 
     def phrases(self, phrases: Sequence[str]) -> Tensor:
         """Return the embeddings (n, k_w) of any phrases, made as the classes' were; a row of 0 where there is none.
@@ -149,14 +142,18 @@ class BalancedSet:
         return self.starts[classes] + torch.minimum((share * count).long(), count - 1)
 
     def clips(self, positions: Tensor) -> Clips:
-        """Return the averages of the clips at positions (B,) of `rows`."""
+        """Return the averages of the clips at positions (B,) of `rows`, which are ordered by class."""
         rows, labels = self.rows[positions], self.labels[positions]
         audio, visual = self.source.averages(rows)
         return Clips(audio, visual, self.classes[labels], labels)
 
-    def everything(self) -> Clips:
-        """Return all training clips, ordered by class."""
-        return self.clips(torch.arange(len(self.rows), device=self.rows.device))
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def blocks(self) -> Iterator[Clips]:
+        """Yield all training clips once, as the pack has them: a mapped one is then read from end to end."""
+        for positions in torch.split(torch.argsort(self.rows), BLOCK):
+            yield self.clips(positions)
 
     @property
     def extractor(self) -> Mapping[str, Any]:

@@ -12,8 +12,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from avzsl.config.base import LocalFile
-from avzsl.config.features import ExtractorOptions, WeightsConfig
-from avzsl.contracts.errors import ConfigError
+from avzsl.config.features import ExtractorOptions, WeightsConfig, refuse_unnamed
 from extractors.base import ClipInfo, Networks, Window
 
 # Key of the weights -> where people find them.
@@ -74,12 +73,8 @@ class Options(ExtractorOptions):
 
 def check(options: Options) -> None:
     """Raise ConfigError where weights are not named, saying which file, how large, under which licence, and where to put it."""
-    for key, where in WHERE.items():
-        given = getattr(options, key)
-        if key == "whitening" and options.after_vggish == "none":
-            continue
-        if given.random_seed is None and not given.path and not given.url:
-            raise ConfigError(f"{key}: name the file as `{key}: {{path: FILE}}`: {where}")
+    needed = [key for key in WHERE if key != "whitening" or options.after_vggish != "none"]
+    refuse_unnamed({key: (getattr(options, key), WHERE[key]) for key in needed})
 
 
 def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:

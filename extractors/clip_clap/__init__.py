@@ -11,8 +11,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.features import ExtractorOptions, WeightsConfig
-from avzsl.contracts.errors import ConfigError
+from avzsl.config.features import ExtractorOptions, WeightsConfig, refuse_unnamed
 from avzsl.pretrained.clip_files import CLAPS, CLIP_WEIGHTS, check_installed
 from extractors.base import ClipInfo, Networks, Window
 
@@ -61,10 +60,12 @@ class Options(ExtractorOptions):
 def check(options: Options) -> None:
     """Raise ConfigError where the extra [clip] or weights are missing, saying where they are to be had."""
     check_installed("open_clip", "transformers")
-    for key, where in (("picture_weights", CLIP_WEIGHTS), ("sound_weights", CLAPS[options.sound].weights)):
-        given = getattr(options, key)
-        if given.random_seed is None and not given.path and not given.url:
-            raise ConfigError(f"{key}: name the file as `{key}: {{path: FILE}}`: {where}")
+    refuse_unnamed(
+        {
+            "picture_weights": (options.picture_weights, CLIP_WEIGHTS),
+            "sound_weights": (options.sound_weights, CLAPS[options.sound].weights),
+        }
+    )
 
 
 def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:

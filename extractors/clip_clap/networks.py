@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.clap import SoundEncoder, unit, wavcaps_tensors
 from avzsl.pretrained.clip import PictureEncoder
-from avzsl.pretrained.clip_files import CLAPS, WAVCAPS, Clap, filled
+from avzsl.pretrained.clip_files import CLAPS, CLIP_WEIGHTS, WAVCAPS, Clap, filled
 from avzsl.pretrained.clip_names import openai_names
-from avzsl.runtime.accelerator import accelerator, choose_device
+from avzsl.runtime.accelerator import SLOW_BFLOAT16, accelerator, choose_device, cpu_has_bfloat16
 from extractors.base import Features, Window, pictures, sounds
 from extractors.clip_clap import Options
 from extractors.clip_clap.layers import swap_layers
@@ -31,6 +33,7 @@ KNOWN: Mapping[tuple[str, str], tuple[float, ...]] = {
 TOLERANCE = 0.02
 # Products of fewer rows than four pictures have are summed up in another order on a CPU: a batch is filled up to this many.
 LEAST = 4
+logger = logging.getLogger(__name__)
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -45,11 +48,11 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
     clap = CLAPS[options.sound]
     picture, sound = PictureEncoder(), SoundEncoder(clap)
     names, probes, random = [], {}, []
-    for kind, network, weights in (
-        ("clip", picture, options.picture_weights),
-        (clap.name, sound, options.sound_weights),
+    for kind, network, weights, advice in (
+        ("clip", picture, options.picture_weights, fetch(CLIP_WEIGHTS, "picture_weights")),
+        (clap.name, sound, options.sound_weights, fetch(clap.weights, "sound_weights")),
     ):
-        name, is_random = _fill(kind, network, weights, cache)
+        name, is_random = _fill(kind, network, weights, cache, advice)
         names.append(f"{kind} {name}")
         probes[kind] = check_probe(kind, name, network)
         random.append(is_random)
@@ -61,17 +64,25 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
         "random_weights": any(random), "execution": options.execution, "probe": probes,
         "label_sets": [] if all(random) else ["web_captions"],
     }  # fmt: skip
-    return ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows, TYPES[options.execution])
+    execution = options.execution
+    if execution == "bfloat16" and where.type == "cpu" and not cpu_has_bfloat16():
+        logger.warning(SLOW_BFLOAT16)
+        execution = "float32"
+    networks = ClipClapNetworks(clap, sound, picture, identity, where, options.batch_windows, TYPES[execution])
+    networks.measured["execution"] = execution
+    return networks
 
 
 def _plan(options: Options) -> str:
     return f"uniform, {options.frames} a second" if options.windows == "uniform" else f"as_released, {options.colours}"
 
 
-def _fill(kind: str, network: PictureEncoder | SoundEncoder, weights: WeightsConfig, cache: Path) -> tuple[str, bool]:
+def _fill(
+    kind: str, network: PictureEncoder | SoundEncoder, weights: WeightsConfig, cache: Path, advice: str
+) -> tuple[str, bool]:
     template = network.template() if isinstance(network, SoundEncoder) else network.state_dict()
     translate = wavcaps_tensors if kind == WAVCAPS.name else visual_names if kind == "clip" else None
-    state, name, is_random = load_weights(weights, template, cache, translate=translate)
+    state, name, is_random = load_weights(weights, template, cache, translate=translate, advice=advice)
     network.take(state)
     return name, is_random
 
@@ -122,7 +133,7 @@ class ClipClapNetworks:
         device: torch.device, batch_windows: int, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.audio_dim, self.identity, self.batch_windows = clap.dim, identity, batch_windows
-        self.measured = dict[str, float]()
+        self.measured = dict[str, Any]()
         self._clap, self._device, self._cpu = clap, device, device.type == "cpu"
         self._sound, self._picture = sound.to(device).eval(), picture.to(device).eval()
         if self._cpu or dtype is not torch.float32:

@@ -13,8 +13,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from avzsl.config.base import Section
-from avzsl.config.features import ExtractorOptions, WeightsConfig
-from avzsl.contracts.errors import ConfigError
+from avzsl.config.features import ExtractorOptions, WeightsConfig, refuse_unnamed
 from extractors.base import ClipInfo, Networks, Window
 
 I3D_WEIGHTS = (
@@ -61,10 +60,7 @@ class Options(ExtractorOptions):
 
     @model_validator(mode="after")
     def _one_audio_network(self) -> Options:
-        given = self.sound_weights
-        if self.train is not None and given.random_seed is None and given.url is None and given.path is None:
-            return self
-        if self.train is not None:
+        if self.train is not None and self.sound_weights.named:
             raise ValueError("give `train` or `sound_weights`, not both")
         return self
 
@@ -79,15 +75,10 @@ class Options(ExtractorOptions):
 
 def check(options: Options) -> None:
     """Raise ConfigError where weights are not named, saying where they are to be had."""
-    for key, where in (
-        ("picture_weights", I3D_WEIGHTS),
-        ("sound_weights", "or train it on the data set's own clips: `train: {}`"),
-    ):
-        given = getattr(options, key)
-        if key == "sound_weights" and options.train is not None:
-            continue
-        if given.random_seed is None and not given.path and not given.url:
-            raise ConfigError(f"{key}: name the file as `{key}: {{path: FILE}}`: {where}")
+    needed = {"picture_weights": (options.picture_weights, I3D_WEIGHTS)}
+    if options.train is None:
+        needed["sound_weights"] = (options.sound_weights, "or train it on the data set's own clips: `train: {}`")
+    refuse_unnamed(needed)
 
 
 def read(path: Path, options: Options, info: ClipInfo) -> Iterator[Window]:

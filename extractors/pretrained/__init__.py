@@ -24,7 +24,7 @@ class Options(ExtractorOptions):
     weights: WeightsConfig = Field(
         WeightsConfig(),
         description="default: the files inside the packages of the extra [pretrained]; random_seed, or as path one YAMNet "
-        "(.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder",
+        "(.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder; either also as .safetensors",
     )
     backend: Literal["torch", "openvino"] = Field(
         "torch", description="what runs the networks; openvino: CPU only, faster, the extra [openvino]"

@@ -16,6 +16,7 @@ from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained import efficientnet, yamnet
+from avzsl.pretrained.checkpoints import read_tensors
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures, sounds
@@ -124,7 +125,7 @@ def load_weights(weights: WeightsConfig) -> tuple[dict[str, Tensor], dict[str, T
     """Return YAMNet's and EfficientNet's tensors, what they are known by, and whether they are random.
 
     Without `random_seed` and `path` they are those inside the packages. `path` is a file that takes the place of one
-    (`.onnx` or its `.zip`; `.pth` or `.pt`), or a folder with a file for either or both.
+    (`.onnx` or its `.zip`; `.pth` or `.pt`; `.safetensors` of either), or a folder with a file for either or both.
     """
     if weights.url:
         raise ConfigError("features: weights: url: the extractor pretrained reads installed packages or weights.path")
@@ -145,16 +146,25 @@ def _given(weights: WeightsConfig) -> tuple[Path | None, Path | None]:
     if not path.exists():
         raise DataError(path, "the file of features.weights.path does not exist; correct the path")
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    sounds = [f for f in files if f.suffix in (".onnx", ".zip")]
-    pictures = [f for f in files if f.suffix in (".pth", ".pt")]
+    sounds = [f for f in files if f.suffix in (".onnx", ".zip") or _converted(f, "sound")]
+    pictures = [f for f in files if f.suffix in (".pth", ".pt") or _converted(f, "picture")]
     if not sounds + pictures or len(sounds) > 1 or len(pictures) > 1:
         raise DataError(
             path,
-            "features.weights.path takes one YAMNet (.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder",
+            "features.weights.path takes one YAMNet (.onnx, .zip), one EfficientNet-Lite0 (.pth, .pt), or both in a folder, "
+            "either also as .safetensors",
         )
     if weights.sha256 and (path.is_dir() or sha256_file(path) != weights.sha256.lower()):
         raise DataError(path, f"is not the file of features.weights.sha256 {weights.sha256}")
     return (sounds or [None])[0], (pictures or [None])[0]  # type: ignore[list-item]
+
+
+def _converted(path: Path, kind: str) -> bool:
+    """Whether a file is what `avzsl weights convert` made of the network of `kind`, sound or picture."""
+    if path.suffix != ".safetensors":
+        return False
+    is_picture = any(name.startswith("_conv_stem.") for name in read_tensors(path, "correct features.weights.path"))
+    return is_picture == (kind == "picture")
 
 
 def _random(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avzsl.contracts.errors import ConfigError
-from avzsl.runtime.accelerator import accelerator, choose_device, cpu_has_bfloat16
+from avzsl.runtime.accelerator import SLOW_BFLOAT16, accelerator, choose_device, cpu_has_bfloat16
 from extractors.base import Features, Window, pictures, sounds
 from extractors.openvino_network import OpenVinoNetwork, refuse_gpu
 from extractors.selavi import Options, picture
@@ -56,9 +56,7 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> S
             released=options.windows == "as_released",
         )  # fmt: skip
     if execution == "bfloat16" and not cpu_has_bfloat16():
-        logger.info(
-            "features: execution: this processor does not multiply bfloat16, so float32 (fused) is faster and used"
-        )
+        logger.warning(SLOW_BFLOAT16)
         execution = "fused"
     networks = SelaviNetworks(trunks, identity, where, execution, options.batch_windows or 16)
     networks.measured["execution"] = execution

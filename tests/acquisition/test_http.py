@@ -67,7 +67,7 @@ def test_a_drip_is_given_up(server, fetch, http, good_clip, make_clips, make_dat
         make_clips(["a.mp4"]), make_dataset(http({"attempts": 1}, transfer={"timeout_s": 0.7, "limit_s": 1.0}))
     ).loc["a.mp4"]
     assert row["status"] == "network" and "did not end within 1 s" in row["error"]
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 25
 
 
 def test_permanent_failures_are_not_asked_twice_and_passing_ones_are(

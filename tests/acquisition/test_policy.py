@@ -68,9 +68,9 @@ def test_files_as_they_are_written(rules, answer):
 
 
 def test_a_rule_that_is_made_to_take_long_does_not():
-    started = time.monotonic()
+    started = time.process_time()
     assert allowed(f"User-agent: *\nDisallow: /{'*a' * 60}b$\n", url=f"https://videos.example/{'a' * 2000}")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_the_agents_name_is_what_stands_before_its_version():

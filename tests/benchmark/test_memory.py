@@ -59,3 +59,25 @@ def test_a_benchmark_of_wide_features_is_assembled_and_opened_without_holding_th
     assert size > 300
     done = subprocess.run([sys.executable, "-c", GROWN, *map(str, folders)], capture_output=True, text=True, check=True)
     assert int(done.stdout) < size / 2
+
+
+SCATTERED = """
+import resource, sys
+import numpy as np
+from avzsl.contracts.mapped import map_arrays, scattered_rows
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+arrays, _ = map_arrays(sys.argv[1])
+rows = np.random.default_rng(0).permutation(len(arrays["audio"]))[:2000]
+before = peak()
+assert (scattered_rows(arrays["audio"], rows)[7] == arrays["audio"][rows[7]]).all()
+scattered_rows(arrays["visual"], rows)
+print(peak() - before)
+"""
+
+
+def test_rows_here_and_there_are_read_without_all_that_lies_between(folders: tuple[Path, Path]) -> None:
+    pack = folders[1] / "packed.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-c", SCATTERED, str(pack)], capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    assert int(done.stdout) < (pack.stat().st_size >> 20) / 3

@@ -52,6 +52,12 @@ def test_a_check_loads_the_configuration_alone(config):
     assert not found & (ARITHMETIC | OTHERS)
 
 
+def test_a_run_loads_no_library_but_what_training_takes():
+    found = loaded("-c", "import avzsl.training.run")
+    assert {"torch", "pandas"} <= found
+    assert not found & (ARITHMETIC - {"torch", "numpy", "pandas", "pyarrow", "safetensors"}) and not found & OTHERS
+
+
 def test_a_dry_run_loads_what_snakemake_does_and_the_configuration(tmp_path):
     (tmp_path / "Snakefile").write_text("rule all:\n    output: 'a'\n    shell: 'touch a'\n")
     floor = loaded("-m", "snakemake", "-n", "-q", "-s", str(tmp_path / "Snakefile"), "-d", str(tmp_path))

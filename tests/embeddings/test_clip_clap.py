@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from avzsl.contracts.errors import AvzslError, ConfigError, DataError
 from avzsl.embeddings import embed_classes
 from avzsl.embeddings.backends import clap, joined
 from avzsl.embeddings.prompts import Prompts, about_pictures, about_sounds
-from avzsl.pretrained.checkpoints import random_state
+from tests.clip_clap_files import write_laion, write_wavcaps
 from tests.extractors.test_clip_clap import listed
 from tests.methods.reference import golden
 
@@ -27,7 +26,7 @@ needs_clip = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("open_clip", "transformers")),
     reason="the extra [clip] is not installed",
 )
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "dog", "barks", "loud", "##ly", "can", "be", "heard", ".", "bell"]
+WORDS = ["a", "dog", "barks", "loud", "##ly", "can", "be", "heard", ".", "bell"]
 
 
 def classes(*phrases: str) -> pd.DataFrame:
@@ -95,22 +94,11 @@ def test_prompts_of_two_sources_are_refused() -> None:
 
 @pytest.fixture
 def laion(tmp_path: Path) -> Path:
-    """A CLAP of one layer, 16-d inside, with random weights and a vocabulary of a few words."""
-    transformers = pytest.importorskip("transformers", reason="the extra [clip] is not installed")
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-
-    text = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 8, "projection_dim": 12,
-            "vocab_size": 20, "max_position_embeddings": 40}  # fmt: skip
-    network = transformers.ClapTextModelWithProjection(transformers.ClapTextConfig(**text))
+    """A CLAP of one layer, 16-d inside, 12-d outside, with random weights and a vocabulary of a few words."""
+    pytest.importorskip("transformers", reason="the extra [clip] is not installed")
     folder = tmp_path / "clap"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"text_config": text}))
-    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    safetensors.torch.save_file(random_state(network.state_dict(), 0), folder / "model.safetensors")
+    write_laion(folder, WORDS, width=12)
     return folder
 
 
@@ -146,13 +134,9 @@ def test_a_phrases_vector_is_the_mean_of_its_prompts_and_knows_no_neighbours(lai
 
 @needs_clip
 def test_wavcaps_reads_its_checkpoint_and_berts_vocabulary(tmp_path: Path) -> None:
-    from avzsl.pretrained.clap_text import WavCapsText, WavCapsTower
+    from avzsl.pretrained.clap_text import WavCapsText
 
-    state = random_state(WavCapsTower(layers=1).state_dict(), 0)
-    model = {name.replace("text_encoder.", "text_encoder.text_encoder.", 1): value for name, value in state.items()}
-    torch.save({"model": model, "optimizer": {"state": {}}}, tmp_path / "w.pt")
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
-    encoder = WavCapsText(tmp_path / "w.pt", tmp_path / "vocab.txt", layers=1)
+    encoder = WavCapsText(write_wavcaps(tmp_path, WORDS), tmp_path / "vocab.txt", layers=1)
     found = encoder.encode(["A dog barks loudly", "dog", "dog " * 28, "dog " * 40])
     assert found.shape == (4, 1024)
     np.testing.assert_array_equal(found[2], found[3])  # 28 words between the two marks are 30 tokens
@@ -162,10 +146,15 @@ def test_wavcaps_reads_its_checkpoint_and_berts_vocabulary(tmp_path: Path) -> No
 @needs_clip
 def test_what_is_missing_is_named(laion: Path, tmp_path: Path) -> None:
     (laion / "tokenizer.json").write_text("{}")
-    with pytest.raises(DataError, match="is not the file of a tokenizer"):
+    with pytest.raises(DataError, match=r"is not the file of a tokenizer.*https://.*MB, Apache-2.0"):
         clap.vectors(clap.Options(table=str(laion)), ["dog"])
     (laion / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match=r"has no model.safetensors; put it there: .*https://.*Apache"):
+        clap.check(clap.Options(table=str(laion)))
+    (laion / "tokenizer.json").unlink()
+    with pytest.raises(
+        ConfigError, match=r"no tokenizer.json and no model.safetensors; put them there: .*2 MB, Apache.*620 MB, Apache"
+    ):
         clap.check(clap.Options(table=str(laion)))
     with pytest.raises(ConfigError, match=r"embeddings.parts.1.table"):
         joined.check(

@@ -12,6 +12,7 @@ CLASSES, SOURCES = 18, 25
 TRUE = np.linspace(0.2, 0.7, CLASSES)
 UNSEEN = np.arange(CLASSES) % 2 == 0
 WORLDS = 400
+DRAWS = 100  # of the test clips of a world
 RIGHT = pytest.approx(0.95, abs=0.02)
 
 
@@ -49,7 +50,7 @@ def coverage(clips: int, together: bool = True, worlds: int = WORLDS) -> float:
     """Return how often S, U and HM lie in their intervals over test clips."""
     rng, found, wanted = np.random.default_rng(3), [], truth()
     for _ in range(worlds):
-        made = sample(world(rng, clips, together=together), 200)
+        made = sample(world(rng, clips, together=together), DRAWS)
         for metric in ("seen", "unseen", "hm"):
             interval = made.over_clips(metric)
             assert interval is not None
@@ -74,7 +75,7 @@ def test_seeds_and_clips_together_are_covered() -> None:
     """Three seeds whose spread is far larger than that of the clips."""
     rng, found, alone, wanted = np.random.default_rng(4), [], [], truth()["unseen"]
     for _ in range(WORLDS):
-        made = sample(world(rng, 1, seeds=3, spread=0.2), 200)
+        made = sample(world(rng, 1, seeds=3, spread=0.2), DRAWS)
         total, clips = made.total("unseen"), made.over_clips("unseen")
         assert total is not None and clips is not None
         # A shift d > 0 lifts the rate p to p + d (1 - p), one d < 0 lowers it to p (1 - |d|).
@@ -92,7 +93,7 @@ def test_two_methods_of_equal_worth_seldom_differ() -> None:
     for _ in range(WORLDS):
         base = world(rng, 7, seeds=6, spread=0.1)
         a, b = (
-            sample(Hits(base.gzsl[:, s], base.zsl[:, s], base.classes, base.names, UNSEEN, base.sources), 200)
+            sample(Hits(base.gzsl[:, s], base.zsl[:, s], base.classes, base.names, UNSEEN, base.sources), DRAWS)
             for s in (slice(0, 3), slice(3, 6))
         )
         found = compare("a", a, "b", b, "unseen")

@@ -22,14 +22,15 @@ from extractors import clip_clap
 from extractors.base import ClipInfo, Window
 from extractors.clip_clap.windows import Sounds, crop
 from extractors.inversion import invert
+from tests.clip_clap_files import SHALLOW, wavcaps_names
 from tests.methods.reference import formula, golden
+from tests.report.world import write_clip
 
 torch.set_num_threads(1)
 needs_clip = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("open_clip", "transformers")),
     reason="the extra [clip] is not installed",
 )
-SHALLOW = (1, 1, 1, 1)
 RANDOM = WeightsConfig(random_seed=0)
 
 
@@ -239,6 +240,25 @@ def test_a_type_that_the_device_lacks_is_refused(tmp_path: Path, monkeypatch: py
 
 
 @needs_clip
+@pytest.mark.parametrize("there", [True, False])
+def test_a_processor_without_bfloat16_computes_in_float32_and_says_so(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from extractors.clip_clap import networks
+
+    monkeypatch.setattr(networks.PictureEncoder.__init__, "__defaults__", (1,))
+    monkeypatch.setattr(networks.SoundEncoder.__init__, "__defaults__", (SHALLOW,))
+    monkeypatch.setattr(networks, "check_probe", lambda *_: [])
+    monkeypatch.setattr(networks, "cpu_has_bfloat16", lambda: there)
+    options = clip_clap.Options(picture_weights=RANDOM, sound_weights=RANDOM, execution="bfloat16")
+    found = networks.load_networks(options, "cpu", 1, tmp_path)
+    assert found.measured["execution"] == ("bfloat16" if there else "float32")
+    assert ("does not multiply bfloat16" in caplog.text) != there
+    # Shards of one run may come from different processors: what was asked for is the features' identity.
+    assert found.identity["execution"] == "bfloat16"
+
+
+@needs_clip
 def test_the_activation_of_the_plain_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from avzsl.pretrained import clip
     from avzsl.pretrained.checkpoints import random_state
@@ -274,13 +294,13 @@ def test_random_weights_are_the_known_ones_at_full_depth(tmp_path: Path) -> None
 def test_another_checkpoint_is_refused_in_a_sentence(tmp_path: Path) -> None:
     torch.save({"visual.proj": torch.zeros(768, 512)}, tmp_path / "c.pt")
     options = clip_clap.Options(picture_weights=WeightsConfig(path=str(tmp_path / "c.pt")), sound_weights=RANDOM)
-    with pytest.raises(DataError, match=r"lacks \d+ of the \d+ tensors"):
+    with pytest.raises(DataError, match=r"lacks \d+ of the \d+ tensors.*picture_weights.*https://.*600 MB, MIT"):
         clip_clap.load(options, "cpu", 1, tmp_path)
 
 
 @needs_clip
 def test_missing_weights_say_where_they_are_to_be_had() -> None:
-    with pytest.raises(ConfigError, match=r"picture_weights: .*https://.*MIT"):
+    with pytest.raises(ConfigError, match=r"picture_weights: .*https://.*MIT.*; sound_weights: .*https://.*Apache-2.0"):
         clip_clap.check(clip_clap.Options())
     with pytest.raises(ConfigError, match=r"sound_weights: .*WavCaps.*non-commercial"):
         clip_clap.check(clip_clap.Options(sound="wavcaps", picture_weights=RANDOM))
@@ -294,9 +314,47 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nobody_can_say_what_the_captions_name(tmp_path: Path) -> None:
     extractor = {"label_sets": ["web_captions"]}
-    assert "not disjoint, unknowable" in mark(extractor)
+    assert mark(extractor) == "open (captions from the web: backbone not disjoint, unknowable)"
     (tmp_path / "audit.json").write_text(json.dumps({"tagged": []}), encoding="utf-8")
     assert _named(tmp_path, extractor, {"dog"}) is None
+
+
+@needs_clip
+def test_wavcaps_names_become_the_librarys() -> None:
+    from avzsl.pretrained.checkpoints import random_state
+    from avzsl.pretrained.clap import SoundEncoder, wavcaps_tensors
+
+    encoder = SoundEncoder(WAVCAPS, SHALLOW)
+    state = random_state(encoder.template(), 0)
+    rest = {
+        f"audio_encoder.audio_enc.{name}": torch.zeros(1)
+        for name in ("head.weight", "tscam_conv.bias", "layers.0.attn_mask")
+    }
+    found = wavcaps_tensors(wavcaps_names(state) | rest | {"text_proj.0.bias": torch.zeros(1)})
+    assert set(found) == set(state)
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+    # 32 kHz, 1024 numbers, 1001 frames of ten seconds.
+    encoder.take(state)
+    wave = torch.from_numpy(noise(WAVCAPS.samples))[None].float() / 32768
+    assert (WAVCAPS.rate, WAVCAPS.samples, tuple(encoder.front(wave).shape)) == (32000, 320000, (1, 1001, 64))
+    assert encoder(wave).shape == (1, 1024)
+    assert float(encoder.front(torch.zeros(1, 320000)).max()) == -100
+
+
+@pytest.mark.parametrize(("seconds", "start"), [(12.0, 32000), (2.0, 0)])
+def test_released_sound_is_the_middle_ten_seconds(seconds: float, start: int, tmp_path: Path) -> None:
+    from avzsl.media.opening import open_container
+    from avzsl.media.sound import decode_audio
+
+    write_clip(tmp_path / "c.mp4", 3, seconds)
+    options = clip_clap.Options(windows="as_released", sound="wavcaps", picture_weights=RANDOM, sound_weights=RANDOM)
+    [window] = clip_clap.read(tmp_path / "c.mp4", options, ClipInfo())
+    with open_container(tmp_path / "c.mp4") as container:
+        whole = np.concatenate([chunk for _, chunk in decode_audio(container, container.streams.audio[0], 32000)])
+    first = (whole.size - 320000) // 2 if whole.size > 320000 else 0
+    assert abs(first - start) < 3200 and window.audio is not None
+    np.testing.assert_array_equal(window.audio, whole[first : first + 320000])
+    assert filled(window.audio, WAVCAPS).size == 320000
 
 
 @pytest.mark.parametrize(("colours", "place"), [("bgr", 124), ("inverted", 125)])

@@ -130,9 +130,9 @@ def test_sixteen_bits(tmp_path: Path) -> None:
 def test_a_hanging_decoder_meets_the_time_limit(tmp_path: Path) -> None:
     paths = {"a": script(tmp_path, "a", "hang"), "b": script(tmp_path, "b", "windows 2")}
     started = time.monotonic()
-    table = extract(media(dict(paths)), scripted(time_limit_s=0.5), tmp_path)
+    table = extract(media(dict(paths)), scripted(time_limit_s=2.0), tmp_path)
     assert list(table["status"]) == ["time_limit", "ok"]
-    assert "0.5 s" in table["reason"][0]
+    assert "2 s" in table["reason"][0]
     assert time.monotonic() - started < 60
 
 

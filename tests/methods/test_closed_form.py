@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import linalg
+from sklearn.linear_model import LogisticRegression
 
 from avzsl.config.files import parse
 from avzsl.config.load import SHIPPED
@@ -25,7 +26,20 @@ def data(seed: int = 0, classes: int = CLASSES) -> SimpleNamespace:
     maps = [torch.randn(TEXT, n, generator=rng, dtype=torch.float64) for n in (AUDIO, VISUAL)]
     noise = [0.3 * torch.randn(CLIPS, n, generator=rng, dtype=torch.float64) for n in (AUDIO, VISUAL)]
     audio, visual = (vectors[labels] @ m + e + 2 for m, e in zip(maps, noise, strict=True))
-    return SimpleNamespace(classes=vectors, everything=lambda: Clips(audio, visual, vectors[labels], labels))
+    whole = Clips(audio, visual, vectors[labels], labels)
+
+    def blocks():
+        for rows in torch.arange(CLIPS).split(23):
+            yield Clips(audio[rows], visual[rows], whole.text[rows], labels[rows])
+
+    return SimpleNamespace(classes=vectors, whole=whole, blocks=blocks)
+
+
+def features(problem):
+    """Return X (N, d) and the clips' labels, in one piece."""
+    parts = list(problem.blocks())
+    assert len(parts) > 1
+    return np.concatenate([x for x, _ in parts]), np.concatenate([labels for _, labels in parts])
 
 
 def solved(name: str, sample: SimpleNamespace, **options: object):
@@ -44,7 +58,7 @@ def test_every_setting_gives_finite_distances_and_can_be_saved(name):
     config = parse(SHIPPED / "methods" / f"{name}.yaml", MethodConfig)
     method = build(config.module, Dims(AUDIO, VISUAL, TEXT), config.options).double()
     assert method.settings == np.prod([len(v) for v in config.options.values() if isinstance(v, list)])
-    clips = sample.everything()
+    clips = sample.whole
     for setting in range(1, method.settings + 1):
         method.setting = setting
         method.epoch(sample, {}, TrainingConfig())
@@ -59,12 +73,13 @@ def test_every_setting_gives_finite_distances_and_can_be_saved(name):
 
 def test_ridge_sets_the_gradient_to_zero():
     method, p = solved("ridge", data(), regularisation=0.1, scaling="standard")
-    t = p.classes[p.labels]
+    x, labels = features(p)
+    t = p.classes[labels]
     w = method.map.numpy()
-    penalty = 0.1 * np.trace(p.x.T @ p.x) / p.x.shape[1]
-    gradient = p.x.T @ (p.x @ w - (t - t.mean(0))) + penalty * w
-    assert np.abs(gradient).max() < 1e-9 * np.abs(p.x.T @ t).max()
-    assert np.allclose(p.x.mean(0), 0) and np.allclose(p.x.std(0), 1)
+    penalty = 0.1 * np.trace(x.T @ x) / x.shape[1]
+    gradient = x.T @ (x @ w - (t - t.mean(0))) + penalty * w
+    assert np.abs(gradient).max() < 1e-9 * np.abs(x.T @ t).max()
+    assert np.allclose(x.mean(0), 0) and np.allclose(x.std(0), 1)
 
 
 def test_what_all_class_embeddings_have_in_common_decides_nothing_in_ridge():
@@ -72,39 +87,46 @@ def test_what_all_class_embeddings_have_in_common_decides_nothing_in_ridge():
     common = 3.0 * torch.ones(sample.classes.shape[1], dtype=sample.classes.dtype)
     found = []
     for shift in (0.0, 1.0):
-        moved = SimpleNamespace(classes=sample.classes + shift * common, everything=sample.everything)
+        moved = SimpleNamespace(classes=sample.classes + shift * common, blocks=sample.blocks)
         method, _ = solved("ridge", moved, regularisation=0.1)
-        clips = moved.everything()
+        clips = sample.whole
         found.append(method.distances(clips.audio, clips.visual, moved.classes)["both"])
     torch.testing.assert_close(*found)
 
 
 def test_eszsl_is_the_brute_force_solution():
     method, p = solved("eszsl", data(), feature_penalty=0.5, class_penalty=2.0)
-    gamma, penalty = 0.5 * np.trace(p.x.T @ p.x) / p.x.shape[1], 2.0 * np.trace(p.classes.T @ p.classes) / TEXT
+    x, labels = features(p)
+    gamma, penalty = 0.5 * np.trace(x.T @ x) / x.shape[1], 2.0 * np.trace(p.classes.T @ p.classes) / TEXT
     y = -np.ones((CLIPS, CLASSES))
-    y[np.arange(CLIPS), p.labels] = 1
+    y[np.arange(CLIPS), labels] = 1
     s = p.classes
     # The paper's objective, |X^T V S - Y|^2 + gamma |V S|^2 + lambda |X^T V|^2 + gamma lambda |V|^2, as one least squares.
-    system = np.kron(p.x.T @ p.x + gamma * np.eye(16), s.T @ s + penalty * np.eye(TEXT))
-    want = np.linalg.solve(system, (p.x.T @ y @ s).ravel()).reshape(16, TEXT)
+    system = np.kron(x.T @ x + gamma * np.eye(16), s.T @ s + penalty * np.eye(TEXT))
+    want = np.linalg.solve(system, (x.T @ y @ s).ravel()).reshape(16, TEXT)
     np.testing.assert_allclose(method.bilinear, want, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight", [0.001, 1.0, 50.0])
 def test_sae_solves_its_sylvester_equation(weight):
     method, p = solved("sae", data(), regularisation=weight)
-    w, s = method.encoder.numpy(), p.classes[p.labels].T
-    a, b, c = s @ s.T, weight * p.x.T @ p.x, (1 + weight) * s @ p.x
+    x, labels = features(p)
+    w, s = method.encoder.numpy(), p.classes[labels].T
+    a, b, c = s @ s.T, weight * x.T @ x, (1 + weight) * s @ x
     assert np.abs(a @ w + w @ b - c).max() < 1e-9 * np.abs(c).max()
     np.testing.assert_allclose(w, linalg.solve_sylvester(a, b, c), rtol=1e-6, atol=1e-9)
 
 
 def test_gcca_is_orthonormal_and_maximal():
-    method, _ = solved("gcca", data(), penalty=0.1, dim=4)
-    g, maps = method.common(method._prepared[1], 0.1, 4)
+    method, p = solved("gcca", data(), penalty=0.1, dim=4)
+    maps = method.common(method._prepared[1], 0.1, 4)
+    x, labels = features(p)
+    text = p.classes[labels]
+    views = x[:, VISUAL:], x[:, :VISUAL], text - text.mean(0)
+    # Summed over the views, X_j U_j is G times its eigenvalues.
+    g = np.sum([x @ u for x, u in zip(views, maps, strict=True)], axis=0)
+    g /= np.linalg.norm(g, axis=0)
     np.testing.assert_allclose(g.T @ g, np.eye(4), atol=1e-9)
-    views = method._prepared[1][0]
     total = np.zeros((CLIPS, CLIPS))
     for x, u in zip(views, maps, strict=True):
         rho = 0.1 * np.trace(x.T @ x) / x.shape[1]
@@ -118,7 +140,7 @@ def test_gcca_is_orthonormal_and_maximal():
 
 def test_conse_with_one_class_predicts_the_likeliest_class_and_with_all_their_mean():
     sample = data()
-    clips = sample.everything()
+    clips = sample.whole
     method, _ = solved("conse", sample, inverse_penalty=1.0, top=1)
     likeliest = (method.features(clips.audio, clips.visual) @ method.weights.T + method.bias).argmax(1)
     torch.testing.assert_close(
@@ -129,10 +151,17 @@ def test_conse_with_one_class_predicts_the_likeliest_class_and_with_all_their_me
     torch.testing.assert_close(method.embed(clips.audio, clips.visual, sample.classes)["both"], p @ sample.classes)
 
 
+def test_the_classifier_of_conse_is_the_one_of_scikit_learn():
+    method, p = solved("conse", data(), inverse_penalty=0.3, top=1)
+    theirs = LogisticRegression(C=0.3, max_iter=2000, tol=1e-4).fit(*features(p))
+    np.testing.assert_allclose(method.weights, theirs.coef_, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(method.bias, theirs.intercept_, rtol=0, atol=2e-3)
+
+
 def test_conse_with_two_classes():
     sample = data(classes=2)
     method, _ = solved("conse", sample, inverse_penalty=1.0, top=1)
-    clips = sample.everything()
+    clips = sample.whole
     right = method.distances(clips.audio, clips.visual, sample.classes)["both"].argmin(1) == clips.labels
     assert right.double().mean() > 0.9
 
@@ -140,7 +169,8 @@ def test_conse_with_two_classes():
 def test_prototypes_of_seen_classes_are_their_means_and_of_others_mixtures():
     sample = data()
     method, p = solved("prototype", sample, neighbours=2)
-    means = np.stack([p.x[p.labels == c].mean(0) for c in range(CLASSES)])
+    x, labels = features(p)
+    means = np.stack([x[labels == c].mean(0) for c in range(CLASSES)])
     np.testing.assert_allclose(method.prototypes(sample.classes), means, atol=1e-12)
     between = torch.nn.functional.normalize(sample.classes[:1] + sample.classes[1:2], dim=1)
     method.count = torch.tensor(1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from avzsl.config.methods import TrainingConfig
 from avzsl.methods import Clips, Dims, Method, blocks, build, clipclap, tcaf, tcaf_parts
 from avzsl.methods.blocks import Dropout, counting_steps, layer, triplet, triplets
 from avzsl.methods.inputs import join, width
-from tests.methods.test_closed_form import data, solved
+from tests.methods.test_closed_form import data, features, solved
 
 torch.set_num_threads(1)
 DIMS = Dims(12, 10, 8)
@@ -228,46 +229,57 @@ def test_cjme_entropy_of_a_point_on_a_class_is_that_of_a_distance_of_1e_12():
 # In closed form
 
 
+def changed(sample: SimpleNamespace, classes: torch.Tensor | None = None, **features: torch.Tensor) -> SimpleNamespace:
+    """Return the training clips of a sample with other features or class embeddings."""
+    clips, known = sample.whole, sample.classes if classes is None else classes
+    whole = replace(clips, text=known[clips.labels], **features)
+
+    def blocks() -> Iterator[Clips]:
+        for rows in torch.arange(len(clips.labels)).split(23):
+            yield Clips(whole.audio[rows], whole.visual[rows], whole.text[rows], whole.labels[rows])
+
+    return SimpleNamespace(classes=known, whole=whole, blocks=blocks)
+
+
 def test_a_feature_that_never_varies_is_left_as_it_is():
     sample = data()
-    clips = sample.everything()
-    audio = clips.audio.clone()
+    audio = sample.whole.audio.clone()
     audio[:, 2] = 5.0
-    constant = SimpleNamespace(
-        classes=sample.classes, everything=lambda: Clips(audio, clips.visual, clips.text, clips.labels)
-    )
-    method, problem = solved("ridge", constant, regularisation=0.1, scaling="standard")
-    assert method.audio_scale[2] == 1 and (problem.x[:, 9 + 2] == 0).all()
+    method, problem = solved("ridge", changed(sample, audio=audio), regularisation=0.1, scaling="standard")
+    assert method.audio_scale[2] == 1 and (features(problem)[0][:, 9 + 2] == 0).all()
     torch.testing.assert_close(method.audio_scale[0], audio[:, 0].std(correction=0))
 
 
 @pytest.mark.parametrize("scaling", ["standard", "unit", "none"])
 def test_how_features_are_scaled(scaling):
     sample = data()
-    clips = sample.everything()
     _, problem = solved("ridge", sample, regularisation=0.1, scaling=scaling)
+    parts = (sample.whole.visual, sample.whole.audio)
     want = {
-        "standard": [(p - p.mean(0)) / p.std(0, correction=0) for p in (clips.visual, clips.audio)],
-        "unit": [p / p.norm(dim=1, keepdim=True) for p in (clips.visual, clips.audio)],
-        "none": [clips.visual, clips.audio],
+        "standard": [(p - p.mean(0)) / p.std(0, correction=0) for p in parts],
+        "unit": [p / p.norm(dim=1, keepdim=True) for p in parts],
+        "none": list(parts),
     }[scaling]
-    np.testing.assert_allclose(problem.x, torch.cat(want, 1), rtol=1e-9)
-    np.testing.assert_allclose(problem.audio, want[1], rtol=1e-9)
-    np.testing.assert_allclose(problem.visual, want[0], rtol=1e-9)
+    x, labels = torch.cat(want, 1).numpy(), sample.whole.labels.numpy()
+    np.testing.assert_allclose(features(problem)[0], x, rtol=1e-9, atol=1e-12)
+    text = sample.classes.numpy()[labels]
+    for ours, theirs in (
+        (problem.gram, x.T @ x), (problem.counts, np.bincount(labels)), (problem.mean, text.mean(0)),
+        (problem.sums, np.stack([x[labels == c].sum(0) for c in range(6)])), (problem.cross, x.T @ text),
+        (problem.centred_cross, x.T @ (text - text.mean(0))),
+    ):  # fmt: skip
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_sae_takes_the_solution_of_least_norm_where_nothing_varies():
     """A constant feature and a column that no class embedding has: against least squares of the whole equation."""
     sample = data()
-    clips = sample.everything()
-    audio, classes = clips.audio.clone(), sample.classes.clone()
+    audio, classes = sample.whole.audio.clone(), sample.classes.clone()
     audio[:, 2], classes[:, -1] = 5.0, 0.0
-    flat = SimpleNamespace(
-        classes=classes, everything=lambda: Clips(audio, clips.visual, classes[clips.labels], clips.labels)
-    )
-    method, p = solved("sae", flat, regularisation=0.5)
-    s = p.classes[p.labels].T
-    a, b, c = s @ s.T, 0.5 * p.x.T @ p.x, 1.5 * s @ p.x
+    method, p = solved("sae", changed(sample, classes, audio=audio), regularisation=0.5)
+    x, labels = features(p)
+    s = p.classes[labels].T
+    a, b, c = s @ s.T, 0.5 * x.T @ x, 1.5 * s @ x
     system = np.kron(a, np.eye(len(b))) + np.kron(np.eye(len(a)), b)
     want = np.linalg.lstsq(system, c.ravel(), rcond=1e-10)[0].reshape(c.shape)
     np.testing.assert_allclose(method.encoder, want, atol=1e-9)
@@ -283,10 +295,11 @@ def test_width_of_the_common_space(module, space):
 def test_conse_of_two_classes_has_the_probabilities_of_its_classifier():
     sample = data(classes=2)
     method, p = solved("conse", sample, inverse_penalty=0.05, top=2)
-    clips = sample.everything()
-    likely = (method.features(clips.audio, clips.visual) @ method.weights.T + method.bias).softmax(1)
-    want = LogisticRegression(C=0.05, max_iter=200).fit(p.x, p.labels).predict_proba(p.x)
-    np.testing.assert_allclose(likely, want, rtol=1e-6, atol=1e-9)
+    likely = (method.features(sample.whole.audio, sample.whole.visual) @ method.weights.T + method.bias).softmax(1)
+    x, labels = features(p)
+    # Both classes have weights of their own here, whose penalties together are half of that of their difference.
+    want = LogisticRegression(C=0.1, max_iter=2000).fit(x, labels).predict_proba(x)
+    np.testing.assert_allclose(likely, want, rtol=0, atol=2e-3)
 
 
 def test_a_neighbour_that_points_away_has_next_to_no_weight():
@@ -313,7 +326,7 @@ def test_a_neighbour_that_points_away_has_next_to_no_weight():
 
 def test_more_neighbours_or_labels_than_there_are_is_all_of_them():
     sample = data()
-    clips = sample.everything()
+    clips = sample.whole
     for name, option in (("prototype", "neighbours"), ("conse", "top")):
         found = []
         for count in (6, 50):

@@ -150,7 +150,7 @@ def test_ranking_losses_from_their_definitions(tmp_path):
 def clips_of(audio: torch.Tensor, visual: torch.Tensor) -> Any:
     positive = batch().positive
     return SimpleNamespace(
-        everything=lambda: Clips(audio, visual, positive.text, positive.labels), batches=lambda *_: iter(()),
+        blocks=lambda: iter([Clips(audio, visual, positive.text, positive.labels)]), batches=lambda *_: iter(()),
         classes=batch().classes,
     )  # fmt: skip
 

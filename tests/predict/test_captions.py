@@ -15,9 +15,13 @@ import yaml
 
 from avzsl.cli import main
 from avzsl.config.features import FeaturesConfig
-from avzsl.contracts.errors import ConfigError
+from avzsl.config.load import load_project
+from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.predict.captions import predict_captions
+from avzsl.results.project import write_project
+from tests.clip_clap_files import SHALLOW, write_clip_weights, write_laion
 from tests.embeddings.test_clip_clap import WORDS
+from tests.workflow.conftest import write_config
 
 pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("open_clip", "transformers")),
@@ -51,28 +55,9 @@ def make_clip(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of both networks, one layer deep, with random weights."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from transformers import ClapTextConfig, ClapTextModelWithProjection
-
-    from avzsl.pretrained.checkpoints import random_state
-    from avzsl.pretrained.clap import SoundEncoder
-    from avzsl.pretrained.clip import empty_clip
-    from avzsl.pretrained.clip_files import LAION
-
     folder = tmp_path_factory.mktemp("weights")
-    safetensors.torch.save_file(random_state(empty_clip(1).state_dict(), 0), folder / "clip.safetensors")
-    text = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 20,
-            "projection_dim": 512, "max_position_embeddings": 40}  # fmt: skip
-    state = (
-        ClapTextModelWithProjection(ClapTextConfig(**text)).state_dict() | SoundEncoder(LAION, (1, 1, 1, 1)).template()
-    )
-    safetensors.torch.save_file(random_state(state, 0), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"text_config": text}))
-    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
+    write_clip_weights(folder / "clip.safetensors")
+    write_laion(folder, WORDS)
     return folder
 
 
@@ -87,7 +72,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Sound(sound):  # type: ignore[misc, valid-type]
         def __init__(self, clap: object) -> None:
-            super().__init__(clap, (1, 1, 1, 1))
+            super().__init__(clap, SHALLOW)
 
     monkeypatch.setattr(networks, "SoundEncoder", Sound)
 
@@ -154,11 +139,27 @@ def test_what_is_missing_or_wrong_is_said(weights: Path, tmp_path: Path) -> None
     (alone / "model.safetensors").write_bytes((weights / "model.safetensors").read_bytes())
     sound = {"path": str(alone / "model.safetensors")}
     refused(
-        clip_clap(weights, sound_weights=sound), r"has no config.json; put it there: .*https://.*620 MB, Apache-2.0"
+        clip_clap(weights, sound_weights=sound),
+        r"has no config.json and no tokenizer.json; put them there: .*https://.*2 MB, Apache-2.0",
     )
     refused(
         clip_clap(weights, sound="wavcaps", sound_weights=sound),
         r"no tokenizer.json or vocab.txt .*https://.*Apache-2.0",
+    )
+    # Another network's file: which key, and what belongs there.
+    other = {"path": str(weights / "clip.safetensors")}
+    wrong = r"clip.safetensors: lacks \d+ of the \d+ .* name it as `sound_weights`: .*https://.*620 MB, Apache-2.0"
+    refused(clip_clap(weights, sound_weights=other), wrong, DataError)
+    other = {"path": str(weights / "model.safetensors")}
+    wrong = r"model.safetensors: lacks .* name it as `picture_weights`: .*https://.*600 MB, MIT"
+    refused(clip_clap(weights, picture_weights=other), wrong, DataError)
+    # What reads phrases is missing from a file that has the rest.
+    pictures = {k: v for k, v in safetensors.torch.load_file(weights / "clip.safetensors").items() if "visual." in k}
+    safetensors.torch.save_file(pictures, tmp_path / "half.safetensors")
+    refused(
+        clip_clap(weights, picture_weights={"path": str(tmp_path / "half.safetensors")}),
+        r"half.safetensors: lacks .* fetch the right file: .*https://.*600 MB, MIT",
+        DataError,
     )
 
 
@@ -201,4 +202,42 @@ def test_the_shipped_feature_set_needs_no_project(
     monkeypatch.chdir(tmp_path)
     assert main(["predict", "a.mp4", "--features", "clip-clap", "--labels", "dog"]) != 0
     said = capsys.readouterr().err
-    assert "no run has built anything" not in said and "weights" in said
+    # Both at once, the file to edit, and where each is to be had.
+    assert (
+        "no run has built anything" not in said and "config/features/clip-clap.yaml" in said and said.count("\n") == 1
+    )
+    assert "`picture_weights: {path: FILE}`" in said and "`sound_weights: {path: FILE}`" in said
+    assert "600 MB, MIT" in said and "620 MB, Apache-2.0" in said and "tokenizer.json beside it" in said
+    # A file of that name is read, with or without a config.yaml beside it.
+    (tmp_path / "config/features").mkdir(parents=True)
+    own = {
+        "extractor": "clip_clap",
+        "picture_weights": {"path": "a.safetensors"},
+        "sound_weights": {"path": "b.safetensors"},
+    }
+    (tmp_path / "config/features/clip-clap.yaml").write_text(yaml.safe_dump(own))
+    assert main(["predict", "a.mp4", "--features", "clip-clap", "--labels", "dog"]) != 0
+    said = capsys.readouterr().err
+    assert "picture_weights.path: there is no file" in said and "sound_weights.path: there is no file" in said
+    assert said.strip().startswith("avzsl predict: config/features/clip-clap.yaml: ")
+
+
+def test_the_feature_set_is_the_file_that_is_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.mp4").write_bytes(b"")
+    own = {"extractor": "clip_clap", "picture_weights": {"random_seed": 0}, "sound_weights": {"random_seed": 0}}
+    write_config(tmp_path, "features/mine.yaml", own)
+    write_config(tmp_path, "datasets/d.yaml", {"catalog": {"module": "demo"}, "embeddings": {"table": "demo"}})
+    benchmark = {"dataset": "d", "features": "mine"}
+    project = load_project(
+        write_config(tmp_path, "config.yaml", {"benchmarks": {"d": benchmark}, "results": "results"})
+    )
+    write_project(project)  # what the last run was built with
+    write_config(tmp_path, "features/mine.yaml", own | {"picture_weights": {"path": "b.safetensors"}})
+    assert main(["predict", "a.mp4", "--features", "mine", "--labels", "dog"]) != 0
+    assert (
+        "config/features/mine.yaml: picture_weights.path: there is no file or folder b.safetensors"
+        in capsys.readouterr().err
+    )

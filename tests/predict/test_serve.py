@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,13 +95,23 @@ def test_silent_connections_are_limited_and_end(address, monkeypatch: pytest.Mon
 
     assert serve._Handler.timeout == serve.SILENCE_S
     held = [socket.create_connection(address[:2]) for _ in range(serve.CONNECTIONS)]
-    time.sleep(0.5)
-    with socket.create_connection(address[:2], timeout=5) as late:
-        assert late.recv(1) == b"", "turned away at once"
+    # The server takes up connections in their order, but when it does is the system's affair.
+    with socket.create_connection(address[:2], timeout=serve.SILENCE_S - 1) as late:
+        assert late.recv(1) == b"", "turned away before a silent one is"
     for connection in held:
         connection.close()
-    time.sleep(0.5)
-    assert get(address, "/")[0] == 200
+    assert eventually(lambda: get(address, "/")[0] == 200)
+
+
+def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Whether something becomes true; a connection that is turned away is not yet."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if true():
+                return True
+        time.sleep(0.1)
+    return False
 
 
 def test_a_request_that_drips_is_cut_off(address, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +121,7 @@ def test_a_request_that_drips_is_cut_off(address, monkeypatch: pytest.MonkeyPatc
     started = time.monotonic()
     with socket.create_connection(address[:2], timeout=5) as slow, contextlib.suppress(OSError):
         slow.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\nX: ")
-        while time.monotonic() - started < 10 and not select.select([slow], [], [], 0.1)[0]:
+        while time.monotonic() - started < 60 and not select.select([slow], [], [], 0.1)[0]:
             slow.sendall(b"x")
-    assert time.monotonic() - started < 5
-    assert get(address, "/")[0] == 200
+    assert time.monotonic() - started < 30
+    assert eventually(lambda: get(address, "/")[0] == 200)

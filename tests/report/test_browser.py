@@ -127,6 +127,36 @@ def test_copying_gives_the_numbers_shown(opened) -> None:
     assert r"as\_released" in texts["latex"]
 
 
+def test_a_figure_is_saved_as_svg_and_its_numbers_as_csv(opened) -> None:
+    opened.execute_script(
+        "window.saved = []; HTMLAnchorElement.prototype.click = function () { window.saved.push([this.download, this.href]); }"
+    )
+    figures = opened.execute_script(
+        "return [...document.querySelectorAll('button[data-save=csv]')].map(b => b.dataset.of)"
+    )
+    wait(opened, "return document.documentElement.dataset.figures === 'yes'")
+    for kind in ("csv", "svg"):
+        opened.execute_script(
+            "document.querySelectorAll(`button[data-save=${arguments[0]}]`).forEach(b => b.click())", kind
+        )
+    wait(opened, f"return window.saved.length === {2 * len(figures)}", 60)
+    saved = dict(opened.execute_script("return window.saved.map(([name, href]) => [name, decodeURIComponent(href)])"))
+    assert set(saved) == {f"{name}.{kind}" for name in figures for kind in ("csv", "svg")}
+    for name, content in saved.items():
+        head, _, body = content.partition(",")
+        assert head.startswith("data:text/csv" if name.endswith("csv") else "data:image/svg+xml"), name
+        if name.endswith("csv"):
+            rows = list(csv.DictReader(body.splitlines()))
+            assert rows and list(rows[0]) == ["series", "x", "y", "value", "text"], name
+        else:
+            assert "<svg" in body and "rgb(230, 233, 236)" not in body, "the colours of paper"
+    hm = list(csv.DictReader(saved["hm-toy.csv"].split(",", 1)[1].splitlines()))
+    drawn = opened.execute_script(
+        "return JSON.parse(document.getElementById('data').textContent).figures['hm-toy'].data"
+    )
+    assert [float(row["y"]) for row in hm] == [y for trace in drawn for y in trace["y"]]
+
+
 def test_a_number_explains_itself(opened) -> None:
     opened.execute_script("document.querySelector('.cell').click()")
     text = opened.execute_script("return document.getElementById('dialog').textContent")

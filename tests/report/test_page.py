@@ -7,11 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
 from avzsl.report import build
+from avzsl.report.classes import class_accuracy
 from avzsl.report.leaderboard import Cell
+from avzsl.report.results import open_benchmarks
 from tests.report.world import HOSTILE, World, make_world
 
 
@@ -162,3 +165,43 @@ def test_a_method_of_one_modality_is_drawn(tmp_path: Path, lost: str) -> None:
     out = tmp_path / "index.html"
     build(world.project, world.results, out)
     assert "learnt-avca" in out.read_text(encoding="utf-8")
+
+
+def test_the_page_says_how_many_sources_a_class_has(world: World, page: str) -> None:
+    files = open_benchmarks(world.project, world.results)[0]
+    tested = files.runs("avca")[0].predictions
+    counts = tested["clip_id"].map(files.sources).groupby(tested["class_name"]).nunique()
+    rows = class_accuracy(files)
+    assert {row["name"]: row["sources"] for row in rows} == counts.to_dict()
+    assert counts.nunique() > 1, "seen classes have one source here, unseen ones six"
+    for row in rows:
+        begin = f'<td class="n opt">{row["clips"]}</td><td class="n opt">{row["sources"]}</td>'
+        name = f'<tr><th scope="row">{escape(row["name"])}</th>'
+        assert name + f'<td class="opt">{row["subset"]}</td>' + begin in page
+
+
+def test_where_clips_are_too_few_there_is_a_sentence_and_no_mark(page: str) -> None:
+    cells = re.findall(r'<td class="n metric" data-label="(\w+)"[^>]*>(.*?)<template', page, re.DOTALL)
+    few = {label for label, cell in cells if "too few clips for an interval" in cell}
+    assert few == {"S", "HM"}
+    assert {label for label, _ in cells if label not in few} == {"U", "ZSL"}
+    assert any("†" in cell for label, cell in cells if label not in few), "this world has marks elsewhere"
+    for label, cell in cells:
+        if label in few:
+            assert "too few clips for an interval" in cell and "†" not in cell, label
+            assert not re.search(r"\d–\d", cell), "nor an interval"
+
+
+def test_every_figure_can_be_saved_as_svg_and_its_data_as_csv(page: str) -> None:
+    figures = re.findall(r'data-figure="([^"]+)"', page)
+    assert len(figures) > 10
+    for kind in ("svg", "csv"):
+        assert re.findall(rf'data-save="{kind}" data-of="([^"]+)"', page) == figures
+
+
+def test_passed_checks_are_one_line_below_the_findings(page: str) -> None:
+    audit = page.split("<h4>Audit</h4>")[1].split("</section>", maxsplit=1)[0]
+    shown, folded = audit.split("<details><summary>1 check passed</summary>")
+    assert "unseen test classes with clips in training" not in shown and "0 of 3" in folded
+    assert "2 of 8 test-seen clips that share their source" in shown
+    assert "Unknown how many of 6 unseen classes that overlap with sports1m; not checked: no network" in shown

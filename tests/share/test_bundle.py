@@ -217,7 +217,25 @@ def test_a_benchmark_that_validates_on_tested_classes_says_so_wherever_its_numbe
     assert words not in capsys.readouterr().out
 
 
-def test_every_bundle_of_the_leaderboard_verifies() -> None:
-    for path in sorted((Path(__file__).parents[2] / "leaderboard").glob("*.zip")):
+def verify_folder(folder: Path) -> int:
+    """Open every bundle of a folder and return how many there are."""
+    paths = sorted(folder.glob("*.zip"))
+    for path in paths:
         with opened(path):
             pass
+    return len(paths)
+
+
+def test_every_bundle_of_the_leaderboard_verifies() -> None:
+    """What a pull request's bundle has to pass."""
+    verify_folder(Path(__file__).parents[2] / "leaderboard")
+
+
+def test_a_pull_request_with_a_changed_bundle_fails(bundle: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    board.mkdir()
+    shutil.copy(bundle, board / "a-good.zip")
+    assert verify_folder(board) == 1
+    shutil.move(changed(bundle, f"{RUN}/predictions.parquet", b"x"), board / "b-changed.zip")
+    with pytest.raises(DataError, match=r"b-changed\.zip.*is not as it was"):
+        verify_folder(board)

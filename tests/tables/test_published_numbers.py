@@ -33,6 +33,31 @@ def test_rows_are_those_of_the_specification(shared: Path) -> None:
     assert stored == found
 
 
+def test_rows_of_the_features_own_section_are_stored_too(shared: Path) -> None:
+    text = (shared / "spec/features.md").read_text(encoding="utf-8").split("### C.1")[1].split("### C.2")[0]
+    [line] = [line for line in text.splitlines() if "Published (HM/ZSL):" in line]
+    found = {}
+    for part in line.split(":", 1)[1].replace("[R].", "").split(";"):
+        name, cells = part.split(maxsplit=1)
+        for dataset, cell in zip(("vggsound", "ucf", "activitynet"), cells.split("|"), strict=True):
+            found[name, dataset] = tuple(float(value) for value in cell.split("/"))
+    stored = {(r.labels[0], r.dataset): (r.hm, r.zsl) for r in STORED if r.source == "clipclap-readme"}
+    assert len(found) == 15
+    assert stored == found
+
+
+@pytest.mark.parametrize(
+    ("features", "dataset"),
+    [("clipclap-paper-ucf", "ucf"), ("clipclap-paper", "vggsound"), ("clipclap-paper", "activitynet")],
+)
+def test_every_method_has_its_own_row_beside_it(features: str, dataset: str) -> None:
+    split = SplitConfig.model_validate({"flavour": "published", "classes": dataset, "variant": "cls"})
+    rows = for_benchmark(dataset, features, split, False)
+    methods = [row.method for row in rows if row.source == "clipclap-readme"]
+    assert methods == ["cjme", "avgzslnet", "avca", "avca-hyper", "clipclap"]
+    assert all(row.hm is not None and row.zsl is not None for row in rows)
+
+
 def test_the_harmonic_mean_is_that_of_seen_and_unseen() -> None:
     both = [row for row in STORED if row.seen is not None and row.unseen is not None]
     assert len(both) == 6

@@ -37,8 +37,8 @@ class Spy(Method):
 
     def epoch(self, data, optimisers, training):
         self.train()
-        everything = data.everything()
-        self.log.setdefault("clips", []).append(Counter(tuple(row) for row in everything.audio.tolist()))
+        rows = [tuple(row) for block in data.blocks() for row in block.audio.tolist()]
+        self.log.setdefault("clips", []).append(Counter(rows))
         self.log.setdefault("lr", []).append({g["lr"] for o in optimisers.values() for g in o.param_groups})
         self.log.setdefault("drawn", []).append(
             torch.rand(3).tolist() + next(iter(data.batches(1, 8))).positive.labels.tolist()

@@ -91,7 +91,7 @@ def test_same_seed_same_result_and_another_seed_another(toy, tmp_path):
 def test_a_pack_that_stays_on_the_disk_gives_the_same_run(toy, tmp_path, monkeypatch, name):
     held = go(toy, tmp_path / "held", method(name))
     monkeypatch.setattr("avzsl.benchmark.data.HELD", 0)
-    monkeypatch.setattr("avzsl.training.sampling.SCATTERED", 5)
+    monkeypatch.setattr("avzsl.contracts.mapped.SCATTERED", 5)
     folder, files = toy
     assert isinstance(load(folder, files.pack[0], files.embeddings).audio, np.memmap)
     mapped = go(toy, tmp_path / "mapped", method(name))
@@ -308,22 +308,6 @@ def test_stage_1_ends_when_validation_gets_no_better(toy, tmp_path):
     # One pass over the 120 clips of `train`, 32 at a time; stage 2, with more clips, draws as many.
     row = go(toy, tmp_path / "b", method("devise", epochs=1, batches_per_epoch=50, clip_passes=1))
     assert row["config"]["training"]["batches_per_epoch"] == 4
-
-
-@pytest.mark.parametrize(
-    "name,available,kind",
-    [
-        ("auto", True, "cuda"),
-        ("auto", False, "cpu"),
-        ("cuda", True, "cuda"),
-        ("cuda", False, "cpu"),
-        ("cpu", True, "cpu"),
-    ],
-)
-def test_where_a_run_computes(monkeypatch, name, available, kind):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    assert runs._device(name).type == kind
 
 
 def test_a_run_takes_one_thread_unless_told_otherwise(toy, tmp_path, monkeypatch):

@@ -55,8 +55,20 @@ def test_a_batch_holds_the_clips_it_says(source):
                 where = subset.rows.tolist().index(row)
                 name = source.data.class_names[subset.labels[where]]
                 assert name == source.data.class_names[label]
-    everything = data.everything()
-    assert everything.labels.bincount().tolist() == [1, 2, 30, 7]
+
+
+def test_blocks_hold_every_clip_once_as_the_pack_has_them(source, monkeypatch):
+    monkeypatch.setattr(sampling, "BLOCK", 7)
+    subset = source.data.subset("train")
+    data = BalancedSet(source, subset, 1)
+    blocks = list(data.blocks())
+    assert [len(block.labels) for block in blocks] == [7, 7, 7, 7, 7, 5] and len(data) == 40
+    torch.testing.assert_close(
+        torch.cat([block.visual for block in blocks]), source.visual[np.sort(subset.rows)], rtol=0, atol=0
+    )
+    for block in blocks:
+        torch.testing.assert_close(block.text, data.classes[block.labels])
+    assert torch.cat([block.labels for block in blocks]).bincount().tolist() == [1, 2, 30, 7]
 
 
 def test_the_same_seed_draws_the_same(source):
@@ -112,7 +124,7 @@ def test_a_pack_on_the_disk_stays_there_or_goes_to_its_device_piece_by_piece(sou
     )
     assert np.shares_memory(here.audio.numpy(), mapped)
     assert (elsewhere.audio.device.type, elsewhere.audio.dtype) == ("meta", torch.float64)
-    monkeypatch.setattr(sampling, "SCATTERED", 2)
+    monkeypatch.setattr("avzsl.contracts.mapped.SCATTERED", 2)
     audio, visual = here.averages(torch.tensor([6, 0, 3, 5, 1]))
     assert audio.dtype == torch.float64
     assert audio.tolist() == visual.tolist() == whole[[6, 0, 3, 5, 1]].tolist()

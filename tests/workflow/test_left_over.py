@@ -25,7 +25,7 @@ def test_a_killed_snakemakes_job_is_waited_for(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snakemake", "-s", snakefile(), "--cores", "1", "features"]
     subprocess.run(command, cwd=undisturbed, env=small_environment(), check=True, capture_output=True, timeout=500)
 
-    (project / "slow").write_text("20", encoding="utf-8")
+    (project / "slow").write_text("300", encoding="utf-8")
     with subprocess.Popen(
         command, cwd=project, env=small_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -36,14 +36,23 @@ def test_a_killed_snakemakes_job_is_waited_for(tmp_path: Path) -> None:
         assert (holder(project / "results/.lock") or "").startswith(f"{process.pid} on"), "held as long as it runs"
         process.kill()
     assert not (project / FEATURES).exists()
-    again = subprocess.run(
-        command, cwd=project, env=small_environment(), capture_output=True, text=True, timeout=500, check=False
-    )
-    assert again.returncode == 0, again.stderr[-3000:]
-    assert "waiting for jobs that an earlier run left at work" in again.stdout + again.stderr
-    said = again.stdout + again.stderr
+    log = tmp_path / "log"
+    with (
+        log.open("w") as stream,
+        subprocess.Popen(
+            command, cwd=project, env=small_environment(), stdout=stream, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        # How far the job is, while it is waited for.
+        while "still at work: features small/0000" not in log.read_text(encoding="utf-8"):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text(encoding="utf-8")[-3000:]
+            time.sleep(0.1)
+        (project / "go").touch()
+        status = process.wait(300)
+    said = log.read_text(encoding="utf-8")
+    assert status == 0, said[-3000:]
+    assert "waiting for jobs that an earlier run left at work" in said
     assert re.search(r"left at work in this folder: 1: features small/0000 \(process \d+ on .+\) since \d{4}-", said)
-    assert "still at work: features small/0000" in said, "how far it is, while it is waited for"
     assert "rule extract:" not in said, "nor is what the killed run was at"
     assert "rule media:" not in said, "what it has finished is not done again"
     assert differences(undisturbed, project) == []

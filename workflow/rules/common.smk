@@ -10,10 +10,8 @@ from avzsl.config import shipped
 from avzsl.config.base import expand
 from avzsl.config.features import EXTRACTING, IMPORTING
 from avzsl.config.load import load_project
-from avzsl.config.plugins import METHOD, options_model
 from avzsl.config.read import from_command_line
 from avzsl.contracts.errors import AvzslError
-from avzsl.methods.options import Scaled
 from avzsl.results.memory import listed_clips, megabytes
 from avzsl.results.places import LOGS, Places, feature_costs, run_costs, shard_name
 from avzsl.results.project import (
@@ -128,14 +126,6 @@ def memory_of(stage, *datasets):
         return attempt * megabytes(stage, clips)
 
     return needed
-
-
-def memory_of_run(wildcards, attempt):
-    """Memory of a run, in MB: a method in closed form holds all training clips."""
-    benchmark = project.benchmarks[wildcards.benchmark]
-    method = project.method(wildcards.method, benchmark)
-    solved = issubclass(options_model(METHOD, method.config.module), Scaled)
-    return memory_of("solve" if solved else "run")(wildcards, attempt)
 
 
 def datasets_of(benchmarks):

@@ -24,7 +24,7 @@ rule run:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=memory_of_run,
+        mem_mb=memory_of("run"),
         runtime=minutes(240),
         gpu=gpus,
     params:

@@ -29,7 +29,12 @@ def check(options: Options) -> None:
     folder = expand(options.table)
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise ConfigError(f"embeddings.table: {folder} has no {missing[0]}; put it there: {LAION.weights}")
+        texts = [name for name in missing if name != "model.safetensors"]
+        where = ([LAION.text] if texts else []) + ([LAION.weights] if texts != missing else [])
+        raise ConfigError(
+            f"embeddings.table: {folder} has no {' and no '.join(missing)}; put {'it' if len(missing) == 1 else 'them'} there: "
+            f"{'; '.join(where)}"
+        )
 
 
 def vectors(options: Options, phrases: Sequence[str]) -> Vectors:

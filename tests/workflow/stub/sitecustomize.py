@@ -1,7 +1,7 @@
 """Python reads this file at its start where a test puts its folder on the path: features of no meaning, at once.
 
-A file `slow` in the working directory holds the seconds that each shard takes; `working.JOB` then holds the process
-that takes them.
+A file `slow` in the working directory holds the seconds that each shard takes, or less once there is a file `go`;
+`working.JOB` then holds the process that takes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
     if slow.is_file():
         seconds = float(slow.read_text(encoding="utf-8"))
         Path(f"working.{os.environ.get('SLURM_JOB_ID', 'here')}").write_text(str(os.getpid()), encoding="utf-8")
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not Path("go").exists():
+            time.sleep(min(0.1, seconds))
     ids = [row.clip_id for row in media.itertuples() if row.status == "ok"]
     drawn = {}
     for clip_id in ids:
