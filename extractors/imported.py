@@ -43,6 +43,11 @@ class _Kept:
     times: dict[str, list[np.ndarray]]
 
 
+def identity_of(name: str, weights: str, windows: str | None = None) -> dict[str, Any]:
+    """Return what a header says of features that existed already."""
+    return {"name": name, "windows": windows, "random_weights": False, "execution": "imported", "weights": weights}
+
+
 def write_imported(
     where: Path,
     clip_ids: Sequence[str],

@@ -25,7 +25,7 @@ from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.vocabulary import MODALITIES
 from extractors.arrays import Arrays, open_arrays, read_npy
 from extractors.base import ClipError
-from extractors.imported import Given, Read, write_imported
+from extractors.imported import Given, Read, identity_of, write_imported
 
 TABLE = "clips.csv"
 FILES = ("features.safetensors", "features.h5", "features.hdf5", "features.npz")
@@ -47,10 +47,7 @@ def import_own(
         else:
             held = open_arrays(path, stack)
             read, there = _of_one(path, held, order), _modalities_of_one(held, order)
-        identity = {
-            "name": name, "windows": None, "random_weights": False, "execution": "imported",
-            "weights": f"features of one's own ({_identity(folder, path)})",
-        }  # fmt: skip
+        identity = identity_of(name, f"features of one's own ({_identity(folder, path)})")
         seconds = (features.audio_step_seconds, features.visual_step_seconds)
         return write_imported(
             folder, listed, read, arrays, manifest, identity=identity, step_seconds=seconds, dtype=features.dtype,

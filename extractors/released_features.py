@@ -26,7 +26,7 @@ from avzsl.contracts.tables import read_table
 from avzsl.runtime.seals import uses
 from extractors.arrays import own_dataset
 from extractors.base import ClipError
-from extractors.imported import Given, write_imported
+from extractors.imported import Given, identity_of, write_imported
 
 FOLDER = Path("features") / "main_features"
 MODALITIES = {"audio": "audio", "visual": "video"}  # ours -> theirs
@@ -75,10 +75,9 @@ def import_features(
             rows.append({"clip_id": clip_id, "class_name": class_name, "split": split})
     if not found:
         raise DataError(str(root), "holds no <split>/<class>.h5 under audio and video")
-    identity = {
-        "name": extractor, "windows": "as_released" if extractor == "selavi" else None, "random_weights": False,
-        "weights": "released features" if extractor == "selavi" else f"{extractor} features", "execution": "imported",
-    }  # fmt: skip
+    selavi = extractor == "selavi"
+    weights = "released features" if selavi else f"{extractor} features"
+    identity = identity_of(extractor, weights, "as_released" if selavi else None)
 
     def read(clip_id: str, modality: str) -> Given:
         if clip_id not in found:

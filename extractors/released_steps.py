@@ -18,7 +18,7 @@ import pandas as pd
 from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.errors import DataError
 from extractors.base import ClipError
-from extractors.imported import Given, write_imported
+from extractors.imported import Given, identity_of, write_imported
 from extractors.released_features import MODALITIES, Inside, class_files, inside
 from extractors.unpickle import per_clip, read_plain_pickle
 
@@ -80,7 +80,9 @@ def import_class_pickles(
                     str(files.paths["audio"][number]), f"holds other features of {clip!r} than an earlier entry"
                 )
     digests.clear()
-    places = {clip: found.get(clip) or found.get(Path(clip).stem) or found.get(Path(clip).name) for clip in listed}
+    # A clip is found by its id, or by its id without folders and extension, where either side may have the extension.
+    bare = {Path(clip).stem: place for clip, place in found.items()}
+    places = {clip: found.get(clip) or found.get(Path(clip).name) or bare.get(Path(clip).stem) for clip in listed}
 
     def read(clip_id: str, modality: str) -> Given:
         place = places[clip_id]
@@ -88,10 +90,7 @@ def import_class_pickles(
             raise ClipError("no_media", f"not among the features of {root}")
         return Given(files.content(modality, place[0])[1][place[1]])
 
-    identity = {
-        "name": name, "windows": "as_released", "random_weights": False, "weights": "released features",
-        "execution": "imported",
-    }  # fmt: skip
+    identity = identity_of(name, "released features", "as_released")
     ordered = sorted(places, key=lambda clip: (places[clip] is None, places[clip] or (0, 0)))
     seconds = (features.audio_step_seconds, features.visual_step_seconds)
     return write_imported(

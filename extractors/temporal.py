@@ -17,7 +17,7 @@ from avzsl.contracts.atomic import replacing
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.streams import Stream
 from extractors.base import ClipError
-from extractors.imported import Given, write_imported
+from extractors.imported import Given, identity_of, write_imported
 from extractors.released_features import Inside, inside
 from extractors.unpickle import read_feature_pickle
 
@@ -54,10 +54,7 @@ def import_temporal(
             raise ClipError("no_media", f"not among the features of {folder}")
         return Given(entry[modality == "visual"])
 
-    identity = {
-        "name": name, "windows": "as_released", "random_weights": False, "weights": "released features",
-        "execution": "imported",
-    }  # fmt: skip
+    identity = identity_of(name, "released features", "as_released")
     seconds = (features.audio_step_seconds, features.visual_step_seconds)
     return write_imported(
         Path(str(folder)),

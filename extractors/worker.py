@@ -6,7 +6,6 @@ this process then has to go. It never imports torch.
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, BinaryIO
 
 from avzsl.config.features import FeaturesConfig
 from avzsl.media import hardware
-from avzsl.media.child import admit_gpu, confine
+from avzsl.media.child import admit_gpu, run
 from avzsl.media.findings import joined
 from avzsl.media.messages import receive_from, send
 from avzsl.media.ring import Outbox, Ring
@@ -105,13 +104,5 @@ def send_window(stream: BinaryIO, outbox: Outbox, window: Window) -> None:
     send(stream, header | (places or {}), None if places else arrays)
 
 
-def main() -> None:
-    """Serve the parent."""
-    try:
-        serve(*confine())
-    except (BrokenPipeError, EOFError, KeyboardInterrupt):
-        os._exit(0)  # the parent is gone; there is nobody to tell
-
-
 if __name__ == "__main__":
-    main()
+    run(serve)

@@ -10,7 +10,7 @@ from avzsl.config.features import FeaturesConfig
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained.xlsa17 import FEATURES, read_features, read_images
 from extractors.base import ClipError
-from extractors.imported import Given, write_imported
+from extractors.imported import Given, identity_of, write_imported
 
 
 def import_images(
@@ -25,10 +25,7 @@ def import_images(
             raise ClipError("no_media", f"it is not in {FEATURES}")
         return Given(values[place[clip_id]], None)
 
-    identity = {
-        "name": name, "windows": None, "random_weights": False, "execution": "imported",
-        "weights": f"ResNet-101 of xlsa17 ({FEATURES} sha256 {sha256_file(folder / FEATURES)[:16]})",
-    }  # fmt: skip
+    identity = identity_of(name, f"ResNet-101 of xlsa17 ({FEATURES} sha256 {sha256_file(folder / FEATURES)[:16]})")
     seconds = (features.audio_step_seconds, features.visual_step_seconds)
     return write_imported(
         folder, listed, read, arrays, manifest, identity=identity, step_seconds=seconds, dtype=features.dtype,

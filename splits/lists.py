@@ -62,7 +62,7 @@ def read_ids(config: ListsConfig, cache: Path | None) -> set[str]:
     path, files = _open(config, cache)
     if path.is_file() and path.suffix in PLAIN:
         # Ids may begin with '-', so nothing is a comment; a table's first column is the id.
-        found = {re.split(r"[,\t]", line, maxsplit=1)[0].strip() for _, line in lines(files.text(path.name))}
+        found = {re.split(r"[,\t]", line)[0].strip() for _, line in lines(files.text(path.name))}
         if not found:
             raise DataError(path, "holds no clip id")
         return found

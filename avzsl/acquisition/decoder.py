@@ -5,12 +5,11 @@ Started as `python -m avzsl.acquisition.decoder`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from avzsl.media.child import confine
+from avzsl.media.child import run
 from avzsl.media.messages import receive_from, send
 
 
@@ -67,13 +66,5 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         send(answers, {"kind": "answer", "answer": answer})
 
 
-def main() -> None:
-    """Serve the parent."""
-    try:
-        serve(*confine())
-    except (BrokenPipeError, EOFError, KeyboardInterrupt):
-        os._exit(0)  # the parent is gone; there is nobody to tell
-
-
 if __name__ == "__main__":
-    main()
+    run(serve)

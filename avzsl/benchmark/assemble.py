@@ -29,6 +29,7 @@ from avzsl.contracts.schemas import (
     SUBSETS,
 )
 from avzsl.contracts.tables import read_table, write_table
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.pretrained.label_sets import LABEL_SETS
 from avzsl.results.records import BenchmarkRecord, Hashes, Scores
 
@@ -86,7 +87,7 @@ def assemble(
     clips.loc[gone, "status"] = EXCLUDED
     clips.loc[gone, "reason"] = clips.loc[gone, "class_name"].map(lost)
     counts = _counts(clips, split_folder, manifest_path)
-    checks += odd_checks(clips, manifest, fetched)
+    checks += odd_checks(clips, manifest, fetched, [name for name in MODALITIES if arrays[name].shape[1]])
     named = _named(split_folder, header.get("extractor"), set(classes.loc[classes["role"] != EXCLUDED, "class_name"]))
     unseen_classes = classes.loc[classes["role"].isin(("val_unseen", "test_unseen")), "class_name"]
     checks += open_checks((header.get("extractor") or {}).get("label_sets") or [], named, set(unseen_classes))

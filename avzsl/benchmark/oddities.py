@@ -9,16 +9,24 @@ import pandas as pd
 
 from avzsl.benchmark.copies import ROWS
 from avzsl.contracts.notes import SILENT, STILL
+from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.pretrained.label_sets import NOT_DISJOINT, UNKNOWABLE, title_of
 
 ODD = {
-    "still_pictures": (STILL, "used clips whose picture never changes"),
-    "silent_clips": (SILENT, "used clips whose sound is all zero"),
+    "still_pictures": ("visual", STILL, "used clips whose picture never changes"),
+    "silent_clips": ("audio", SILENT, "used clips whose sound is all zero"),
 }
 
 
-def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame | None) -> list[dict[str, Any]]:
+def odd_checks(
+    clips: pd.DataFrame,
+    manifest: pd.DataFrame,
+    media: pd.DataFrame | None,
+    modalities: Collection[str] = MODALITIES,
+) -> list[dict[str, Any]]:
     """Return one row for still pictures and one for silent clips, in the form of an audit's checks.
+
+    Features of one modality alone, which `modalities` names, have one row.
 
     `clips` is BENCHMARK_CLIPS, `manifest` FEATURES and `media` MEDIA by clip_id, None
     where nothing was fetched. What only decoding shows stands in the
@@ -35,7 +43,9 @@ def odd_checks(clips: pd.DataFrame, manifest: pd.DataFrame, media: pd.DataFrame 
     checked = used[used["clip_id"].isin(decoded)].sort_values("clip_id")
     own = checked["clip_id"].map(notes)
     checks = []
-    for name, (word, title) in ODD.items():
+    for name, (modality, word, title) in ODD.items():
+        if modality not in modalities:
+            continue
         found = checked[own.str.contains(rf"(?:^|; ){word}:", regex=True)]
         without = len(used) - len(checked)
         note = "not checked: no clip was decoded, the features came ready-made" if not len(checked) else ""

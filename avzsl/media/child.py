@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import BinaryIO
 
 # Address space of a decoding process: an 8K stream needs about two of these eight GiB.
@@ -31,6 +32,14 @@ def confine() -> tuple[BinaryIO, BinaryIO]:
                 resource.setrlimit(name, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     return sys.stdin.buffer, answers
+
+
+def run(serve: Callable[[BinaryIO, BinaryIO], None]) -> None:
+    """Confine this process and let it `serve` its parent, with the pipes of `confine`, until that is gone."""
+    try:
+        serve(*confine())
+    except (BrokenPipeError, EOFError, KeyboardInterrupt):
+        os._exit(0)  # there is nobody to tell
 
 
 def admit_gpu() -> None:

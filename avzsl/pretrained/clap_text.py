@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.contracts.errors import DataError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import fit_state, read_tensors
 from avzsl.pretrained.clap import unit
-from avzsl.pretrained.clip_files import LAION, WAVCAPS, check_installed, fetch
+from avzsl.pretrained.clip_files import LAION, WAVCAPS, check_installed
 
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
 BATCH = 64

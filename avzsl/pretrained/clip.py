@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import fit_state, read_tensors
-from avzsl.pretrained.clip_files import CLIP_DIM, CLIP_WEIGHTS, INSTALL, MEAN, STD, check_installed, fetch
+from avzsl.pretrained.clip_files import CLIP_DIM, CLIP_WEIGHTS, INSTALL, MEAN, STD, check_installed
 from avzsl.pretrained.clip_names import openai_names
 
 MODEL = "ViT-B-32-quickgelu"

@@ -17,13 +17,6 @@ CLIP_WEIGHTS = (
     "CLIP ViT-B/32 in the tensor names of OpenAI, open_clip or transformers, such as open_clip_model.safetensors of "
     "https://huggingface.co/timm/vit_base_patch32_clip_224.openai (about 600 MB, MIT)"
 )
-
-
-def fetch(where: str, key: str = "") -> str:
-    """Return what to do about a file, named under `key`, that is not what its network needs."""
-    return f"fetch the right file{f' and name it as `{key}`' if key else ''}: {where}"
-
-
 SECONDS = 10  # of sound that a CLAP hears at once
 
 

@@ -40,11 +40,10 @@ def embedding_views(benchmark: BenchmarkFiles, book: ClipBook) -> dict[str, list
         key, title = f"{side}-input", f"Input, {word}"
         points = _tsne(scattered_rows(packed[side], rows))
         if points is None:
-            inputs.append(
-                _nothing(
-                    benchmark, key, title, f"the {side} features of {len(rows)} clips are nearly all the same point"
-                )
-            )
+            why = f"the {side} features of {len(rows)} clips are nearly all the same point"
+            if not packed[side].shape[1]:
+                why = f"the features have no {word}"
+            inputs.append(_nothing(benchmark, key, title, why))
             continue
         caption = f"t-SNE of the averaged {side} features. {note}"
         inputs.append(_figure(benchmark, key, title, caption, _classes(chosen, points, book, benchmark)))

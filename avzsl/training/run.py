@@ -32,7 +32,7 @@ from avzsl.methods import Dims, build
 from avzsl.methods import Method as MethodModule
 from avzsl.results.places import RunPlaces
 from avzsl.results.records import BestBeta, RunRecord, Scores, read_run
-from avzsl.runtime.accelerator import accelerator, losses
+from avzsl.runtime.accelerator import accelerator, choose_device, losses
 from avzsl.runtime.locks import waiting
 from avzsl.runtime.progress import progress
 from avzsl.training.evaluate import columns, distances, embeddings
@@ -74,7 +74,7 @@ def run(
     """
     started = time.monotonic()
     torch.set_num_threads(threads)
-    place = _device(device)
+    place = choose_device(device)
     training = method.training.under(benchmark.preset)
     sequences = method.config.inputs == "sequences"
     if sequences and steps is None:
@@ -209,14 +209,6 @@ def _finished(folder: Path, config_hash: str, data: BenchmarkData) -> bool:
 
 def _ranking(place: torch.device) -> Ranking:
     return HostRanking() if place.type == "cpu" else DeviceRanking(place)
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        logger.warning("no GPU was found; training on the CPU")
-    return torch.device("cpu")
 
 
 def _device_name(device: torch.device) -> str:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from avzsl.config.base import expand
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import random_state
 from avzsl.runtime.accelerator import choose_device
 from extractors.arrays import read_npy
 from extractors.base import Features, Window, pictures, sounds
-from extractors.c3d_vggish import Options
+from extractors.c3d_vggish import WHERE, Options
 from extractors.c3d_vggish.networks import AUDIO_DIM, C3D, FRAMES, SIDE, VISUAL_DIM, Quantiser, VGGish
 from extractors.c3d_vggish.picture import HEIGHT, LEFT, TOP, WIDTH
 from extractors.c3d_vggish.weights import KEYS, PUBLISHED, read_whitening, vggish_names
@@ -39,10 +40,17 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
     torch.set_num_threads(threads)
     with torch.device("meta"):
         picture, sound = C3D(options.layer), VGGish()
-    state, picture_name, random_picture = load_weights(options.picture_weights, picture.state_dict(), cache)
+    state, picture_name, random_picture = load_weights(
+        options.picture_weights, picture.state_dict(), cache, advice=fetch(WHERE["picture_weights"], "picture_weights")
+    )
     picture.load_state_dict(state, assign=True)
     state, sound_name, random_sound = load_weights(
-        options.sound_weights, sound.state_dict(), cache, vggish_names, PUBLISHED
+        options.sound_weights,
+        sound.state_dict(),
+        cache,
+        vggish_names,
+        PUBLISHED,
+        advice=fetch(WHERE["sound_weights"], "sound_weights"),
     )
     sound.load_state_dict(state, assign=True)
     whitening, whitening_name = load_whitening(options, cache)

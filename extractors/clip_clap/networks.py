@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.clap import SoundEncoder, unit, wavcaps_tensors
 from avzsl.pretrained.clip import PictureEncoder
-from avzsl.pretrained.clip_files import CLAPS, CLIP_WEIGHTS, WAVCAPS, Clap, fetch, filled
+from avzsl.pretrained.clip_files import CLAPS, CLIP_WEIGHTS, WAVCAPS, Clap, filled
 from avzsl.pretrained.clip_names import openai_names
 from avzsl.runtime.accelerator import SLOW_BFLOAT16, accelerator, choose_device, cpu_has_bfloat16
 from extractors.base import Features, Window, pictures, sounds

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import read_tensors
 from avzsl.runtime.accelerator import choose_device
 from extractors.base import Features, Window, pictures
 from extractors.convolutions import by_onednn, fold
-from extractors.i3d_audiocnn import Options
+from extractors.i3d_audiocnn import I3D_WEIGHTS, Options
 from extractors.i3d_audiocnn.audio_network import DIM, AudioNetwork, audio_network, labels_of
 from extractors.i3d_audiocnn.i3d import I3D, PUBLISHED, tensor_names
 from extractors.i3d_audiocnn.windows import place_of
@@ -34,7 +35,12 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> I
     with torch.device("meta"):
         picture = I3D()
     state, picture_name, random_picture = load_weights(
-        options.picture_weights, picture.state_dict(), cache, tensor_names, PUBLISHED
+        options.picture_weights,
+        picture.state_dict(),
+        cache,
+        tensor_names,
+        PUBLISHED,
+        advice=fetch(I3D_WEIGHTS, "picture_weights"),
     )
     picture.load_state_dict(state, assign=True)
     sound, sound_name, random_sound = load_audio_network(options.sound_weights, cache)
@@ -47,7 +53,7 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> I
 
 def load_audio_network(weights: WeightsConfig, cache: Path) -> tuple[AudioNetwork, str, bool]:
     """Return the audio network, its identity, and whether it is random; the file says how many labels it has."""
-    if weights.random_seed is None and not weights.path and not weights.url:
+    if not weights.named:
         raise ConfigError("sound_weights: the audio network has none: it is trained by the rule train_audio_network, or a file is named")  # fmt: skip
     labels = AUDIOSET_LABELS
     if weights.random_seed is None:

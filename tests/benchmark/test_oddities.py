@@ -50,6 +50,11 @@ def test_holes_are_no_silence() -> None:
     }
 
 
+def test_pictures_alone_have_no_sound_to_be_silent() -> None:
+    [only] = odd_checks(clips(1), manifest([None], [10]), None, ("visual",))
+    assert only["name"] == "still_pictures"
+
+
 def test_what_nobody_decoded_is_not_called_clean() -> None:
     found = odd_checks(clips(2), manifest([None, None], [None, None]), None)
     assert counted(found) == {"still_pictures": (None, 2), "silent_clips": (None, 2)}

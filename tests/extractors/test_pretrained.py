@@ -249,30 +249,8 @@ def test_the_pixels_of_this_revision() -> None:
     pixels = CentreCrop()(VideoFrame.from_ndarray(frame.astype(np.uint8), "rgb24"))
     found = pretrained.Options.revision, pixels[::56, ::112].reshape(-1).tolist()
     expected = [
-        137,
-        226,
-        255,
-        213,
-        255,
-        0,
-        117,
-        132,
-        255,
-        194,
-        125,
-        0,
-        98,
-        15,
-        245,
-        174,
-        26,
-        10,
-        78,
-        152,
-        30,
-        154,
-        145,
-        225,
-    ]
+        137, 226, 255, 213, 255, 0, 117, 132, 255, 194, 125, 0,
+        98, 15, 245, 174, 26, 10, 78, 152, 30, 154, 145, 225,
+    ]  # fmt: skip
     assert found[0] == 2
     np.testing.assert_allclose(found[1], expected, atol=3)

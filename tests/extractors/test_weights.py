@@ -15,6 +15,7 @@ from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained.checkpoints import random_state, read_checkpoint
+from extractors import c3d_vggish, i3d_audiocnn
 from extractors.selavi import Options
 from extractors.selavi.trunks import Trunks
 from extractors.weights import load_weights
@@ -145,3 +146,25 @@ def test_configurations_without_or_with_two_kinds_of_weights() -> None:
             Options.model_validate({"weights": weights})
     with pytest.raises(ConfigError):
         load_weights(WeightsConfig(), TEMPLATE, Path())
+
+
+@pytest.mark.parametrize(
+    ("module", "where"),
+    [
+        (i3d_audiocnn, r"lacks 285 of the 342 .* as `picture_weights`: rgb_imagenet.pt of https://.*51 MB, Apache-2.0"),
+        (c3d_vggish, r"lacks 20 of the 20 .* as `picture_weights`: c3d.pickle of http://.*320 MB"),
+    ],
+)
+def test_a_file_of_another_network_says_where_the_right_one_is(module: Any, where: str, tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(1)}, tmp_path / "o.pt")
+    given = WeightsConfig(path=str(tmp_path / "o.pt"))
+    options = module.Options(picture_weights=given, sound_weights=WeightsConfig(random_seed=0))
+    with pytest.raises(DataError, match=where):
+        module.load(options, "cpu", 1, tmp_path)
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"^picture_weights: .*http.*; sound_weights: .*http.*; whitening: .*http"):
+        c3d_vggish.check(c3d_vggish.Options(postprocess="quantised"))
+    with pytest.raises(ConfigError, match=r"^picture_weights: .*http.*; sound_weights: .*train: \{\}"):
+        i3d_audiocnn.check(i3d_audiocnn.Options())

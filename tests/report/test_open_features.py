@@ -79,3 +79,20 @@ def test_a_comparison_that_nobody_made_is_said(world: World) -> None:
 
 def test_disjoint_features_have_no_mark() -> None:
     assert mark({"name": "selavi", "weights": "sha256:1"}) == ""
+
+
+def test_what_nobody_can_know_stands_beside_every_row(world: World, tmp_path: Path) -> None:
+    path = world.results / "benchmarks" / "toy" / "benchmark.json"
+    extractor = json.loads(path.read_text(encoding="utf-8"))["extractor"] | {"label_sets": ["web_captions"]}
+    change(path, extractor=extractor, named=None)
+    build(world.project, world.results, tmp_path / "page" / "index.html")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    whole = "open (captions from the web: backbone not disjoint, unknowable)"
+    assert (
+        page.count(f'title="{whole}">backbone not disjoint, unknowable</strong>') == 2
+    )  # avca and cjme of this benchmark
+    assert "nobody can list (backbone not disjoint, unknowable)" in page and "avoid: [" not in page
+    summary = collect(world.project, world.results)
+    assert summary.table.loc[summary.table["benchmark"] == "toy", "weights"].str.startswith(whole).all()
+    shown = " ".join(terminal_table(summary, 300).split())
+    assert "toy, whose networks were trained with captions from the web: backbone not disjoint, unknowable." in shown

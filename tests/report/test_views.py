@@ -26,15 +26,16 @@ def test_points_that_do_not_differ_have_no_map(points: np.ndarray) -> None:
     assert _tsne(points.astype(np.float32)) is None
 
 
-def test_an_audio_of_one_dimension_that_never_changes_costs_its_map_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("width,why", [(1, "the audio features of"), (0, "the features have no sound")])
+def test_an_audio_without_differences_costs_its_map_alone(tmp_path: Path, width: int, why: str) -> None:
     world = make_world(tmp_path)
     path = world.results / "toy/features/random/packed.safetensors"
     arrays, header = read_arrays(path)
     header.pop("checksum", None)
-    write_arrays(path, {**arrays, "audio": np.ones((len(arrays["audio"]), 1), np.float32)}, header)
+    write_arrays(path, {**arrays, "audio": np.ones((len(arrays["audio"]), width), np.float32)}, header)
     build(world.project, world.results, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "No map: the audio features of" in page
+    assert f"No map: {why}" in page
     assert 'data-figure="view-toy-visual-input"' in page
     assert 'data-figure="view-toy-audio-input"' not in page
 

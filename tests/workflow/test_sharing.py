@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
 
+from tests.workflow.conftest import ROOT
 from tests.workflow.planner import Planner
 from tests.workflow.small import small_environment, snakefile, write_small
 
@@ -30,6 +34,7 @@ def test_every_run_asks_for_a_gpu(tmp_path: Path) -> None:
         "runs=8",
         "--resources",
         "gpu=1",
+        "network=16",
         "--set-resource-scopes",
         "gpu=local",
     )
@@ -58,3 +63,21 @@ def test_a_group_takes_one_gpu_and_the_sum_of_the_times() -> None:
         sortby=["runtime"],
     )  # fmt: skip
     assert (asked["gpu"], asked["runtime"], asked["mem_mb"]) == (1, 8 * 240, 4000)
+
+
+def test_what_the_profile_asks_of_sbatch() -> None:
+    """By the plug-in's own words: one GPU, and the cores that decode for it as those of one task."""
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra [slurm] is not installed")
+    from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+    from snakemake_executor_plugin_slurm.utils import set_gres_string
+
+    class Resources(dict[str, Any]):
+        __getattr__ = dict.__getitem__
+
+    profile = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text(encoding="utf-8"))
+    asked = Resources(profile["set-resources"]["extract"], mem_mb=8000, runtime=240)
+    job = SimpleNamespace(resources=asked, threads=profile["set-threads"]["extract"])
+    given = ("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir")
+    words = (get_submit_command(job, dict.fromkeys(given, "x")) + set_gres_string(job)).split()
+    assert {"--gpus=1", "--cpus-per-task=16"} <= set(words)
+    assert not [word for word in words if word.startswith("--ntasks")]
