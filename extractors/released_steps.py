@@ -80,7 +80,9 @@ def import_class_pickles(
                     str(files.paths["audio"][number]), f"holds other features of {clip!r} than an earlier entry"
                 )
     digests.clear()
-    places = {clip: found.get(clip) or found.get(Path(clip).stem) or found.get(Path(clip).name) for clip in listed}
+    # A clip is found by its id, or by its id without folders and extension, where either side may have the extension.
+    bare = {Path(clip).stem: place for clip, place in found.items()}
+    places = {clip: found.get(clip) or found.get(Path(clip).name) or bare.get(Path(clip).stem) for clip in listed}
 
     def read(clip_id: str, modality: str) -> Given:
         place = places[clip_id]

@@ -159,7 +159,7 @@ def _ratios(split: Split, config: SplitConfig) -> list[Check]:
     roles = split.classes.set_index("class_name")["role"]
     errors = ratio_errors(split.clips.assign(role=split.clips["class_name"].map(roles)), config)
     off = errors[errors["error"] > 1].sort_values(["error", "clips"], ascending=False)
-    examples = [f"{name}: {row.test} of {row.clips}" for name, row in off.head(ROWS).iterrows()]
+    examples = [f"{row.Index}: {row.test} of {row.clips}" for row in off.head(ROWS).itertuples()]
     title = f"seen classes whose test clips are more than one off a share of {config.test_seen:g}"
     note = f"off by {errors['error'].mean():.2f} clips on average" if len(errors) else ""
     return [Check("test_seen_ratio", title, len(off), len(errors), examples, note)]

@@ -51,7 +51,7 @@ def build_split(clips: pd.DataFrame, classes: pd.DataFrame, split: SplitConfig, 
     notes: list[str] = []
     findings: list[str] = []
     if split.flavour == "imported":
-        roles, findings = imported(frame, sorted(classes["class_name"]), split, cache)
+        roles, findings = imported(frame, list(classes["class_name"]), split, cache)
     else:
         facts = load_facts(split.classes) if split.classes is not None else None
         roles, notes = _roles(classes, facts, split, cache)
@@ -76,7 +76,7 @@ def _roles(
 ) -> tuple[Roles, list[str]]:
     if facts is None:
         return draw_roles(classes, split, class_overlap(classes, split, cache))
-    roles = listed_roles(facts, split, sorted(classes["class_name"]))
+    roles = listed_roles(facts, split, list(classes["class_name"]))
     return (redrawn(roles, split) if split.fold else roles), []
 
 

@@ -42,7 +42,7 @@ def source_disjoint(frame: pd.DataFrame, split: SplitConfig) -> tuple[pd.Series,
     classes_of_source = rest.groupby("source_id")["class_name"].nunique()
     shared = classes_of_source.index[classes_of_source > 1]
     is_free = ~rest["source_id"].isin(shared)
-    for _, members in rest.groupby("class_name", sort=True):
+    for _, members in rest.groupby("class_name"):
         role = members["role"].iloc[0]
         counts = members.loc[is_free[members.index], "source_id"].value_counts()
         free = sorted(
@@ -94,7 +94,8 @@ def _pick(groups: list[tuple[str, int]], target: float, most: int) -> set[str]:
         groups = groups[len(chosen) :][:MANY]
         most = len(groups)
     # reach[i] has bit s set if some of the groups from i on sum up to s; sums far above the target are not followed.
-    mask = (1 << (math.ceil(target) + largest + 1)) - 1
+    bits = math.ceil(target) + largest + 1
+    mask = 2**bits - 1
     reach = [1]
     for _, size in reversed(groups):
         reach.append((reach[-1] | reach[-1] << size) & mask)
@@ -102,7 +103,7 @@ def _pick(groups: list[tuple[str, int]], target: float, most: int) -> set[str]:
     limit = sum(size for _, size in groups)
     if most < len(groups):
         limit -= min(size for _, size in groups)
-    sums = [s for s in range(0 if chosen else 1, min(limit + 1, mask.bit_length())) if reach[0] >> s & 1]
+    sums = [s for s in range(0 if chosen else 1, min(limit + 1, bits)) if reach[0] >> s & 1]
     if not sums:
         return chosen
     left = min(sums, key=lambda s: (abs(s - target), s))

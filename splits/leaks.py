@@ -100,4 +100,4 @@ def _youtube_ids(path: Path, name: str) -> set[str]:
         raise ConfigError(f"pretraining.{name}: {path} is neither official:SUBSET nor a file")
     uses(path)
     text = Files(path).text(path.name)
-    return {line.split(",", 1)[0].strip() for _, line in lines(text) if not line.startswith("#")}
+    return {line.split(",")[0].strip() for _, line in lines(text) if not line.startswith("#")}

@@ -64,7 +64,7 @@ def _draw(
 ) -> None:
     """Keep `sizes[class]` clips of each class, official subsets in the proportion in which the catalogue has them."""
     mask = pd.Series(False, index=frame.index)
-    for class_name, members in frame.groupby("class_name", sort=True):
+    for class_name, members in frame.groupby("class_name"):
         wanted = sizes.get(str(class_name), len(members))
         rng = generator(split.seed, str(class_name))
         evaluation = members.index[members["official_subset"] == "eval"].to_numpy()
@@ -96,7 +96,7 @@ def cjme(frame: pd.DataFrame, split: SplitConfig) -> pd.Series:
     exist for unseen classes too: their trn clips are nobody's (null), val and tst are val_unseen and test_unseen.
     """
     subset = pd.Series(None, index=frame.index, dtype=object)
-    for class_name, members in frame.groupby("class_name", sort=True):
+    for class_name, members in frame.groupby("class_name"):
         seen = members["role"].iloc[0] == "train"
         train, validation, _ = cjme_sizes(len(members))
         rng = generator(split.seed, str(class_name))

@@ -37,7 +37,7 @@ def draw_roles(classes: pd.DataFrame, split: SplitConfig, overlap: pd.DataFrame)
     roles |= {name: (role, "forced") for name, role in forced.items()}
 
     evidence = _first_evidence(overlap)
-    free = populated[~populated["class_name"].isin(list(roles))].sort_values("class_name", ignore_index=True)
+    free = populated[~populated["class_name"].isin(list(roles))].sort_values("class_name")
     overlapping = [name for name in free["class_name"] if name in evidence]
     candidates = free[~free["class_name"].isin(overlapping)]
     taking_part = [n for n in populated["class_name"] if roles.get(n, ("", ""))[0] != EXCLUDED]

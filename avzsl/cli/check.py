@@ -33,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
         "anything: keys, values, and whether weights, tables, folders and classes are there. Prints what would be compared with what, or one line with the file and key that is wrong.",
     )
     parser.add_argument("config", nargs="?", default="config/config.yaml", help="default: %(default)s")
+    parser.add_argument("--config", dest="named", metavar="FILE", help="the same, as other commands take it")
     parser.set_defaults(run=run)
 
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Check the configuration and say what it means."""
     from avzsl.config.load import load_project
 
-    project = load_project(options.config)
+    project = load_project(options.named or options.config)
     check_project(project)
     for benchmark in project.benchmarks.values():
         sys.stdout.write(

@@ -21,7 +21,7 @@ _CODECS = {"h264", "hevc"}
 _TIMED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv"}
 # Packets in which the frame that follows one on the screen is found: twice the 16 frames that may be out of order, and more.
 _AHEAD = 40
-# Times whose steps differ by more than this factor say too little about when a frame is on show.
+# Times whose steps differ by this factor say too little about when a frame is on show.
 _EVEN = 2.5
 # Gaps of more than a second between decoded frames mean that the picture stands still (`Findings.frozen_s`).
 _LEAST = 3
@@ -79,7 +79,7 @@ class Sparing:
             return False
         steps = [later - earlier for earlier, later in itertools.pairwise(known)]
         place = known.index(packet.pts)
-        if min(steps) <= 0 or max(steps) > _EVEN * min(steps) or place == len(steps):
+        if max(steps) >= _EVEN * min(steps) or place == len(steps):
             return False
         begin, end = (float(time * packet.time_base) for time in known[place : place + 2])
         return not self._looked_at(begin - 1e-6, end + 1e-6)

@@ -27,6 +27,17 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def part(source: Path, out: Path, **seconds: float) -> Path:
+    """Copy the first `video` and `audio` seconds of a file; 0: not that stream."""
+    with av.open(str(source)) as read, av.open(str(out), "w") as copy:
+        streams = {s.index: copy.add_stream_from_template(s) for s in read.streams if seconds.get(s.type, 4.0)}
+        for packet in read.demux():
+            if packet.dts is not None and packet.pts * packet.time_base < seconds.get(packet.stream.type, 4.0) - 1e-3:
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    return out
+
+
 def made(source: Path, out: Path, start: float | None, end: float | None, tolerance: float = 0.1, **keys: Any) -> Any:
     return cut([str(source)], str(out), start, end, 30, tolerance, **keys)
 
@@ -44,7 +55,7 @@ def test_lost_sound_is_a_share_of_the_segments(source, tmp_path, monkeypatch, al
     def losing(*given: Any, findings: Findings, **keys: Any):
         for number, item in enumerate(read(*given, findings=findings, **keys)):
             if item[0] > 1.5 and findings.lost_sound_s == 0.0:
-                findings.lost_sound_s = 1.0
+                findings.lost_sound_s = 1.0004
             yield item
             if number == 0 and item[0] < 0.9:
                 findings.lost_sound_s += 5.0  # before the segment: not the clip's
@@ -131,6 +142,10 @@ def read_from(container: Container, joins: Joins, start: float, first: float | N
 
 
 def test_where_decoding_begins(monkeypatch) -> None:
+    # A target within the first second is sought as well, and what begins late there is no beginning.
+    early = Container()
+    assert read_from(early, Joins(), 1.0, 1.0, monkeypatch) == (1.0, [(0.0, True)]) and early.asked == [0.75]
+    assert read_from(Container(), Joins(), 1.0, 1.1, monkeypatch) == (0.0, [(0.0, True), (0.0, False)])
     plain = Container()
     assert read_from(plain, Joins(), 100.0, 100.0 + GRACE_S, monkeypatch) == (100.0 + GRACE_S, [(0.0, True)])
     assert plain.asked == [99.75]
@@ -170,3 +185,76 @@ def test_picture_of_the_first_file_and_sound_of_the_last(tmp_path, source) -> No
     with av.open(str(out)) as clip:
         loud = np.concatenate([f.to_ndarray()[0] for f in clip.decode(audio=0)])
     assert np.abs(loud).max() > 0.25
+
+
+@pytest.mark.parametrize(("start", "end", "error"), [(1.0, 3.0, 0.0), (1.02, 3.02, 0.0), (0.0, 2.0, 0.0)])
+def test_the_frames_of_a_segment_are_counted(source, tmp_path, start, end, error) -> None:
+    """The frame that ends where the segment begins is not the segment's; the frame on show there is, from its start on."""
+    out = tmp_path / "o.mp4"
+    assert made(source, out, start, end)["start_error_s"] == error
+    with av.open(str(out)) as clip:
+        frames = [frame.time for frame in clip.decode(video=0)]
+    between = start != 1.02
+    expected = [k / 25 for k in range(50)] if between else [0.0, *(k / 25 - 0.02 for k in range(1, 51))]
+    assert frames == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_picture_that_begins_later_says_how_much(tmp_path) -> None:
+    path = tmp_path / "late.mkv"
+    flashes_with_clicks(path, sound_at=0.0, picture_at=0.2)
+    assert made(path, tmp_path / "o.mp4", 0.08, 2.0)["start_error_s"] == pytest.approx(0.12, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "start", "end", "said"),
+    [
+        ({"video": 2.0}, 1.0, 3.0, "the picture ends 1.00 s into the segment of 2.00 s"),
+        ({"audio": 2.016}, 1.016, 3.016, "the sound ends 1.00 s into the segment of 2.00 s"),
+        ({"video": 2.0}, 3.0, 3.5, "the picture ends 0.00 s into the segment of 0.50 s"),
+        ({"audio": 2.016}, 3.0, None, "the sound ends 0.00 s into the segment"),
+        ({}, 3.5, None, None), ({"video": 2.0}, 1.0, None, None),
+    ],
+)  # fmt: skip
+def test_the_stream_that_ends_first_is_named(source, tmp_path, seconds, start, end, said) -> None:
+    found = made(part(source, tmp_path / "v.mkv", **seconds), tmp_path / "o.mp4", start, end)
+    if said is None:
+        assert found["status"] == "ok"
+    else:
+        assert (found["status"], found["error"]) == ("shorter_than_segment", said)
+
+
+@pytest.mark.parametrize(
+    ("reader", "kind"), [("shown_pictures", "picture"), ("decode_audio_on_time", "sound")]
+)  # fmt: skip
+def test_a_stream_of_which_nothing_can_be_decoded(source, tmp_path, monkeypatch, reader, kind) -> None:
+    monkeypatch.setattr(module, reader, lambda *_, **__: iter(()))
+    found = made(source, tmp_path / "o.mp4", 1.0, 2.0)
+    assert (found["status"], found["error"]) == ("corrupt", f"no {kind} can be decoded")
+
+
+def test_a_file_of_each_kind_and_one_of_them_joined(source, tmp_path, monkeypatch) -> None:
+    picture, sound = part(source, tmp_path / "v.mkv", audio=0.0), part(source, tmp_path / "a.mkv", video=0.0)
+    monkeypatch.setattr(module, "find_joins", lambda _, path: Joins(shifts=(0.0, 0.0) if "a.mkv" in path else (0.0,)))
+    found = cut([str(picture), str(sound)], str(tmp_path / "o.mp4"), 0.5, 2.5, 30, 0.1)
+    assert (found["status"], found["note"]) == ("ok", "cut from recordings that were joined and follow each other")
+    for path, kind in ((picture, "audio"), (sound, "video")):
+        assert made(path, tmp_path / "o.mp4", 0.5, 2.5)["status"] == f"no_{kind}_stream"
+
+
+TWO = "sound is missing for 2.0 s, which are silent"
+
+
+@pytest.mark.parametrize(("after", "seconds", "note"), [(0.7, 9.0, None), (1.5, 9.0, TWO), (1.5, 0.5, None)])
+def test_silence_that_the_file_does_not_hold_is_noted(source, tmp_path, monkeypatch, after, seconds, note) -> None:
+    """Of what the file lacks, only what lies in the segment counts, and no more than there is of the segment."""
+    read = module.decode_audio_on_time
+
+    def lacking(*given: Any, findings: Findings, **keys: Any):
+        told = False
+        for item in read(*given, findings=findings, **keys):
+            if item[0] > after and not told:
+                told, findings.silence_s = True, findings.silence_s + seconds
+            yield item
+
+    monkeypatch.setattr(module, "decode_audio_on_time", lacking)
+    assert made(source, tmp_path / "o.mp4", 1.0, 3.0)["note"] == note

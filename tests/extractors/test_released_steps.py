@@ -41,6 +41,16 @@ def test_every_step_with_its_time(tmp_path: Path, packed: bool) -> None:
     assert streams["visual"].clip(1)[1][2].tolist() == [1.28, 1.92]
 
 
+def test_a_name_with_its_extension(tmp_path: Path) -> None:
+    files = members(steps="cls_features_non_averaged")
+    for modality in ("audio", "video"):
+        name = f"{FOLDER}/{modality}/stage_1_train/Archery.pkl"
+        names = [f"{clip.decode()}.avi" for clip in pickle.loads(files[name])["video_names"]]
+        files[name] = changed(files[name], video_names=names)
+    (_, header), _ = go(tmp_path, unpacked(tmp_path / "u", files), FOLDER, [CLIP, "folder/v_Bowling_g02_c01.mp4"])
+    assert set(header["clip_ids"]) == {CLIP, "folder/v_Bowling_g02_c01.mp4"}
+
+
 class Evil:
     def __reduce__(self) -> tuple[Any, ...]:
         return (exec, ("import pathlib; pathlib.Path('executed').touch()",))

@@ -58,8 +58,12 @@ class Set:
             return self.audio[at], self.visual[at]
         return _steps(self.audio, at, 3, 0.96), _steps(self.visual, at, 5, 0.64)
 
-    def everything(self) -> Clips:
-        return self.clips(np.arange(CLIPS))
+    def __len__(self) -> int:
+        return CLIPS
+
+    def blocks(self) -> Iterator[Clips]:
+        for start in range(0, CLIPS, 16):
+            yield self.clips(np.arange(start, min(start + 16, CLIPS)))
 
     def batches(self, count: int, size: int) -> Iterator[Batch]:
         for _ in range(count):

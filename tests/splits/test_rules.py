@@ -260,8 +260,9 @@ def test_all_classes_stand_beside_released_lists(tmp_path) -> None:
 def test_rows_in_any_order_give_one_table_and_sorted_lists(catalog, tmp_path) -> None:
     clips, classes = catalog([30] * 10)
     made = build_split(clips, classes, split(seed=3))
-    again = build_split(clips.iloc[::-1], classes.iloc[::-1], split(seed=3))
+    again = build_split(clips.iloc[::-1].reset_index(drop=True), classes.iloc[::-1], split(seed=3))
     pd.testing.assert_frame_equal(made.clips, again.clips)
+    pd.testing.assert_frame_equal(made.classes, again.classes)
     assert made.clips.index.tolist() == list(range(len(clips)))
     write_lists(made, tmp_path)
     for file in (tmp_path / "main_split").glob("*.txt"):

@@ -54,6 +54,9 @@ def test_a_project_that_is_there_keeps_its_file(tmp_path: Path, capsys: pytest.C
     assert main(["new", "ucf", "--released", str(zipped(tmp_path / "u.zip", members(cls=False)))]) == 0
     assert "--configfile config/ucf-released.yaml" in capsys.readouterr().out
     assert Path("config/config.yaml").read_text() == "benchmarks: demo\n"
+    for named in (["config/ucf-released.yaml"], ["--config", "config/ucf-released.yaml"]):
+        assert main(["check", *named]) == 0
+        assert "ucf-released: data set ucf-released, split published" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
