@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from avzsl.config import plugins
 from avzsl.config.features import ExtractorOptions, FeaturesConfig
 from avzsl.contracts.errors import ConfigError
+from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.media.errors import MediaError
 from avzsl.media.findings import Findings
@@ -178,4 +179,6 @@ def with_trained(features: FeaturesConfig, weights: Path) -> FeaturesConfig:
     """Return a feature set whose network of sound, which the workflow trains, has the weights of a file."""
     options = {key: value for key, value in features.options.items() if key != "train"}
     values = features.model_dump(exclude=set(features.options))
-    return FeaturesConfig.model_validate({**values, **options, "sound_weights": {"path": str(weights)}})
+    return FeaturesConfig.model_validate(
+        {**values, **options, "sound_weights": {"path": str(weights), "sha256": sha256_file(weights)}}
+    )

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import safe_name, sha256_file, sha256_text
+from avzsl.contracts.secrets import place_of
 from avzsl.runtime import download as files
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ def download(url: str, folder: Path, sha256: str | None = None) -> tuple[Path, s
         )
     digest = sha256_file(target)
     if expected and digest != expected:
-        raise DataError(target, f"has sha256 {digest}, expected {expected}; delete it to fetch {url} again")
+        raise DataError(target, f"has sha256 {digest}, expected {expected}; delete it to fetch {place_of(url)} again")
     if record is None:
-        write_text(target.with_name(target.name + ".sha256"), f"{digest}  {url}\n")
-        logger.info("recorded sha256 %s of %s", digest, url)
+        write_text(target.with_name(target.name + ".sha256"), f"{digest}  {place_of(url)}\n")
+        logger.info("recorded sha256 %s of %s", digest, place_of(url))
     return target, digest

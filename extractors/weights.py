@@ -12,6 +12,7 @@ from avzsl.config.features import WeightsConfig
 from avzsl.contracts.errors import ConfigError, DataError
 from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained.checkpoints import ADVICE, fit_state, random_state, read_tensors
+from avzsl.runtime.weights import first_use
 from extractors.download import download
 
 Tensors = Mapping[str, Tensor]
@@ -45,8 +46,8 @@ def locate(weights: WeightsConfig, cache: Path, published: Mapping[str, str] | N
     """Return the file of weights given by path or URL, and its SHA-256; a URL is fetched into `cache` once.
 
     `published` has checksums by the names of published files: a file of such a name must have it, unless the
-    configuration gives a checksum of its own. Raises ConfigError if neither is given, DataError if the file is missing or
-    another one.
+    configuration gives a checksum of its own. Without that, the project's first use is recorded and must hold
+    (`avzsl.runtime.weights`). Raises ConfigError if neither is given, DataError if the file is missing or another one.
     """
     name = Path(urlsplit(weights.url or "").path if weights.url and not weights.path else weights.path or "").name
     known = (published or {}).get(name)
@@ -64,7 +65,8 @@ def locate(weights: WeightsConfig, cache: Path, published: Mapping[str, str] | N
                 path,
                 f"has sha256 {digest}, the published file of this name {known}; fetch it again, or give its `sha256`",
             )
-        return path, digest
+        return path, digest if weights.sha256 else first_use(weights.path, path, digest)
     if weights.url:
-        return download(weights.url, cache, weights.sha256 or known)
+        path, digest = download(weights.url, cache, weights.sha256 or known)
+        return path, digest if weights.sha256 else first_use(weights.url, path, digest)
     raise ConfigError("features: weights: give one of random_seed, path or url")

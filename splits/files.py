@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from avzsl.config.base import Local, Section, Several
+from avzsl.config.base import DownloadAddress, Local, Section, Several
 from avzsl.contracts.errors import AvzslError, ConfigError, DataError
+from avzsl.contracts.secrets import place_of
 from avzsl.contracts.sizes import believable
 from avzsl.runtime.download import download
 from avzsl.runtime.seals import uses
@@ -39,7 +40,9 @@ class RemoteFile(Section):
     path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="a file, archive or folder of yours, in place of the download"
     )
-    urls: Several[str] = Field((), description="where to fetch it; default: the official places")
+    urls: Several[DownloadAddress] = Field(
+        (), description="where to fetch it; default: the official places; $NAME is an environment variable"
+    )
     sha256: str | None = Field(None, description="expected checksum of the download")
 
     @model_validator(mode="before")
@@ -61,7 +64,7 @@ class RemoteFile(Section):
             return path
         urls = self.urls or default_urls
         if cache is None:
-            places = " or ".join(urls)
+            places = " or ".join(map(place_of, urls))
             raise AvzslError(
                 f"{name} is needed and downloads are off here; get it from {places} and give `{key}: PATH`"
             )

@@ -6,7 +6,8 @@ import csv
 import io
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from avzsl.config.base import expand
 from avzsl.config.splits import ListsConfig
@@ -74,7 +75,7 @@ def read_ids(config: ListsConfig, cache: Path | None) -> set[str]:
 def _open(config: ListsConfig, cache: Path | None) -> tuple[Path, Files]:
     urls = (config.url,) if config.url else ()
     remote = RemoteFile(path=config.path, urls=urls, sha256=config.sha256)
-    name = (config.url or "").rstrip("/").rsplit("/", 1)[-1] or "lists"
+    name = PurePosixPath(urlsplit(config.url or "").path).name or "lists"
     path = remote.locate(f"lists-{name}", cache, "lists.path")
     return path, Files(path)
 

@@ -170,7 +170,7 @@ def check_source(config: Source, state: Path, online: bool = True, made: Path | 
     if isinstance(config, YoutubeSource):
         yield check_cookies(subject, config)
     for host in sorted({urlsplit(url).netloc.rpartition("@")[2] for url in urls} - {""}):
-        if online and "{" not in host:
+        if online and not {"{", "$"} & set(host):
             yield _reach(subject, host)
 
 

@@ -24,6 +24,7 @@ class ClipError(Exception):
     def __init__(self, status: str, error: str, retry_after_s: float | None = None) -> None:
         if status not in MEDIA_STATUS or status == "ok":
             raise ValueError(f"{status!r} is not a failure status")
+        error = hide(error)  # journals and manifests have it from here
         super().__init__(error)
         self.status = status
         self.error = error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 from email.utils import parsedate_to_datetime
@@ -17,8 +16,7 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError, TransportError
 
 from avzsl.acquisition.errors import ClipError, first_sentence
-from avzsl.contracts.errors import ConfigError
-from avzsl.contracts.secrets import remember
+from avzsl.contracts.secrets import filled, remember_address, remember_header
 from avzsl.runtime.redirects import guard
 
 logger = logging.getLogger(__name__)
@@ -38,13 +36,11 @@ _GONE = {
 
 def reveal(secret: SecretStr) -> str:
     """Return a secret with environment variables filled in; raises ConfigError if one is not set."""
-    text = os.path.expandvars(secret.get_secret_value())
-    unset = re.match(r"\$(\w+|\{\w+\})", text)
-    if unset:
-        raise ConfigError(
-            f"the environment variable {unset[1].strip('{}')}, which a source of the data set names, is not set"
-        )
-    return remember(text)
+    text = filled(secret.get_secret_value())
+    remember_header(text)
+    if "://" in text:
+        remember_address(text)
+    return text
 
 
 class Silent:

@@ -10,6 +10,7 @@ import pkgutil
 import sys
 
 from avzsl import __version__
+from avzsl.contracts import disk
 from avzsl.contracts.errors import AvzslError
 from avzsl.runtime.devices import let_idle_threads_sleep
 from avzsl.runtime.jobs import setup_logging
@@ -67,6 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if (said := disk.sentence(error)) is None:
+            raise
+        logging.getLogger("avzsl").error("avzsl %s: %s", options.command, said)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     from avzsl.acquisition.checkup import check_tools
     from avzsl.config.load import load_project
 
-    project = load_project(arguments.config)
+    own = Path("config/config.yaml")
+    # Without a project of one's own, a data set that comes with avzsl may be asked for by name.
+    project = load_project(arguments.config or (own if own.is_file() else None))
     names = arguments.dataset or sorted({benchmark.dataset for benchmark in project.benchmarks.values()})
     checks = list(check_tools(online=any(_fetches(project, name) for name in names)))
     for name in names:
@@ -136,10 +138,11 @@ def _imported(project: Project, name: str) -> list[str]:
 
 def _fetches(project: Project, name: str) -> bool:
     """Return whether yt-dlp is asked for clips of a data set."""
-    from avzsl.config.sources import HttpSource, YoutubeSource
+    from avzsl.config.dataset import source_configs
+    from avzsl.config.sources import YoutubeSource
 
     return not _imported(project, name) and any(
-        isinstance(source, YoutubeSource | HttpSource) for source in project.dataset(name).sources
+        isinstance(source, YoutubeSource) for source in source_configs(name, project.dataset(name))
     )
 
 

@@ -24,10 +24,20 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write table and page and say where they are."""
+    import collections
+    import dataclasses
+
     from avzsl.share import merge, opened
 
     with contextlib.ExitStack() as stack:
-        table = merge([stack.enter_context(opened(path)) for path in options.bundles], options.out)
+        bundles = {path: stack.enter_context(opened(path)) for path in options.bundles}
+        # Two people's bundles of one name are told apart by their folders.
+        often = collections.Counter(bundle.name for bundle in bundles.values())
+        named = [
+            dataclasses.replace(bundle, name=path.with_suffix("").as_posix()) if often[bundle.name] > 1 else bundle
+            for path, bundle in bundles.items()
+        ]
+        table = merge(named, options.out)
     sys.stdout.write(
         f"{len(table)} rows of {table['task'].nunique()} test sets: {options.out / 'leaderboard.csv'}, "
         f"{options.out / 'leaderboard.html'}\n"

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+
+from avzsl.contracts.secrets import without_secrets
 
 # The two faiths of docs/fidelity.md: as the released code behaves, or as the papers say.
 Preset = Literal["as_released", "corrected"]
@@ -51,6 +53,9 @@ class Local:
 LocalFile = Annotated[str, Local("file")]
 LocalFolder = Annotated[str, Local("folder")]
 LocalPlace = Annotated[str, Local("file or folder")]
+
+# The address of a download: it stands in records as it is, so that secrets are environment variables.
+DownloadAddress = Annotated[str, AfterValidator(without_secrets)]
 
 
 def expand(path: str) -> Path:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from avzsl.contracts.secrets import masked
+
 _COMPARED = {
     "greater_than": ("must be more than", "gt"),
     "greater_than_equal": ("must be at least", "ge"),
@@ -154,7 +156,7 @@ def _sentence(error: Any, place: _Place) -> str:
 def _got(value: Any, place: _Place) -> str:
     if place.field is not None and SecretStr.__name__ in repr(place.field.annotation):
         return ""  # never shown, not even when it is wrong
-    shown = repr(value)
+    shown = masked(repr(value))
     return f", got {shown if len(shown) <= 80 else shown[:77] + '...'}"
 
 

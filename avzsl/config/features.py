@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Local, Part, PartName, Section, expand
+from avzsl.config.base import DownloadAddress, Local, Part, PartName, Section, expand
 from avzsl.contracts.errors import ConfigError
 
 # Keys of a feature set that only extracting, and only importing, asks for.
@@ -54,7 +54,9 @@ class WeightsConfig(Section):
     path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="checkpoint file of the released layout"
     )
-    url: str | None = Field(None, description="where to fetch the checkpoint if `path` is not given")
+    url: DownloadAddress | None = Field(
+        None, description="where to fetch the checkpoint if `path` is not given; $NAME is an environment variable"
+    )
     sha256: str | None = Field(None, description="expected checksum; recorded on first use when absent")
 
     @property

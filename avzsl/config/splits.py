@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from avzsl.config.base import Local, Section, Several
+from avzsl.config.base import DownloadAddress, Local, Section, Several
 
 Role = Literal["train", "val_unseen", "test_unseen", "excluded"]
 # Audit checks that need media and features: the benchmark makes them.
@@ -42,7 +42,9 @@ class ListsConfig(Section):
     path: Annotated[str | None, Local("file or folder")] = Field(
         None, description="folder or archive (.zip, .tar, .tar.gz) of the lists, or a text file of one clip id a line"
     )
-    url: str | None = Field(None, description="archive to download when `path` is not given")
+    url: DownloadAddress | None = Field(
+        None, description="archive to download when `path` is not given; $NAME is an environment variable"
+    )
     sha256: str | None = Field(None, description="expected checksum of the archive at `url`")
     within: str = Field("", description="folder inside the archive that holds the lists")
     layout: Literal["avca", "cjme", "xlsa17"] = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 from pathlib import Path
@@ -26,12 +25,7 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], header: dict[s
     # Inside the one entry of metadata, since the order of several is not the same from file to file.
     text = json.dumps({**header, "checksum": _checksum(contiguous, header)}, sort_keys=True)
     with replacing(path) as temporary:
-        try:
-            save_file(contiguous, temporary, metadata={"avzsl": text})
-        except SafetensorError as error:
-            if "os error 28" in str(error) or "code: 28" in str(error):  # how the library spells ENOSPC
-                raise OSError(errno.ENOSPC, str(error), str(path)) from error
-            raise DataError(path, f"cannot be written ({error})") from error
+        save_file(contiguous, temporary, metadata={"avzsl": text})
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from avzsl.contracts.disk import code_of
+from avzsl.contracts.errors import AvzslError
+
 # Names of ours alone: `sweep` removes by them.
 _PREFIX = ".avzsl-unfinished-"
 
@@ -21,16 +24,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The data is flushed to disk before the rename, so that neither a kill nor a full disk can
     leave a truncated file under the final name. On an exception the temporary file is removed
-    and `path` is untouched.
+    and `path` is untouched. What a full disk makes a library raise becomes an OSError that names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because some writers choose their format by it.
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept because some writers choose their format by it.
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with _named(path, temporary):
+            yield temporary
         # mkstemp makes files private; give them the permissions the user's umask asks for.
         umask = os.umask(0)
         os.umask(umask)
@@ -40,6 +45,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Have an error of the disk name `path`, unless it is about another file."""
+    try:
+        yield
+    except AvzslError:
+        raise
+    except Exception as error:
+        code, about = code_of(error), getattr(error, "filename", None)
+        if code is None or (temporary is not None and about not in {None, str(temporary)}):
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def sweep(folder: str | Path, older_s: float = 3600) -> None:

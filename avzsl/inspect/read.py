@@ -135,6 +135,6 @@ def _rate(times: list[float], since: float | None) -> float | None:
     Jobs work side by side, so the rate is that of finished parts since the run began, whatever one part takes.
     """
     recent = sum(1 for moment in times if since is not None and moment >= since)
-    if since is None or not recent:
+    if since is None or not recent or time.time() <= since:  # a clock that was set back
         return None
-    return recent / max(time.time() - since, 1e-9)
+    return recent / (time.time() - since)

@@ -52,7 +52,11 @@ class GCCA(ClosedForm):
             bases[penalty] = self._bases(products, decompositions, penalty)
         whitening, values, parts = bases[penalty]
         keep = np.flatnonzero(values > 1e-9 * values[-1])[::-1][:dim]
-        return [w @ (part[:, keep] * np.sqrt(values[keep])) for w, part in zip(whitening, parts, strict=True)]
+        maps = [w @ (part[:, keep] * np.sqrt(values[keep])) for w, part in zip(whitening, parts, strict=True)]
+        # An eigenvector's sign is whatever the library makes it: here the largest entry of a direction is positive.
+        whole = np.concatenate(maps)
+        signs = np.sign(whole[np.abs(whole).argmax(0), np.arange(whole.shape[1])])
+        return [u * signs for u in maps]
 
     def _bases(self, products: Any, decompositions: Any, penalty: float) -> tuple[list[Array], Array, list[Array]]:
         """Return the views' factors after X, and the eigenvalues and -vectors of M^T M, the latter view by view."""

@@ -31,8 +31,8 @@ class SAE(ClosedForm):
         divisor = np.maximum(alpha, 0)[:, None] + weight * np.maximum(beta, 0)
         # Directions in which neither clips nor classes vary stay zero: the solution of least norm.
         void = divisor <= 1e-12 * divisor.max()
-        inner = (1 + weight) * (left.T @ cross @ right) / np.where(void, 1, divisor)
-        return {"encoder": left @ np.where(void, 0, inner) @ right.T}
+        inner = (1 + weight) * (left.T @ cross @ right) / np.where(void, np.inf, divisor)
+        return {"encoder": left @ inner @ right.T}
 
     def embed(self, audio: Tensor, visual: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Return W x (N, k_w) and the class embeddings themselves."""

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -84,12 +85,12 @@ def build(project: Project, results: Path, out: Path) -> None:
     )  # fmt: skip
     environment.filters["zip"] = lambda names, values: list(zip(names, values, strict=True))
     page = environment.get_template("index.html.j2").render(
-        version=__version__, packed_plotly=Markup(base64.b64encode(gzip.compress(plotly.encode("utf-8"), mtime=0)).decode()), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), not_zero_shot=not_zero_shot(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
+        version=__version__, packed_plotly=Markup(_packed(plotly)), rows=leaderboard(summary), pairs=preset_pairs(summary), folds=fold_tables(summary, opened), not_zero_shot=not_zero_shot(summary), columns=COLUMNS, how_tested=how_tested(), benchmarks=benchmarks,
         row_order=row_order_costs(project, summary, Path(results)), row_order_doc=DOC, row_order_link=explanation(Path(out)),
         nav=NAV, stages=STAGES, audit_rows=AUDIT_ROWS, counts=book.counts, data={"figures": figures, "clips": book.entries}, style=Markup(_asset("report.css")),
         script=Markup(script), script_hashes=[_hash(plotly), _hash(script)],
         interim=[(b.name, *b.record.interim) for b in opened if b.record.interim],
-        random=[b["name"] for b in benchmarks if b["random_weights"]],
+        random=[b["config"].group or b["name"] for b in benchmarks if b["random_weights"]],
     )  # fmt: skip
     write_text(out, page)
     logger.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
@@ -165,6 +166,11 @@ def _asset(name: str) -> str:
 def _plotly() -> str:
     """Return plotly.js as the Python package carries it."""
     return (importlib.resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+
+
+@cache
+def _packed(script: str) -> str:
+    return base64.b64encode(gzip.compress(script.encode("utf-8"), mtime=0)).decode()
 
 
 def _hash(script: str) -> str:

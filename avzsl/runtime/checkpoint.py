@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 from collections.abc import Mapping
@@ -17,8 +18,11 @@ logger = logging.getLogger(__name__)
 
 def save(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `path` in one step."""
+    # Written by Python: torch's own writer says nothing of a full disk.
+    content = io.BytesIO()
+    torch.save({"fingerprint": fingerprint, **state}, content)
     with replacing(path) as temporary:
-        torch.save({"fingerprint": fingerprint, **state}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def restore(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:

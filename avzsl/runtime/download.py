@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from avzsl.contracts.atomic import write_text
 from avzsl.contracts.errors import DataError
 from avzsl.contracts.hashing import sha256_file, sha256_text
-from avzsl.contracts.secrets import place_of
+from avzsl.contracts.secrets import filled, hide, place_of, remember_address
 from avzsl.runtime.locks import waiting
 from avzsl.runtime.progress import progress
 from avzsl.runtime.redirects import guard
@@ -177,9 +177,11 @@ def download(
         problems = []
         for url in urls:
             try:
-                digest = _fetch(url, path, sha256, max_bytes, timeout_s)
+                address = filled(url)
+                remember_address(address)
+                digest = _fetch(address, path, sha256, max_bytes, timeout_s)
             except (BrokenError, RefusedError) as error:
-                problems.append(f"{place_of(url)}: {error}")
+                problems.append(hide(f"{place_of(url)}: {error}"))
                 logger.warning("%s: %s", place_of(url), error)
                 continue
             write_text(path.with_name(path.name + ".sha256"), f"{digest}  {path.name}\n")
@@ -301,7 +303,9 @@ def _open(session: requests.Session, url: str, part: Path, start: int, timeout_s
         os.truncate(part, 0)  # what is there is no beginning of the file: start anew
         raise BrokenError("the partial file did not fit")
     kind = BrokenError if code >= 500 or code == 429 else RefusedError
-    raise kind(f"HTTP {code} {response.reason}")
+    # A server may say anything here.
+    said = "".join(letter for letter in str(response.reason or "")[:60] if letter.isprintable())
+    raise kind(f"HTTP {code} {said}".strip())
 
 
 def _reason(error: Exception) -> str:

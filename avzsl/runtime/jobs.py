@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import logging
 import os
 import socket
 import sys
+import threading
 import time
+import traceback
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from avzsl.contracts import disk
 from avzsl.contracts.errors import AvzslError, CorruptError
-from avzsl.contracts.secrets import Hiding
+from avzsl.contracts.secrets import Hiding, hide
+from avzsl.runtime.clock import ahead, settle_times
 from avzsl.runtime.devices import let_idle_threads_sleep
 from avzsl.runtime.leftovers import at_work
 from avzsl.runtime.seals import STATE, asked_of, changed_use, noting, seal, unseal
@@ -58,6 +62,8 @@ def job(snakemake: Any | None, label: str = "") -> Iterator[Work]:
             unseal(outputs)
             yield work
             if snakemake is not None:
+                if ahead(snakemake.input):
+                    settle_times(snakemake.config.get("results") or "results")
                 seal(outputs, asked_of(snakemake.rule, dict(snakemake.params.items()), snakemake.input))
     except CorruptError as error:
         logger.error("%s", error)
@@ -70,15 +76,10 @@ def job(snakemake: Any | None, label: str = "") -> Iterator[Work]:
     except AvzslError as error:
         logger.error("%s", error)
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            logger.exception("unexpected error; please report it with this log")
-            raise
-        logger.error(
-            "%s: the disk is full; make room and run again, nothing half-written is left", error.filename or "?"
-        )
-        sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if (said := disk.sentence(error)) is not None:
+            logger.error("%s", said)
+            sys.exit(1)
         logger.exception("unexpected error; please report it with this log")
         raise
 
@@ -94,13 +95,34 @@ def setup_logging(log: str | Path | None = None, label: str = "", level: int = l
     screen.addFilter(Hiding())
     root.addHandler(screen)
     if log:
-        Path(log).parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        try:
+            Path(log).parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(log, mode="w", encoding="utf-8")
+        except OSError as error:  # a full disk; the screen has the log
+            logger.warning("%s: cannot be written (%s)", log, error.strerror or error)
+            return
+        file.handleError = lambda record: None  # type: ignore[method-assign]
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         file.addFilter(Hiding())
         root.addHandler(file)
+    # What nobody catches is printed by Python itself.
+    sys.excepthook = _print_hidden
+    threading.excepthook = _say_of_thread
     for noisy in ("numba", "matplotlib", "urllib3", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _say_of_thread(given: threading.ExceptHookArgs) -> None:
+    """Say how a thread ended that nobody waits for, such as a tracker's."""
+    if given.exc_value is not None and (said := disk.sentence(given.exc_value)) is not None:
+        logger.warning("%s", said)
+    else:
+        _print_hidden(given.exc_type, given.exc_value, given.exc_traceback)
+
+
+def _print_hidden(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt | SystemExit):
+        sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
 
 
 def hold_lock(path: str | Path, problem: str) -> TextIO:
@@ -111,8 +133,11 @@ def hold_lock(path: str | Path, problem: str) -> TextIO:
     Raises AvzslError naming the holder if another process has it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stream = path.open("a+", encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise AvzslError(disk.sentence(error) or f"{path}: cannot be opened ({error.strerror})") from error
     try:
         _lock_soon(stream)
     except BlockingIOError as error:
@@ -122,9 +147,12 @@ def hold_lock(path: str | Path, problem: str) -> TextIO:
         raise AvzslError(f"{path}: {problem} (process {holder}); wait for it or stop it") from error
     except OSError as error:
         logger.warning("%s: this file system has no locks (%s); do not start a second run here", path, error)
-    stream.truncate(0)
-    stream.write(f"{os.getpid()} on {socket.gethostname()}")
-    stream.flush()
+    try:
+        stream.truncate(0)
+        stream.write(f"{os.getpid()} on {socket.gethostname()}")
+        stream.flush()
+    except OSError as error:
+        raise AvzslError(f"{path}: cannot be written ({error.strerror}); make room and run again") from error
     return stream
 
 

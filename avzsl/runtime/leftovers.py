@@ -57,8 +57,9 @@ def at_work(label: str = "", log: str | Path | None = None) -> Iterator[None]:
         yield
     finally:
         if stream is not None:
-            path.unlink(missing_ok=True)
-            stream.close()
+            with contextlib.suppress(OSError):  # a full disk, which the job has said already
+                path.unlink(missing_ok=True)
+                stream.close()
 
 
 def working() -> list[dict[str, Any]]:

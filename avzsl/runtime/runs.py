@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from avzsl.contracts.atomic import sweep
 from avzsl.contracts.errors import AvzslError
 from avzsl.runtime import seals
+from avzsl.runtime.clock import settle_times
 from avzsl.runtime.jobs import CORRUPT, hold_lock, holder
 from avzsl.runtime.leftovers import settle
 
@@ -60,8 +61,10 @@ def begin(workflow: Any, results: Path, lock: Path) -> None:
     _held.append(held := hold_lock(lock, _BUSY))
     waited = settle()
     sweep(results)
-    if _adopt(workflow) or waited:
+    adopted = _adopt(workflow)
+    if adopted or waited:
         logger.warning("jobs of an earlier run have ended; planning again without what they have finished")
+    if settle_times(results) or adopted or waited:
         held.close()
         _restart(workflow)
 

@@ -141,13 +141,18 @@ def changed_use(outputs: Iterable[str | Path]) -> frozenset[str]:
 def changes() -> list[Changed]:
     """Return the jobs whose files are not as they were left, reading only what has changed its stat.
 
-    An output that two jobs have sealed, since another version of the workflow gave it to another rule, is the later one's.
+    An output that two jobs have sealed, since another version of the workflow gave it to another rule, is that one's whose
+    seal it fits, else the later one's: a clock may have been set back meanwhile.
     """
     sealed = [(_written(place), place.name, one) for place in SEALS.glob("*.json") if (one := _read(place)) is not None]
-    owner = {name: place for _, place, one in sorted(sealed, key=lambda entry: entry[:2]) for name in one.outputs}
+    owner: dict[str, tuple[str, Print]] = {}
+    for _, place, one in sorted(sealed, key=lambda entry: entry[:2]):
+        for name, known in one.outputs.items():
+            if name not in owner or _same(name, known) or not _same(name, owner[name][1]):
+                owner[name] = place, known
     found: list[Changed] = []
     for _, place, one in sorted(sealed, key=lambda entry: entry[1]):
-        found += _changes(one, {name for name in one.outputs if owner[name] == place})
+        found += _changes(one, {name for name in one.outputs if owner[name][0] == place})
     return found
 
 

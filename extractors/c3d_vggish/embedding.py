@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from avzsl.config.base import expand
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.hashing import sha256_file
 from avzsl.pretrained.advice import fetch
 from avzsl.pretrained.checkpoints import random_state
 from avzsl.runtime.accelerator import choose_device
+from avzsl.runtime.weights import first_use
 from extractors.arrays import read_npy
 from extractors.base import Features, Window, pictures, sounds
 from extractors.c3d_vggish import WHERE, Options
@@ -62,7 +62,7 @@ def load_networks(options: Options, device: str, threads: int, cache: Path) -> C
         "random_weights": random_picture or random_sound or whitening_name.startswith("random"), "execution": "float32",
     }  # fmt: skip
     if options.mean is not None:
-        identity["mean"] = f"sha256:{sha256_file(expand(options.mean))}"
+        identity["mean"] = f"sha256:{first_use(options.mean, expand(options.mean))}"
     return C3dVggishNetworks(picture, nn.Sequential(sound, whitening), preparation(options), identity, where, options)
 
 

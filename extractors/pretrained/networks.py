@@ -19,6 +19,7 @@ from avzsl.pretrained import efficientnet, yamnet
 from avzsl.pretrained.checkpoints import read_tensors
 from avzsl.pretrained.wheels import EFFICIENTNET, YAMNET
 from avzsl.runtime.accelerator import choose_device
+from avzsl.runtime.weights import first_use
 from extractors.base import Features, Window, pictures, sounds
 from extractors.log_mel import BANDS
 from extractors.openvino_network import OpenVinoNetwork, refuse_gpu
@@ -133,6 +134,10 @@ def load_weights(weights: WeightsConfig) -> tuple[dict[str, Tensor], dict[str, T
         states = [_random(module.shapes(), weights.random_seed) for module in (yamnet, efficientnet)]
         return states[0], states[1], [f"random:{weights.random_seed}"], True
     given = _given(weights)
+    for file in given:
+        if file is not None and not weights.sha256:
+            named = Path(str(weights.path))
+            first_use(str(named / file.name if file.parent == named.expanduser() else named), file)
     sound_file, picture_file = given[0] or YAMNET.locate(), given[1] or EFFICIENTNET.locate()
     sound = {name: torch.from_numpy(array) for name, array in yamnet.read_yamnet(sound_file).items()}
     names = [f"{kind} sha256:{sha256_file(file)}" for kind, file in (("yamnet", sound_file), ("lite0", picture_file))]

@@ -244,6 +244,31 @@ def test_attrition_command(project, capsys):
     assert attrition_command.run(arguments) == 0
     said = capsys.readouterr().out
     assert "missing" in said and "fewer than 5 used clips: a class (1)" in said and Path("list.csv").is_file()
+    # What a terminal would obey is shown as what it is.
+    split["class_name"] = "a\x1b[2Jclass\x07"
+    write_table(Path("results/mine/catalog/clips.parquet"), _renamed("a\x1b[2Jclass\x07"), CLIPS)
+    write_table(Path("results/mine/splits/default/split.parquet"), split, SPLIT)
+    assert attrition_command.run(arguments) == 0
+    said = capsys.readouterr().out
+    assert "a\N{REPLACEMENT CHARACTER}[2Jclass\N{REPLACEMENT CHARACTER} (1)" in said
+    assert "\x1b" not in said and "\x07" not in said
+
+
+def _renamed(class_name: str) -> pd.DataFrame:
+    return read_table(Path("results/mine/catalog/clips.parquet"), CLIPS).assign(class_name=class_name)
+
+
+@pytest.mark.parametrize(("kind", "spoken"), [("http", False), ("youtube", True)])
+def test_doctor_speaks_of_ytdlp_only_where_it_is_used(project, capsys, kind, spoken):
+    path = Path("config/datasets/mine.yaml")
+    dataset = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # Nobody answers there, and no clip is asked for.
+    dataset["sources"] = [{"kind": kind, "url": "http://127.0.0.1:9/{path}"}]
+    path.write_text(yaml.safe_dump(dataset), encoding="utf-8")
+    arguments = argparse.Namespace(dataset=[], config="config/config.yaml", results=None, live=False, clips=0)
+    assert doctor_command.run(arguments) == 1
+    said = capsys.readouterr().out
+    assert ("yt-dlp" in said, "JavaScript runtime" in said) == (spoken, spoken), said
 
 
 def test_checks_judge():

@@ -131,7 +131,7 @@ def test_options_reach_ytdlp_and_secrets_reach_nothing_else(
 
 
 def test_a_variable_that_is_not_set_is_said(fetch, make_clips, make_dataset, site):
-    with pytest.raises(ConfigError, match="AVZSL_NO_SUCH_VARIABLE, which a source of the data set names, is not set"):
+    with pytest.raises(ConfigError, match="AVZSL_NO_SUCH_VARIABLE, which the configuration names, is not set"):
         fetch(make_clips(["v.mp4"]), make_dataset(site(po_token=["$AVZSL_NO_SUCH_VARIABLE"])))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avzsl.contracts.errors import AvzslError
-from avzsl.evaluation import GRID, Calibration, harmonic_mean
+from avzsl.evaluation import GRID, GRIDS, Calibration, harmonic_mean
 
 
 def slow(distances: np.ndarray, labels: np.ndarray, seen: np.ndarray, beta: float) -> tuple[float, float, float]:
@@ -160,3 +160,51 @@ def test_reference_evaluation(shared):
         beta = float(np.mean([calibrations[m].best(x["betas"]).beta for m in ("audio", "video", mode)]))
         got = calibrations[mode].at(beta)
         np.testing.assert_allclose([beta, got.seen, got.unseen, got.hm, got.zsl], x[f"combined/{name}"], atol=1e-7)
+
+
+SEEN = np.asarray([True, False])
+
+
+def test_the_grids_are_the_released_ones():
+    assert [(len(grid), grid[0], grid[-1], grid.dtype.name) for grid in GRIDS.values()] == [
+        (16, 0.0, 3.0, "float32"),
+        (76, 0.0, 5.0, "float32"),
+    ]
+    assert GRIDS["grid"][1] == pytest.approx(0.2) and GRIDS["clipclap"][1] == pytest.approx(1 / 15)
+    # Without being told otherwise the best is looked for on the first: between 2.9 and 3.0, where both are right.
+    late = Calibration(np.asarray([[1.0, 4.1], [1.0, 3.9]]), np.asarray([0, 1]), SEEN)
+    assert late.best().beta == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("seen", [[True, True], [False, False]])
+def test_one_side_alone_is_not_calibrated(seen):
+    with pytest.raises(ValueError, match="at least one seen and one unseen"):
+        Calibration(np.zeros((1, 2)), np.asarray([0]), np.asarray(seen))
+
+
+def test_distances_of_another_shape_are_refused():
+    for shape in ((2, 2), (1, 3)):
+        with pytest.raises(ValueError, match="do not fit 1 clips and 2 classes"):
+            Calibration(np.zeros(shape), np.asarray([0]), SEEN)
+
+
+def test_distances_far_below_1_are_told_apart():
+    seen = np.asarray([True, True, False, False])
+    near = Calibration(np.asarray([[3e-9, 2e-9, 7e-9, 5e-9]], np.float32), np.asarray([1]), seen)
+    assert (near.nearest_seen.tolist(), near.nearest_unseen.tolist()) == ([1], [3])
+
+
+def test_where_nothing_can_be_gained_beta_stays_at_its_first():
+    wrong = Calibration(np.asarray([[0.0, 1.0, 2.0, 3.0]]), np.asarray([1]), np.asarray([True, True, False, False]))
+    assert wrong.breakpoints.tolist() == [] and wrong.best_exact().beta == 0.0
+    only_seen = Calibration(np.asarray([[0.0, 1.0]]), np.asarray([0]), SEEN)
+    assert only_seen.best().beta == 0.0
+    # HM is 0 everywhere: the first interval is the one below the only step, at 1.
+    never = Calibration(np.asarray([[0.0, 1.0], [0.0, 9.0]]), np.asarray([0, 0]), SEEN)
+    assert never.best_exact().hm is None and never.best_exact().beta == pytest.approx(0.0)
+
+
+def test_each_of_the_scores_may_be_missing():
+    assert harmonic_mean(0.5, None) is None
+    only_unseen = Calibration(np.asarray([[1.0, 0.0]]), np.asarray([1]), SEEN).at(0.0)
+    assert (only_unseen.seen, only_unseen.unseen, only_unseen.hm, only_unseen.zsl) == (None, 1.0, None, 1.0)

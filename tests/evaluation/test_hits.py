@@ -60,3 +60,12 @@ def test_a_side_without_classes_leaves_the_other_as_it_is():
     assert seen["seen"] == pytest.approx([50.0]) and np.isnan(seen["unseen"]).all() and np.isnan(seen["zsl"]).all()
     unseen = means_over_classes(right, right, np.array([True, True]))
     assert np.isnan(unseen["seen"]).all() and unseen["unseen"] == unseen["zsl"] == pytest.approx([50.0])
+
+
+def test_a_missing_side_is_missing_in_every_draw_and_seed():
+    right = np.full((4, 3, 2), 0.5)  # draws, classes, seeds
+    for is_unseen, missing in ((False, {"unseen", "hm", "zsl"}), (True, {"seen", "hm"})):
+        got = means_over_classes(right, right, np.full(3, is_unseen))
+        for metric, values in got.items():
+            assert values.shape == (4, 2), metric
+            assert np.isnan(values).all() if metric in missing else (values == 50).all(), metric

@@ -218,3 +218,67 @@ def test_no_interval_leaves_0_to_100() -> None:
         "a", Folds({"hm": np.array([10.0, 1.0])}, 0.2), "b", Folds({"hm": np.array([90.0, 99.0])}, 0.2), "hm"
     )
     assert free.interval is not None and free.interval.low < -100.0, "a difference has no such bounds"
+
+
+def given(scores: list[float], draws: list[float], few: int = 0, freedom: int = 200) -> Sample:
+    return Sample({"hm": np.array(scores)}, {"hm": np.array(draws)}, {"hm": (few, 9)}, {"hm": freedom})
+
+
+def test_a_mark_needs_two_seeds_of_both_and_sources_enough_and_draws_that_differ() -> None:
+    three, one, spread = [40.0, 41.0, 43.0], [30.0], [29.0, 31.0, 30.0]
+    found = {
+        name: compare("a", given(*a), "b", given(*b), "hm").interval is not None
+        for name, (a, b) in {
+            "both": ((three, spread), (three, [0.0, 0.0, 0.0])),
+            "one seed of a": ((one, spread), (three, [0.0, 0.0, 0.0])),
+            "one seed of b": ((three, spread), (one, [0.0, 0.0, 0.0])),
+            "few sources": ((three, spread, 1), (three, [0.0, 0.0, 0.0])),
+            "one difference": ((three, spread), (three, [28.0, 30.0, 29.0])),
+        }.items()
+    }
+    assert [name for name, there in found.items() if there] == ["both"]
+
+
+def test_seeds_that_agree_leave_the_clips_alone() -> None:
+    """Half a width by hand: Student's t of 200 degrees of freedom times the deviation of the draws' differences, 2."""
+    a, b = given([40.0, 40.0], [28.0, 30.0, 32.0]), given([30.0, 30.0], [30.0, 30.0, 30.0])
+    interval = compare("a", a, "b", b, "hm").interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((10 - 2 * 1.971896, 10 + 2 * 1.971896), rel=1e-6)
+
+
+def test_the_spread_of_either_methods_seeds_has_its_degrees_of_freedom() -> None:
+    """Welch by hand: variances 0.04 and 0.16 of the means, so 0.2^2 / (0.04^2 + 0.16^2) degrees of freedom."""
+    a, b = given([40.0, 40.4], [28.0, 30.0, 32.0]), given([30.0, 30.8], [30.0, 30.0, 30.0])
+    for one, other in ((a, b), (b, a)):
+        interval = compare("a", one, "b", other, "hm").interval
+        assert interval is not None
+        half = np.sqrt((2 * 1.971896) ** 2 + 0.2 * 6.188115**2)
+        assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=1e-6)
+
+
+def test_two_seeds_have_one_degree_of_freedom() -> None:
+    total = given([40.0, 42.0], [40.0, 41.0, 42.0]).total("hm")
+    assert total is not None
+    half = np.sqrt((1 * 1.971896) ** 2 + (1 * 12.706205) ** 2)  # both variances are 1
+    assert (total.low, total.high) == pytest.approx((41 - half, 41 + half), rel=1e-6)
+
+
+def test_no_degree_of_freedom_counts_as_one() -> None:
+    found = given([40.0, 42.0], [40.0, 40.1, 40.2], freedom=0).over_clips("hm")
+    assert found is not None
+    assert found.high - found.low == pytest.approx(2 * 0.1 * 12.706205, rel=1e-6)
+
+
+def test_one_of_two_sources_is_drawn_a_thousand_times() -> None:
+    right = np.array([[1.0], [0.0], [1.0]])
+    made = sample(Hits(right, right, np.array([0, 0, 1]), ("x", "y"), np.array([True, False]), np.arange(3)))
+    assert len(made.draws["unseen"]) == 1000
+    assert set(made.draws["unseen"]) == {0.0, 100.0}
+    assert set(made.draws["seen"]) == {100.0}, "of one source the same is drawn"
+
+
+def test_folds_of_which_one_has_no_score_or_all_have_one() -> None:
+    for values in ([np.nan, 1.0, 2.0], [3.0, 3.0, 3.0]):
+        assert Folds({"hm": np.array(values)}, 0.2).over_folds("hm") is None
+    assert Folds({"hm": np.array([3.0, 5.0])}, 0.2).over_folds("hm") is not None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from avzsl.evaluation.retrieval import average_precision, retrieve
+from avzsl.evaluation import retrieval
+from avzsl.evaluation.retrieval import HostRanking, average_precision, retrieve
 
 
 def test_average_precision_agrees_with_scikit_learn():
@@ -78,3 +79,75 @@ def test_the_methods_own_distances_rank_clips_for_a_phrase():
             "hm": pytest.approx(2 * 100 * 83.3333333333 / 183.3333333333),
         }
     }
+
+
+def world(ties: bool = False) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    """Points, labels, seen and distances of 30 clips of 5 classes."""
+    rng = np.random.default_rng(4)
+    points = {name: rng.standard_normal((n, 3)) for name, n in (("audio", 30), ("visual", 30), ("classes", 5))}
+    if ties:
+        points = {name: np.round(value) for name, value in points.items()}
+    return points, rng.permutation(np.arange(30) % 5), np.arange(5) < 3, rng.random((30, 5))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("block", [1, 90, 270])
+def test_blocks_of_queries_have_no_seam(monkeypatch, block, ties):
+    points, labels, seen, distances = world(ties)
+    whole = retrieve(points, labels, seen, distances)
+    monkeypatch.setattr(retrieval, "BLOCK", block)
+    assert retrieve(points, labels, seen, distances) == whole
+
+
+def test_each_direction_by_its_definition():
+    """Every query against sorted distances, nothing shared with the code: 0.9 is near for one scale, far for another."""
+    points, labels, seen, distances = world()
+    between = {
+        (q, g): np.linalg.norm(points[q][:, None] - points[g][None], axis=2)
+        for q in points
+        for g in ("audio", "visual")
+    }
+    texts = np.arange(5)
+    by = {
+        "audio_visual": (between["audio", "visual"], labels, True),
+        "visual_audio": (between["visual", "audio"], labels, True),
+        "text_audio": (between["classes", "audio"], texts, False),
+        "text_visual": (between["classes", "visual"], texts, False),
+        "text_both": (between["classes", "audio"] + between["classes", "visual"], texts, False),
+        "text_selected": (distances.T, texts, False),
+    }
+    want = {}
+    for name, (matrix, owners, leave_out) in by.items():
+        found: dict[int, list[float]] = {int(label): [] for label in texts}
+        for query, owner in enumerate(owners):
+            order = [i for i in np.argsort(matrix[query]) if not (leave_out and i == query)]
+            hits = np.flatnonzero(labels[order] == owner)
+            found[int(owner)].append(float(np.mean(np.arange(1, len(hits) + 1) / (hits + 1))))
+        mean = 100 * np.asarray([np.mean(own) for own in found.values()])
+        s, u = mean[seen].mean(), mean[~seen].mean()
+        want[name] = {"seen": pytest.approx(s), "unseen": pytest.approx(u), "hm": pytest.approx(2 * s * u / (s + u))}
+    assert retrieve(points, labels, seen, distances) == want
+    small = {name: 1e-3 * value for name, value in points.items()}
+    assert retrieve(small, labels, seen, distances) == want, "only the order counts, not the scale of the space"
+
+
+@pytest.mark.parametrize("modality", ["audio", "visual", "both"])
+def test_one_modality_is_found_by_text_alone(modality):
+    points, labels, seen, _ = world()
+    assert set(retrieve({modality: points["audio"], "classes": points["classes"]}, labels, seen)) == {
+        f"text_{modality}"
+    }
+
+
+def test_a_query_of_which_the_gallery_has_nothing_has_no_precision():
+    x = np.asarray([[0.0], [1.0]])
+    found = HostRanking().among([x], [x], np.asarray([3, 0]), np.asarray([0, 1]), False)
+    assert np.isnan(found[0]) and found[1] == 0.5
+
+
+def test_many_items_behind_many_ties():
+    """More relevant items are tied than are looked at one by one, and none of them comes first."""
+    distances = np.asarray([[1.0] * 40 + [0.0]])
+    relevant = np.asarray([[i % 2 == 1 for i in range(40)] + [False]])
+    ranks = 2 + np.arange(1, 40, 2)
+    assert average_precision(distances, relevant)[0] == pytest.approx(np.mean(np.arange(1, 21) / ranks))

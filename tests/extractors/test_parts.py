@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -171,3 +172,29 @@ def test_a_disk_that_takes_no_part_costs_a_warning(
     with pytest.raises(LostError):
         extract(shard(tmp_path, TEXTS), tmp_path)
     assert "finished clips are not kept" in caplog.text
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_a_disk_that_is_full_at_the_end_leaves_no_half_shard(
+    tmp_path: Path, write: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = shard(tmp_path, TEXTS)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "full").mkdir()
+    extract(media, tmp_path / "whole")
+    flushed: list[int] = []
+
+    def fsync(handle: int) -> None:
+        flushed.append(handle)
+        if len(flushed) == write + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("avzsl.contracts.atomic.os.fsync", fsync)
+        with pytest.raises(OSError, match="No space left"):
+            extract(media, tmp_path / "full")
+    left = [path.name for path in (tmp_path / "full").iterdir() if path.is_file()]
+    assert left == ["s.safetensors"][:write]
+    extract(media, tmp_path / "full")
+    for name in ("s.safetensors", "s.parquet"):
+        assert (tmp_path / "full" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -17,9 +17,15 @@ AREAS = ("evaluation", "methods", "networks", "selavi", "splits", "training")
 HERE = Path(__file__).parent
 
 
-def made(area: str) -> Any:
-    """Return the numbers of one area as JSON has them."""
-    values = importlib.import_module(f"tests.goldens.{area}").values()
+def cases(area: str) -> list[str]:
+    """Return the names of the cases of an area that are made one by one; none where all are made at once."""
+    return list(getattr(importlib.import_module(f"tests.goldens.{area}"), "cases", dict)())
+
+
+def made(area: str, case: str | None = None) -> Any:
+    """Return the numbers of one area, or of one of its cases, as JSON has them."""
+    module = importlib.import_module(f"tests.goldens.{area}")
+    values = module.values() if case is None else module.values(case)
     return json.loads(json.dumps(values, allow_nan=False))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,8 +59,12 @@ class Set:
             return self.audio[at], self.visual[at]
         return _steps(self.audio, at, 3, 0.96), _steps(self.visual, at, 5, 0.64)
 
-    def everything(self) -> Clips:
-        return self.clips(np.arange(CLIPS))
+    def __len__(self) -> int:
+        return CLIPS
+
+    def blocks(self) -> Iterator[Clips]:
+        for start in range(0, CLIPS, 16):
+            yield self.clips(np.arange(start, min(start + 16, CLIPS)))
 
     def batches(self, count: int, size: int) -> Iterator[Batch]:
         for _ in range(count):
@@ -146,9 +151,14 @@ def one(project: Any, name: str, preset: str, changes: dict[str, Any] | None = N
     }
 
 
-def cases() -> list[tuple[str, str]]:
-    """Return (method, preset) of every case."""
-    return [(n, "corrected") for n in (*TRAINED, *SOLVED)] + [(n, "as_released") for n in RELEASED]
+def cases() -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """Return the method, the preset and the changed options of every case, by its name."""
+    plain = [(n, "corrected") for n in (*TRAINED, *SOLVED)] + [(n, "as_released") for n in RELEASED]
+    found: dict[str, tuple[str, str, dict[str, Any]]] = {
+        f"{name} {preset}": (name, preset, {}) for name, preset in plain
+    }
+    # No configuration that is shipped takes this option.
+    return {**found, "avca norm: post": ("avca", "corrected", {"norm": "post"})}
 
 
 def project_of(folder: Path) -> Any:
@@ -158,12 +168,14 @@ def project_of(folder: Path) -> Any:
     return load_project(folder / "config.yaml")
 
 
-def values() -> dict[str, Any]:
-    """Return the numbers of all cases, by `method preset`."""
+@cache
+def _kept() -> tuple[TemporaryDirectory[str], Any]:
+    place = TemporaryDirectory()
+    return place, project_of(Path(place.name))
+
+
+def values(only: str | None = None) -> dict[str, Any]:
+    """Return the numbers of all cases, or of one, by name."""
     torch.set_num_threads(1)
-    with TemporaryDirectory() as folder:
-        project = project_of(Path(folder))
-        found = {f"{name} {preset}": one(project, name, preset) for name, preset in cases()}
-        # No configuration that is shipped takes this option.
-        found["avca norm: post"] = one(project, "avca", "corrected", {"norm": "post"})
-        return found
+    _, project = _kept()
+    return {name: one(project, *case) for name, case in cases().items() if only in (None, name)}

@@ -56,8 +56,13 @@ def one(folder: Path, files: Any, project: Any, name: str, changes: dict[str, An
     }
 
 
-def values() -> dict[str, Any]:
-    """Return the runs, by method and what is special."""
+def cases() -> dict[str, Any]:
+    """Return what is special about every run, by its name."""
+    return CASES
+
+
+def values(only: str | None = None) -> dict[str, Any]:
+    """Return the runs, or one, by method and what is special."""
     with TemporaryDirectory() as place:
         folder = Path(place)
         project = project_of(folder)
@@ -66,4 +71,8 @@ def values() -> dict[str, Any]:
         phrases = {name: f"{chr(122 - i % 5)} {name}" for i, name in enumerate(sorted(vectors))}
         files = write(folder / "in", counts, vectors, phrases, noise=0.5, dims=(14, 11))
         assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
-        return {name: one(folder, files, project, name.split()[0], dict(changes)) for name, changes in CASES.items()}
+        return {
+            name: one(folder, files, project, name.split()[0], dict(changes))
+            for name, changes in CASES.items()
+            if only in (None, name)
+        }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from avzsl.benchmark import assemble
@@ -16,11 +14,11 @@ from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.benchmark.synthetic_steps import write_steps
 from avzsl.config.layers import method_names
 from avzsl.config.load import SHIPPED, Project, load_project
-from avzsl.contracts.errors import AvzslError, ConfigError
+from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.schemas import HISTORY
 from avzsl.contracts.tables import read_table
 from avzsl.evaluation.recompute import recompute
-from avzsl.methods import Batch, Clips, Dims, Method, build
+from avzsl.methods import Dims, build
 from avzsl.training.run import run
 
 FILES = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SHIPPED / "methods").glob("*.yaml")}
@@ -158,149 +156,6 @@ def test_a_stopped_closed_form_run_continues_to_the_identical_result(toy, tmp_pa
         k: whole[k] for k in ("hm", "zsl", "beta", "epoch", "chosen")
     }
     assert (tmp_path / "cut/scores.safetensors").read_bytes() == (tmp_path / "whole/scores.safetensors").read_bytes()
-
-
-# The parts that a variant leaves out.
-
-
-def method(name: str, folder: Path, preset: str = "corrected") -> Method:
-    configured = project(folder, preset, [name])
-    what = configured.method(name, configured.benchmarks["toy"])
-    torch.manual_seed(0)
-    return build(what.config.module, Dims(10, 12, 8), what.options).double()
-
-
-def batch(seed: int = 0) -> Batch:
-    rng = torch.Generator().manual_seed(seed)
-    classes = torch.randn(4, 8, generator=rng, dtype=torch.float64)
-
-    def clips(shift: int) -> Clips:
-        labels = (torch.arange(12) + shift) % 4
-        audio, visual = (torch.rand(12, n, generator=rng, dtype=torch.float64) for n in (10, 12))
-        return Clips(audio, visual, classes[labels], labels)
-
-    return Batch(clips(0), clips(1), classes)
-
-
-def moved(what: Method) -> set[str]:
-    what.loss(batch()).backward()
-    return {name for name, p in what.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-
-
-@pytest.mark.parametrize(
-    "name,parts",
-    [
-        ("audio-only", {"g_a", "g_t"}),
-        ("visual-only", {"g_v", "g_t"}),
-        ("cjme-both", {"g_a", "g_v", "g_t"}),
-        ("cjme-minus-lav", {"g_a", "g_v", "g_t", "attention"}),
-        ("cjme-only-lta", {"g_a", "g_t", "attention"}),
-    ],
-)
-def test_which_parts_of_cjme_learn(tmp_path, name, parts):
-    assert {n.split(".")[0] for n in moved(method(name, tmp_path))} == parts
-
-
-@pytest.mark.parametrize("preset", ["corrected", "as_released"])
-def test_cjme_with_all_losses_and_attention_is_cjme(tmp_path, preset):
-    configured = project(tmp_path, preset, ["cjme", "cjme-minus-lav"])
-    benchmark = configured.benchmarks["toy"]
-    losses = []
-    for name, changes in (("cjme", {}), ("cjme-minus-lav", {"loss_audio_visual": True})):
-        what = configured.method(name, benchmark)
-        torch.manual_seed(0)
-        made = build(what.config.module, Dims(10, 12, 8), {**what.options, **changes}).double()
-        torch.manual_seed(1)
-        losses.append(made.loss(batch()))
-    torch.testing.assert_close(*losses)
-
-
-def test_each_half_of_the_weighted_triplets_adds_up(tmp_path):
-    values = {}
-    for name in ("cjme-minus-lav", "cjme-only-lta", "cjme-only-ltv"):
-        made = method(name, tmp_path).eval()
-        values[name] = made.terms(made.intermediates(batch()))["triplets"]
-    torch.testing.assert_close(values["cjme-only-lta"] + values["cjme-only-ltv"], values["cjme-minus-lav"])
-
-
-def test_a_branch_uses_its_own_modality_and_with_attention_both(tmp_path):
-    b = batch().positive
-    other = torch.rand(12, 10, dtype=torch.float64)
-    for name, same in (("avca-visual", True), ("avca-visual-xatt", False)):
-        made = method(name, tmp_path).eval()
-        first, second = (made.distances(audio, b.visual, batch().classes)["both"] for audio in (b.audio, other))
-        assert torch.equal(first, second) == same
-
-
-def test_the_visual_branch_with_attention_has_avcas_visual_terms(tmp_path):
-    """In evaluation mode, with AVCA's weights, the branch's loss is the sum of AVCA's terms without sound."""
-    whole, part = method("avca", tmp_path).eval(), method("avca-visual-xatt", tmp_path).eval()
-    names = {"A_enc": "encoders.audio", "V_enc": "encoders.visual", "V_proj": "proj", "V_rec": "rec"}
-    state = {}
-    for key, value in whole.state_dict().items():
-        head, _, tail = key.partition(".")
-        if head not in {"A_proj", "A_rec"}:
-            state[".".join(x for x in ("branches.visual", names.get(head, head), tail) if x)] = value
-    part.load_state_dict(state)
-    b = batch()
-    terms = whole.terms(whole.intermediates(b.positive, b.negative), b.positive.text)
-    silent = {"lt_1", "lt_3", "lrec_a", "lct_a", "lw_ta", "lw_at", "lr_phi_a", "lr_theta_a"}
-    assert silent < set(terms)
-    torch.testing.assert_close(part.loss(b), sum(value for key, value in terms.items() if key not in silent))
-    torch.testing.assert_close(
-        part.distances(b.positive.audio, b.positive.visual, b.classes)["both"],
-        whole.distances(b.positive.audio, b.positive.visual, b.classes)["both"],
-    )
-
-
-def test_separate_branches_share_nothing(tmp_path):
-    made = method("avca-no-xatt", tmp_path).eval()
-    b = batch().positive
-    both = made.distances(b.audio, b.visual, batch().classes)["both"]
-    parts = [branch.distances(b.audio, b.visual, batch().classes) for branch in made.branches.values()]
-    torch.testing.assert_close(both, (parts[0] + parts[1]) / 2)
-
-
-def test_apn_and_ranking_test_with_the_score_they_trained(tmp_path):
-    b = batch()
-    for name in ("ale", "apn"):
-        made = method(name, tmp_path).eval()
-        points = made.embed(b.positive.audio, b.positive.visual, b.classes)["both"]
-        torch.testing.assert_close(
-            made.distances(b.positive.audio, b.positive.visual, b.classes)["both"], -points @ b.classes.T
-        )
-
-
-def test_ranking_losses_from_their_definitions(tmp_path):
-    b = batch()
-    for name in ("ale", "sje", "devise"):
-        made = method(name, tmp_path).eval()
-        scores, total = made.scores(b).detach(), 0.0
-        for i, y in enumerate(b.positive.labels.tolist()):
-            costs = [max(0.0, 0.1 + float(scores[i, j] - scores[i, y])) for j in range(4) if j != y]
-            k = sum(c > 0 for c in costs)
-            rank = sum(1 / n for n in range(1, k + 1)) / max(k, 1)
-            total += {"ale": rank * sum(costs), "sje": max(costs), "devise": sum(costs)}[name]
-        assert float(made.loss(b).detach()) == pytest.approx(total / 12, rel=1e-6)
-
-
-def test_fvaegan_refuses_signed_features_as_released(toy, tmp_path):
-    made = method("fvaegan", tmp_path, "as_released")
-    clips = batch().positive
-    signed = SimpleNamespace(blocks=lambda: [Clips(clips.audio - 1, clips.visual, clips.text, clips.labels)])
-    with pytest.raises(AvzslError, match="minmax"):
-        made.epoch(signed, {}, None)
-
-
-def test_fvaegan_trains_its_parts(tmp_path):
-    made, b = method("fvaegan", tmp_path), batch()
-    x = torch.rand(12, 22, dtype=torch.float64)
-    torch.manual_seed(0)
-    made.critic_loss(x, b.positive.text).backward()
-    assert {n.split(".")[0] for n, p in made.named_parameters() if p.grad is not None} == {"critic"}
-    made.zero_grad()
-    made.generator_loss(x, b.positive.text).backward()
-    assert {"encoder", "generator"} <= {n.split(".")[0] for n, p in made.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize(

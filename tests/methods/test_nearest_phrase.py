@@ -104,6 +104,57 @@ def test_features_of_other_weights_are_refused() -> None:
         fitted(data)
 
 
+class Rainless(Data):
+    """There is no vector for one of the labels."""
+
+    def phrases(self, phrases):
+        found = super().phrases(phrases)
+        return torch.where(torch.tensor([p == "Rain" for p in phrases])[:, None], 0.0, found)
+
+
+def test_every_number_from_its_definition() -> None:
+    data, rng = Rainless(), np.random.default_rng(0)
+    method = fitted(data)
+    features = {"audio": rng.random((5, 3)), "visual": rng.random((5, 3))}
+    features["visual"][4] = np.nan
+    given = [torch.from_numpy(part).float() for part in features.values()]
+    known, kept, labels = [], {}, {}
+    points = {False: np.zeros((5, 4)), True: np.zeros((5, 4))}
+    for (name, x), one in zip(features.items(), (SOUND, PICTURE), strict=True):
+        vectors = data.phrases(one.names).double().numpy()
+        there = vectors.any(1)
+        known.append(vectors[there])
+        labels[name] = np.where(there[:, None], vectors - vectors[there].mean(0), 0)
+        scores = np.exp(20 * x - 10)
+        likely = scores / (1 + scores) if name == "audio" else scores / scores.sum(1, keepdims=True)
+        for unnamed in (False, True):
+            some = np.where([unnamed and n in ("Bark", "beagle") for n in one.names], 0.0, likely)
+            top = np.where(some >= np.sort(some, 1)[:, 1:2], some, 0.0)  # the two largest of three
+            points[unnamed] += np.nan_to_num(top) @ labels[name]
+            kept[name, unnamed] = top
+    mean = np.concatenate(known).mean(0)
+    targets = CLASSES.double().numpy() - mean
+    close = {"rtol": 1e-5, "atol": 1e-6}
+    np.testing.assert_allclose(method.points(*given), points[False], **close)
+    embedded = method.embed(*given, CLASSES)
+    np.testing.assert_allclose(embedded["both"], points[False], **close)
+    np.testing.assert_allclose(embedded["classes"], targets, **close)
+    found = method.distances(*given, CLASSES)
+    for unnamed, name in ((False, "both"), (True, "unnamed")):
+        of = points[unnamed]
+        cosine = of @ targets.T / np.linalg.norm(of, axis=1)[:, None] / np.linalg.norm(targets, axis=1)
+        np.testing.assert_allclose(found[name], 1 - cosine, **close)
+    for clip in (0, 4):
+        said = method.evidence(*(part[clip : clip + 1] for part in given), CLASSES[1], 5)
+        assert set(said) == ({"audio", "visual"} if clip == 0 else {"audio"})
+        for name, rows in said.items():
+            share = kept[name, False][clip] * (labels[name] @ targets[1])
+            order = [int(i) for i in np.argsort(-share) if share[i] > 0]
+            assert [place for place, _ in rows] == order
+            assert [p for _, p in rows] == pytest.approx([kept[name, False][clip][i] for i in order], rel=1e-4)
+        assert len(method.evidence(*(part[clip : clip + 1] for part in given), CLASSES[1], 1)["audio"]) <= 1
+
+
 def test_a_saved_model_is_the_same() -> None:
     method = fitted()
     other = build("nearest_phrase", Dims(3, 3, 4), OPTIONS)

@@ -54,6 +54,7 @@ def test_terminal_and_page_say_what_holds_over_class_splits(folds: World, tmp_pa
     build(folds.project, folds.results, tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "toy: its 3 class splits" in page
+    assert "The features of toy come from networks with seeded random weights" in page
     assert 'data-benchmark="toy-1"' in page
     assert 'data-benchmark="toy-2"' not in page
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,76 +16,14 @@ from avzsl.runtime import accelerator
 from avzsl.runtime.accelerator import WARM_UP, Cuda, LostError, choose_device, current_card, held_card, kind_of
 from avzsl.runtime.checkpoint import random_state, set_random_state
 from extractors.feed import DeviceFeed
+from tests.runtime.make_believe import CARD, Calls, OnTheCpu, make_believe
 
-CARD = torch.device("cuda", 1)
 HERE = torch.device("cpu")
-
-
-class Calls(list[str]):
-    """What was asked, in its order, and what the driver answers."""
-
-    pinned: int = 0  # cudaHostRegister's code
 
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """A torch.cuda of two cards that writes down what it is asked."""
-    calls = Calls()
-
-    class Stream:
-        def __init__(self, device: torch.device | None = None) -> None:
-            calls.append("stream")
-
-        def wait_stream(self, other: Any) -> None:
-            calls.append("wait")
-
-    class Event:
-        def record(self, stream: Any = None) -> None:
-            calls.append("record")
-
-        def synchronize(self) -> None:
-            calls.append("synchronize event")
-
-    class Graph:
-        def replay(self) -> None:
-            calls.append("replay")
-
-    def block(name: str) -> Callable[..., Any]:
-        @contextlib.contextmanager
-        def entered(*given: Any, **named: Any) -> Iterator[None]:
-            calls.append(" ".join([name, *map(str, named.values())]))
-            yield
-            calls.append(f"end of {name}")
-
-        return entered
-
-    def said(name: str, value: Any = None) -> Callable[..., Any]:
-        def function(*given: Any) -> Any:
-            calls.append(name)
-            return value
-
-        return function
-
-    main = Stream()
-    calls.clear()
-    driver = SimpleNamespace(
-        cudaHostRegister=lambda *given: calls.append("register") or calls.pinned,  # type: ignore[func-returns-value]
-        cudaHostUnregister=said("unregister"),
-    )
-    state = torch.arange(16, dtype=torch.uint8)
-    for name, value in {
-        "Stream": Stream, "Event": Event, "CUDAGraph": Graph, "current_stream": lambda device=None: main,
-        "stream": block("in stream"), "graph": block("capture"), "device": block("on card"),
-        "synchronize": said("finish"), "empty_cache": said("forget"), "is_available": lambda: True,
-        "device_count": lambda: 2, "current_device": lambda: 1, "cudart": lambda: driver,
-        "get_device_properties": lambda number: SimpleNamespace(uuid=f"GPU-{number}"),
-        "mem_get_info": lambda device: (10 << 30, 80 << 30), "memory_reserved": lambda device: 5 << 30,
-        "memory_allocated": lambda device: 2 << 30, "max_memory_allocated": lambda device: 6 << 30,
-        "reset_peak_memory_stats": said("reset peak"), "get_rng_state": lambda device: state,
-        "set_rng_state": lambda given, device: calls.append(f"random {int(given.sum())} on {device}"),
-    }.items():  # fmt: skip
-        monkeypatch.setattr(torch.cuda, name, value)
-    return calls
+    return make_believe(monkeypatch)
 
 
 def test_the_card_is_the_current_one(cuda: Calls) -> None:
@@ -150,11 +87,11 @@ def test_waiting(cuda: Calls) -> None:
 
 def test_windows_are_copied_from_pinned_memory_in_a_stream_of_their_own(cuda: Calls) -> None:
     feed = DeviceFeed(CARD)
-    feed._device = HERE  # where copies can go
     ring = mmap.mmap(-1, 1 << 16)
     feed.pin(ring)
     large = np.arange(4096, dtype=np.float32)
-    there = feed.upload({"visual": large, "few": np.arange(3)})
+    with OnTheCpu():
+        there = feed.upload({"visual": large, "few": np.arange(3)})
     feed.unpin(ring)
     assert cuda == [
         "stream", "register", "in stream", "record", "synchronize event", "end of in stream", "unregister",
@@ -171,10 +108,8 @@ def test_a_card_that_goes_while_windows_are_copied(cuda: Calls, monkeypatch: pyt
         raise RuntimeError("CUDA error: device-side assert triggered")
 
     monkeypatch.setattr(torch.cuda, "Event", lost)
-    with pytest.raises(LostError, match="lost while copying windows to it"):
-        feed = DeviceFeed(CARD)
-        feed._device = HERE
-        feed.upload({"visual": np.zeros(4096, np.float32)})
+    with OnTheCpu(), pytest.raises(LostError, match="lost while copying windows to it"):
+        DeviceFeed(CARD).upload({"visual": np.zeros(4096, np.float32)})
 
 
 def test_the_cards_random_numbers_are_part_of_a_checkpoint(cuda: Calls) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,12 @@ def test_an_output_belongs_to_the_job_that_sealed_it_last(files: Path) -> None:
     assert (changed.output, changed.path) == ("shard", "shard")
     (files / "table").unlink()
     assert {one.path for one in seals.changes()} == {"shard", "table"}
+
+
+def test_a_clock_that_was_set_back_gives_an_output_to_nobody_else(files: Path) -> None:
+    (files / "shard").write_text("two", encoding="utf-8")
+    before = set(seals.SEALS.glob("*.json"))
+    seals.seal(["shard"])
+    [later] = set(seals.SEALS.glob("*.json")) - before
+    os.utime(later, (0, 0))
+    assert seals.changes() == []

@@ -174,6 +174,15 @@ def test_different_test_sets_are_never_one_column(bundle: Path, finished: Path, 
     assert pd.read_csv(tmp_path / "board/leaderboard.csv")["bundle"].tolist() == table["bundle"].tolist()
 
 
+def test_bundles_of_one_name_are_told_apart(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for person in ("ann", "bob"):
+        (tmp_path / person).mkdir()
+        shutil.copy(bundle, tmp_path / person / "bundle.zip")
+    monkeypatch.chdir(tmp_path)
+    assert main(["merge", "ann/bundle.zip", "bob/bundle.zip", "bob/bundle.zip", "--out", "both"]) == 0
+    assert sorted(pd.read_csv("both/leaderboard.csv")["bundle"]) == ["ann/bundle", "bob/bundle"]
+
+
 def test_a_run_on_other_clips_than_its_benchmark_is_found(finished: Path, tmp_path: Path) -> None:
     edited = tmp_path / "results"
     shutil.copytree(finished, edited)

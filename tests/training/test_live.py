@@ -107,3 +107,64 @@ def test_a_tracker_that_fails_costs_no_training(tmp_path: Path, monkeypatch, cap
         watch(ROW)
     assert len(calls) == 1
     assert "no space left on device" in caplog.text
+
+
+@pytest.mark.parametrize("there,uri", [(False, None), (True, "http://elsewhere")])
+def test_mlflow_writes_to_a_database_of_the_run_unless_it_is_told_another(
+    tmp_path: Path, monkeypatch, there, uri
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    said: list[tuple[object, ...]] = []
+
+    class Client:
+        def __init__(self, tracking_uri: str) -> None:
+            said.append(("store", tracking_uri))
+
+        def get_experiment_by_name(self, name: str) -> object:
+            return SimpleNamespace(experiment_id="7") if there else None
+
+        def create_experiment(self, name: str) -> str:
+            return "new"
+
+        def create_run(self, number: str, run_name: str) -> object:
+            said.append(("run", number, run_name))
+            return SimpleNamespace(info=SimpleNamespace(run_id="r"))
+
+        def log_param(self, *given: object) -> None:
+            said.append(("param", *given))
+
+        def log_metric(self, run: str, key: str, value: float, step: int) -> None:
+            if key.endswith("/U"):
+                said.append((key, value, step))
+
+        def set_terminated(self, run: str) -> None:
+            said.append(("end", run))
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=Client))
+    with live("mlflow", tmp_path, "avca seed 0", {"seed": 0}) as watch:
+        watch(ROW)
+    assert said == [
+        ("store", uri or f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}"), ("run", "7" if there else "new", "avca seed 0"),
+        ("param", "r", "seed", "0"), ("stage-1/U", 25.0, 3), ("end", "r"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "variables,mode",
+    [({"WANDB_API_KEY": "k"}, "online"), ({"WANDB_MODE": "disabled", "WANDB_API_KEY": "k"}, "disabled")],
+)
+def test_wandb_goes_online_with_a_key_and_does_what_it_is_told(tmp_path: Path, monkeypatch, variables, mode) -> None:
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    asked: dict[str, object] = {}
+    fake_run = SimpleNamespace(log=lambda values: asked.update(logged=values), finish=lambda: None)
+    fake = SimpleNamespace(init=lambda **options: asked.update(options) or fake_run)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    with live("wandb", tmp_path, "avca seed 0", {"seed": 0}) as watch:
+        watch(ROW | {"stage": 2, "epoch": 4})
+    assert asked["mode"] == mode and asked["name"] == "avca seed 0" and asked["config"] == {"seed": 0}
+    assert asked["logged"]["stage-2/epoch"] == 4  # type: ignore[index]

@@ -107,6 +107,7 @@ def test_which_epoch_is_kept_and_how_long_stage_two_is(world, tmp_path, hm, kept
     ]
     assert [row["epoch"] for row in done.history if row["selected"]] == [kept, kept]
     scores = [row["hm"] for row in done.history if row["stage"] == 1]
+    assert all(0 <= row["seconds"] < 60 for row in done.history)
     assert [a < b for a, b in itertools.pairwise(scores)] == [a < b for a, b in itertools.pairwise(hm)]
 
 

@@ -14,7 +14,7 @@ from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides, TrainingConfig
 from avzsl.contracts.arrays import read_arrays, write_arrays
 from avzsl.contracts.errors import DataError
-from avzsl.contracts.schemas import PREDICTIONS
+from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table, write_table
 from avzsl.evaluation import intersection, recompute
 from avzsl.training.run import run
@@ -59,6 +59,16 @@ def test_a_number_that_was_changed_is_found(copy, key):
         record[key] = value + 0.001 if key != "epoch" else value + 1
     (copy / "run.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match=key):
+        recompute(copy)
+
+
+def test_another_epoch_than_stage_one_chose_is_found(copy):
+    """Stage 2 says the same epoch as the record; what was chosen stands in stage 1."""
+    history = read_table(copy / "history.parquet", HISTORY)
+    first = history["stage"] == 1
+    history.loc[first, "selected"] = ~history.loc[first, "selected"].to_numpy(bool)
+    write_table(copy / "history.parquet", history, HISTORY)
+    with pytest.raises(DataError, match="epoch is"):
         recompute(copy)
 
 

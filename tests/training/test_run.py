@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from avzsl.contracts.schemas import HISTORY, PREDICTIONS
 from avzsl.contracts.tables import read_table
 from avzsl.methods import Dims
 from avzsl.methods import Method as MethodBase
+from avzsl.training import run as runs
 from avzsl.training.evaluate import validate
 from avzsl.training.run import run
 from avzsl.training.sampling import DeviceData
@@ -59,6 +61,7 @@ def test_a_run_learns_and_writes_everything(toy, tmp_path, name, preset):
     assert row["zsl"] > 1.8 * row["chance"]["zsl"]
     assert row["hm"] > row["chance"]["hm"]
     history = read_table(tmp_path / "history.parquet", HISTORY)
+    assert (history["seconds"] > 0).all() and history["seconds"].sum() <= row["seconds"] < 600
     assert list(history["stage"]) == [1] * 8 + [2] * row["epoch"]
     assert history.loc[history["stage"] == 1, "selected"].sum() == 1
     predictions = read_table(tmp_path / "predictions.parquet", PREDICTIONS)
@@ -302,3 +305,31 @@ def test_stage_1_ends_when_validation_gets_no_better(toy, tmp_path):
     best = int(first.loc[first["selected"], "epoch"].iloc[0])
     assert len(first) == best + 2 < 12
     assert row["config"]["training"]["batches_per_epoch"] == 1
+    # One pass over the 120 clips of `train`, 32 at a time; stage 2, with more clips, draws as many.
+    row = go(toy, tmp_path / "b", method("devise", epochs=1, batches_per_epoch=50, clip_passes=1))
+    assert row["config"]["training"]["batches_per_epoch"] == 4
+
+
+def test_a_run_takes_one_thread_unless_told_otherwise(toy, tmp_path, monkeypatch):
+    folder, files = toy
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    run(folder, files.pack[0], files.embeddings, method("ridge"), benchmark(), 0, tmp_path, device="cpu")
+    assert asked == [1]
+    row = json.loads((tmp_path / "run.json").read_text())
+    assert row["hardware"] == {"device": "cpu", "machine": platform.machine(), "threads": 1}
+    assert 0 < row["seconds"] < 600
+
+
+def test_settings_of_a_closed_form_are_all_tried_whatever_ends_a_path(toy, tmp_path):
+    what = method("ridge", stop_epochs=1)
+    row = go(toy, tmp_path, what)
+    history = read_table(tmp_path / "history.parquet", HISTORY)
+    tried = history.loc[history["stage"] == 1, "epoch"].tolist()
+    assert tried == list(range(1, len(what.options["regularisation"]) + 1))
+    assert history.loc[history["stage"] == 2, "epoch"].tolist() == [row["epoch"]]
+
+
+@pytest.mark.parametrize("share,percent", [(None, None), (float("nan"), None), (0.0, 0.0), (0.25, 25.0), (1.0, 100.0)])
+def test_shares_are_written_in_percent_and_what_is_no_number_as_null(share, percent):
+    assert runs._percent(share) == percent

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,61 @@ def test_presets_fill_in_what_was_left_to_them():
     assert (released.stage2_schedule, released.beta, released.class_rows) == ("plateau", "mean", "as_released")
     mine = TrainingConfig(stage2_schedule="replay", class_rows="aligned").under("as_released")
     assert (mine.stage2_schedule, mine.beta, mine.class_rows) == ("replay", "mean", "aligned")
+
+
+def test_two_classes_are_enough_and_rounding_leaves_no_class(source, monkeypatch):
+    subset = source.data.subset("train")
+    two = subset.labels < 2
+    pair = type(subset)(subset.rows[two], subset.labels[two], ("",) * 3, ("train",) * 3)
+    data = BalancedSet(source, pair, 0)
+    # The largest share there is, rounded up: the last clip of each class, not the first of the next.
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.ones(shape, dtype=torch.float64))
+    assert data._within(torch.tensor([0, 1, 0])).tolist() == [0, 2, 0]
+
+
+def test_what_a_method_is_told_of_its_data(source):
+    data = BalancedSet(source, source.data.subset("train"), 0)
+    assert data.named is None
+    assert data.extractor == {"name": "synthetic", "random_weights": True}
+    assert len(next(iter(data.batches(1, 4))).negative.labels) == 4
+    assert (
+        len(next(iter(BalancedSet(source, source.data.subset("train"), 0, None, False).batches(1, 4))).negative.labels)
+        == 0
+    )
+
+
+def test_a_pack_on_the_disk_stays_there_or_goes_to_its_device_piece_by_piece(source, tmp_path, monkeypatch):
+    whole = np.arange(21, dtype=np.float32).reshape(7, 3)
+    whole.tofile(tmp_path / "pack")
+    mapped = np.memmap(tmp_path / "pack", np.float32, "r", shape=(7, 3))
+    data = replace(source.data, audio=mapped, visual=mapped)
+    here, elsewhere = (
+        DeviceData(data, torch.device("cpu"), "float64"),
+        DeviceData(data, torch.device("meta"), "float64"),
+    )
+    assert np.shares_memory(here.audio.numpy(), mapped)
+    assert (elsewhere.audio.device.type, elsewhere.audio.dtype) == ("meta", torch.float64)
+    monkeypatch.setattr("avzsl.contracts.mapped.SCATTERED", 2)
+    audio, visual = here.averages(torch.tensor([6, 0, 3, 5, 1]))
+    assert audio.dtype == torch.float64
+    assert audio.tolist() == visual.tolist() == whole[[6, 0, 3, 5, 1]].tolist()
+    monkeypatch.setattr(sampling, "in_pieces", lambda array: iter((array[:3], array[3:5], array[5:])))
+    assert sampling._on_device(mapped, torch.device("cpu"), torch.float64).tolist() == whole.tolist()
+    held = DeviceData(replace(source.data, audio=whole, visual=whole), torch.device("cpu"), "float64")
+    assert held.averages(torch.tensor([6, 0]))[0].tolist() == whole[[6, 0]].tolist()
+
+
+def test_phrases_are_embedded_once_as_the_classes_were(source, monkeypatch):
+    asked: list[object] = []
+
+    def embed(phrases: tuple[str, ...], made: dict[str, object]) -> np.ndarray:
+        asked.append((phrases, made))
+        return np.ones((len(phrases), 16), np.float32)
+
+    monkeypatch.setattr(sampling, "embed_phrases", embed)
+    fresh = DeviceData(source.data, torch.device("cpu"), "float64")
+    data = BalancedSet(fresh, source.data.subset("train"), 0)
+    for _ in range(2):
+        assert data.phrases(["dog", "cat"]).tolist() == [[1.0] * 16] * 2
+    assert data.phrases(["dog"]).dtype == torch.float64
+    assert asked == [(("dog", "cat"), {"name": "synthetic"}), (("dog",), {"name": "synthetic"})]

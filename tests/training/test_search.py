@@ -55,6 +55,7 @@ def test_the_best_trial_on_validation_is_run(tmp_path):
     log = row["search"]
     assert len(log) == 4
     assert log[0]["changes"] == {}
+    assert [trial["trial"] for trial in log] == [0, 1, 2, 3] and all(0 < trial["seconds"] < 100 for trial in log)
     best = max(log, key=lambda trial: trial["hm"])
     for key, value in best["changes"].items():
         place = row["config"]["training"] if key.startswith("training.") else row["config"]["options"]
@@ -101,6 +102,14 @@ def test_a_closed_form_method_is_not_searched(tmp_path):
     assert row["chosen"]
 
 
+def test_the_space_of_a_method_that_names_none():
+    assert SPACE == {
+        "training.lr": [0.0003, 0.001, 0.003],
+        "training.weight_decay": [0.0, 1e-5, 1e-4],
+        "training.batch_size": [64, 128, 256],
+    }
+
+
 def test_trials_are_distinct_and_begin_with_the_configuration():
     everything = trials(SPACE, 1000, 0)
     assert len(everything) == 1 + 27
@@ -108,6 +117,9 @@ def test_trials_are_distinct_and_begin_with_the_configuration():
     assert some[0] == {}
     assert len({json.dumps(t) for t in some}) == 10
     assert some == trials(SPACE, 10, 0)
+    assert [len(trials(SPACE, count, 0)) for count in (1, 2, 26, 27, 28, 29)] == [1, 2, 26, 27, 28, 28]
+    assert trials(SPACE, 28, 0) == trials(SPACE, 28, 1) == everything, "all of them are tried in their order"
+    assert trials(SPACE, 27, 0) != everything[:27]
     assert some != trials(SPACE, 10, 1)
     large = {f"x{i}": list(range(10)) for i in range(12)}
     assert len({json.dumps(t) for t in trials(large, 50, 0)}) == 50

@@ -121,3 +121,71 @@ def test_recording_leaves_the_models_as_they_were() -> None:
 def test_what_is_no_plain_step_is_refused() -> None:
     with pytest.raises(ConfigError, match="statistics_passes"):
         Seeds([method("avca", 0, statistics_passes=True)], 1e-3, Accelerator(CPU))
+
+
+def pair(weight_decay: float = 0.0) -> tuple[list[Method], Seeds]:
+    made = [method("concat", seed, dropout=0.0) for seed in range(2)]
+    return made, Seeds(made, 1e-3, Accelerator(CPU), **({"weight_decay": weight_decay} if weight_decay else {}))
+
+
+def test_adam_is_that_of_torch_also_for_gradients_as_small_as_its_eps() -> None:
+    """Without being told otherwise nothing decays."""
+    made, together = pair()
+    optimisers = [torch.optim.Adam(one.trained(), lr=1e-3) for one in made]
+    torch.manual_seed(0)
+    for _ in range(3):
+        given = {name: 1e-8 * torch.randn_like(value) for name, value in together.parameters.items()}
+        for seed, (one, optimiser) in enumerate(zip(made, optimisers, strict=True)):
+            for name, parameter in one.named_parameters():
+                parameter.grad = given[f"method.{name}"][seed].clone()
+            optimiser.step()
+        together._adam(given)
+    for seed, one in enumerate(made):
+        for name, parameter in one.named_parameters():
+            torch.testing.assert_close(together.parameters[f"method.{name}"][seed], parameter.data, rtol=1e-12, atol=0)
+
+
+def test_averages_of_gradients_go_into_an_optimiser_and_come_back() -> None:
+    _, together = pair(1e-4)
+    for step in range(2):
+        together.step(stacked_batch(batches(step)[:2]))
+    again = Seeds([method("concat", 9, dropout=0.0) for _ in range(2)], 1e-3, Accelerator(CPU), weight_decay=1e-4)
+    taken = []
+    for seed in range(2):
+        one = method("concat", 5, dropout=0.0)
+        optimiser = torch.optim.Adam(one.trained(), lr=1e-3, weight_decay=1e-4)
+        again.optimiser_from(seed, one, optimiser)  # no step yet: nothing to take
+        together.into(seed, one)
+        together.optimiser_into(seed, one, optimiser)
+        assert {float(state["step"]) for state in optimiser.state.values()} == {2.0}
+        assert len(optimiser.state) == len(one.trained())
+        again.optimiser_from(seed, one, optimiser)
+        taken.append((one, optimiser))
+    for ours, theirs in ((again._first, together._first), (again._second, together._second)):
+        for name, value in theirs.items():
+            assert torch.equal(ours[name], value), name
+    assert again._steps == together._steps == 2
+    given = batches(7)[:2]
+    together.step(stacked_batch(given))
+    for seed, (one, optimiser) in enumerate(taken):
+        one.train().step(given[seed], {"adam": optimiser}, 0)
+        for name, value in one.state_dict().items():
+            whole = {**together.parameters, **together.buffers}[f"method.{name}"][seed]
+            torch.testing.assert_close(whole, value, rtol=1e-9, atol=1e-12)
+
+
+def test_what_is_not_trained_stays() -> None:
+    made = [method("avca", seed, position_embedding="frozen") for seed in range(2)]
+    before = [one.position.detach().clone() for one in made]
+    together = Seeds(made, 1e-3, Accelerator(CPU), weight_decay=0.1)
+    together.step(stacked_batch(batches(0)[:2]))
+    for seed, value in enumerate(before):
+        assert torch.equal(together.parameters["method.position"][seed], value)
+
+
+def test_a_synthetic_batch_is_what_was_asked_for() -> None:
+    batch = synthetic_batch(5, CPU, 0)
+    assert len(batch.classes) == 30 and batch.classes.shape[1] == 300
+    for side in (batch.positive, batch.negative):
+        assert side.audio.shape == side.visual.shape == (5, 512)
+        assert torch.equal(side.text, batch.classes[side.labels])

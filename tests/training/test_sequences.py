@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +25,7 @@ from avzsl.contracts.streams import Stream, map_streams
 from avzsl.methods import Clips, Steps
 from avzsl.methods import Method as MethodBase
 from avzsl.methods.blocks import pairwise
+from avzsl.training import sequences
 from avzsl.training.crops import LONGEST, Cropper, Part, released_crops
 from avzsl.training.run import run
 from avzsl.training.sampling import BalancedSet, DeviceData
@@ -248,6 +251,68 @@ def test_chunks_are_whole_and_bounded() -> None:
         assert len(place) == 1 or 4 * len(place) * (longest[0] * 128 + longest[1] * 4096) <= 256 << 20
         seen += place.tolist()
     assert sorted(seen) == list(range(1000))
+
+
+@pytest.mark.parametrize("width", [None, 700])
+def test_chunks_are_as_full_as_they_may_be(monkeypatch: pytest.MonkeyPatch, width: int | None) -> None:
+    """By the rule itself, one clip more at a time; a bound is hit exactly, and a clip above all bounds goes alone."""
+    rng = np.random.default_rng(1)
+    audio, visual = (torch.from_numpy(rng.integers(1, 900, 300)) for _ in range(2))
+    parts = {"audio": Part(audio * 0, audio, width), "visual": Part(visual * 0, visual)}
+    wide = torch.clamp(audio, min=width or 0)
+    order = torch.argsort(wide + visual, stable=True).tolist()
+    for limits in (
+        (8 << 20, 256 << 20, 4096),
+        (30 * 1001**2, 1 << 40, 4096),
+        (1 << 40, 1 << 40, 7),
+        (1 << 40, 4 << 20, 50),
+        (1, 1, 9),
+    ):
+        for name, value in zip(("PAIRS", "BYTES", "CLIPS"), limits, strict=True):
+            monkeypatch.setattr(sequences, name, value)
+        want: list[list[int]] = []
+        for clip in order:
+            tried = [*want[-1], clip] if want else []
+            a, v = (max((int(w[i]) for i in tried), default=0) for w in (wide, visual))
+            pairs, size = len(tried) * (a + v + 1) ** 2, 4 * len(tried) * (a * 12 + v * 40)
+            if want and pairs <= limits[0] and size <= limits[1] and len(tried) <= limits[2]:
+                want[-1].append(clip)
+            else:
+                want.append([clip])
+        assert [place.tolist() for place in chunks(parts, (12, 40))] == want
+
+
+def test_a_bound_that_is_met_exactly_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"audio": Part(torch.zeros(7), torch.full((7,), 9)), "visual": Part(torch.zeros(7), torch.full((7,), 10))}
+    for name, value, sizes in (("PAIRS", 3 * 20**2, [3, 3, 1]), ("BYTES", 4 * 2 * (9 * 12 + 10 * 40), [2, 2, 2, 1])):
+        with monkeypatch.context() as patch:
+            patch.setattr(sequences, name, value)
+            assert [len(place) for place in chunks(parts, (12, 40))] == sizes
+
+
+def test_the_only_step_of_a_data_set_is_padded() -> None:
+    held = Sequences(stream([1], 0.5), CPU, torch.float32)
+    assert held.gather(torch.tensor([0]), Part(torch.tensor([0]), torch.tensor([1]), 3)).values.shape == (1, 3, 3)
+
+
+def test_pages_are_given_back_once_enough_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Sequences(stream([3, 3], 0.5), CPU, torch.float32)  # a clip is 36 bytes
+    given: list[int] = []
+    held._map = SimpleNamespace(madvise=given.append)  # type: ignore[assignment]
+    monkeypatch.setattr(sequences, "KEPT", 72)
+    told = []
+    for _ in range(6):
+        held.gather(torch.tensor([1]), Part(torch.tensor([0]), torch.tensor([3])))
+        told.append(len(given))
+    assert told == [0, 0, 1, 1, 1, 2] and set(given) == {mmap.MADV_DONTNEED}
+
+
+def test_a_silent_last_clip_is_as_long_as_its_picture() -> None:
+    streams = {"audio": stream([6, 0], 0.125), "visual": stream([6, 6], 0.125)}
+    cropper = Cropper(streams, rules(sequence_length="fixed", test_steps=2))
+    parts = cropper.test_parts(torch.arange(2))
+    assert (parts["visual"].first.tolist(), parts["visual"].kept.tolist()) == ([2, 2], [2, 2])
+    assert (parts["audio"].first.tolist(), parts["audio"].kept.tolist()) == ([2, 0], [2, 0])
 
 
 class Middles(MethodBase[Steps]):

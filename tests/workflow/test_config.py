@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from avzsl.runtime.jobs import hold_lock
+from tests.workflow.checkout import checkout_environment, copy_checkout
 from tests.workflow.conftest import Run, write_config
 
 
@@ -85,3 +88,18 @@ def test_lists_and_mappings_on_the_command_line_hold_numbers(tmp_path: Path, run
     run("-n", "--config", "seeds=[0, 1]", "interim=false", f"benchmarks={asked}")
     result = run("-n", "--config", "seeds=[0, x]", check=False)
     assert result.returncode == 1 and "seeds.1: must be a whole number" in result.stdout + result.stderr
+
+
+def test_a_checkout_below_a_folder_with_braces_gets_a_sentence(tmp_path: Path) -> None:
+    folder = copy_checkout(tmp_path / "{y}")
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n"], cwd=folder, env=checkout_environment(folder),
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    said = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert (
+        "avzsl: " in said
+        and "Snakemake reads { and } in a path as wildcards; move the folder to a path without" in said
+    )
+    assert "Traceback" not in said

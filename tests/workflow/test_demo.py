@@ -96,8 +96,11 @@ def test_named_targets(finished: Path) -> None:
         result = run_in(finished)("-n", target)
         return result.stdout + result.stderr
 
-    for target in ("splits", "features", "report"):
+    for target in ("features", "report"):
         assert "Nothing to be done" in said(target)
+    audited = said("splits")
+    assert "rule splits:" in audited and "rule split:" not in audited, "nothing but to say what was found"
+    assert "What the audits found" in run_in(finished)("splits").stdout
     assert "rule benchmark_demo:" in said("benchmark_demo"), "a table of its own, which the whole does not need"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,3 +106,61 @@ def test_what_only_the_reader_can_see_is_made_again_by_the_same_command(undistur
     assert "0001.log" not in said, "the good shard is left alone"
     shard.with_name("0000.safetensors.corrupt").unlink()
     assert differences(undisturbed, spoilt) == []
+
+
+# What makes each stage write, from the last to the first: a forced job of Snakemake's leaves its outputs away.
+STAGES = {
+    "report": "report",
+    "tables": "tables",
+    "results": "results",
+    "run": "results/benchmarks/small/runs/avca/seed-0/run.json",
+    "benchmark": "results/benchmarks/small/clips.parquet",
+    "split": "results/small/splits/default/split.parquet",
+    "steps": "results/small/features/stub/steps.safetensors",
+    "pack": "results/small/features/stub/packed.parquet",
+    "extract": f"{SHARDS}/0000.parquet",
+    "media": "results/small/media/0000.parquet",
+    "embeddings": "results/small/embeddings.safetensors",
+    "catalog_small": "results/small/catalog/clips.parquet",
+}
+
+
+@pytest.mark.slow
+def test_every_stage_says_that_it_cannot_write_and_loses_nothing(tmp_path: Path) -> None:
+    write_small(tmp_path, shards=1, methods=["avca", "tcaf"])
+    code, said = snakemake(tmp_path, "all", "tables")
+    assert code == 0, said[-3000:]
+    before = tmp_path / "before"
+    shutil.copytree(tmp_path / "results", before / "results")
+    (tmp_path / "full").write_text("50", encoding="utf-8")
+    wrong = {}
+    for rule, target in STAGES.items():
+        code, said = snakemake(tmp_path, target, "--forcerun", rule, "--rerun-triggers", "mtime")
+        lines = [
+            line for line in said.splitlines() if "nothing half-written is left" in line or "nothing fetched" in line
+        ]
+        if code != 1 or not lines or "Traceback" in said:
+            wrong[rule] = said[-2000:]
+    assert wrong == {}
+    left = [path for path in (tmp_path / "results").rglob("*") if path.name.startswith(".avzsl-unfinished-")]
+    assert left == []
+    done = subprocess.run(
+        ["bash", "-c", "ulimit -f 0; exec \"$@\"", "-", sys.executable, "-m", "avzsl", "bundle", "before/results"],
+        cwd=tmp_path, env=small_environment(), capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "bundle.zip: grows larger than its file system" in done.stderr, done.stderr[-2000:]
+    assert not (tmp_path / "bundle.zip").exists()
+    (tmp_path / "full").unlink()
+    code, said = snakemake(tmp_path, "all", "tables")
+    assert code == 0, said[-3000:]
+    assert differences(before, tmp_path) == []
+
+
+def test_a_results_folder_that_is_read_only_is_a_sentence(small_disk: Path) -> None:
+    assert snakemake(small_disk, "results/small/catalog/clips.parquet")[0] == 0
+    again = ["mount", "-o", "remount,ro", str(small_disk / "results")]
+    if subprocess.run(again, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this system does not mount again")
+    code, said = snakemake(small_disk, "all_media")
+    assert code == 1
+    assert "lies on a file system that is read-only; correct that and run again" in said and "Traceback" not in said

@@ -110,3 +110,18 @@ def test_results_prints_what_is_finished_and_names_what_is_missing(
     assert main(["results", "--config", "config/more.yaml"]) == 0
     said = capsys.readouterr().out
     assert "avca" in said and "missing: small: avca, seed 1" in said and "missing: small: cjme, seeds 0, 1" in said
+
+
+def test_a_clock_that_was_set_back_by_a_day_stops_no_run(finished: Path, tmp_path: Path, monkeypatch) -> None:
+    """Beside files from the future Snakemake takes every new file for older than what it is made of, and refuses it."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder)
+    monkeypatch.chdir(folder)
+    for path in (folder / "results").rglob("*"):
+        moment = (finished / path.relative_to(folder)).stat().st_mtime_ns + 86_400 * 10**9
+        os.utime(path, ns=(moment, moment))
+    said = snakemake(folder, "--config", "benchmarks=small", "seeds=[0,1]")
+    assert "the clock was set back" in said
+    assert "rule run:" in said
+    assert not [rule for rule in ("media", "extract", "pack", "split", "benchmark") if f"rule {rule}:" in said], said
+    assert jobs(snakemake(folder, "-n", "--config", "benchmarks=small", "seeds=[0,1]")) == {}

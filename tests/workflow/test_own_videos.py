@@ -33,7 +33,7 @@ def test_hostile_folder(tmp_path: Path, run: Run) -> None:
             "only broken": "bell",
             "empty class": "rain",
         },
-        "features": "selavi-random",
+        "features": "reading",
         "splits": {
             "default": {
                 "val_unseen": 0.25,
@@ -46,6 +46,8 @@ def test_hostile_folder(tmp_path: Path, run: Run) -> None:
         "methods": {"training": {"epochs": 2, "batches_per_epoch": 2, "batch_size": 16}},
     }
     write_config(tmp_path, "datasets/mine.yaml", dataset)
+    # Every file is decoded as for SeLaVi; what its networks would make of it is no matter here.
+    write_config(tmp_path, "features/reading.yaml", {"extractor": "tests.extractors.plugin.reading"})
     write_config(tmp_path, "config.yaml", {"benchmarks": "mine", "methods": ["cjme"], "seeds": [0]})
     run("-n")
     run()

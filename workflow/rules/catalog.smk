@@ -115,5 +115,6 @@ rule embeddings:
         embeddings=lambda w: project.dataset(w.dataset).embeddings.model_dump(
             mode="json"
         ),
+        weights_lock=how(WEIGHTS_LOCK),
     script:
         "../scripts/embeddings.py"

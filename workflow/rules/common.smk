@@ -26,6 +26,7 @@ from avzsl.results.project import (
 from avzsl.runtime.devices import cores_for_a_gpu, wants_gpu
 from avzsl.runtime.runs import begin, end, plan
 from avzsl.runtime.step import give_up_without_daemon
+from avzsl.runtime.weights import NAME as WEIGHTS_NAME
 
 # Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
 try:
@@ -68,6 +69,8 @@ def checked_project():
 project = checked_project()
 
 PLACES = Places(Path(project.config.results), Path(project.config.data))
+# Beside the project's configuration, so that it can be committed with it.
+WEIGHTS_LOCK = str(project.source.parent / WEIGHTS_NAME)
 BENCHMARKS = list(project.benchmarks)
 GROUPS = sorted({b.group for b in project.benchmarks.values() if b.group})
 DATASETS = sorted({benchmark.dataset for benchmark in project.benchmarks.values()})

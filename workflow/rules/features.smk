@@ -62,6 +62,7 @@ rule extract:
     params:
         settings=extraction,
         lean=how(lean),
+        weights_lock=how(WEIGHTS_LOCK),
         secrets=how(lambda w: secrets_of(project, w.dataset)),
         results=how(str(PLACES.results)),
         data=how(str(PLACES.data)),

@@ -32,6 +32,7 @@ rule split:
         "../scripts/split.py"
 
 
+# It makes no file, so it is done whenever it is asked for: whoever asks for splits wants to know what the audits found.
 rule splits:
     input:
         [
@@ -39,3 +40,17 @@ rule splits:
             for dataset in DATASETS
             for split in project.dataset(dataset).splits
         ],
+    log:
+        LOGS / "splits.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        project=record_of(project),
+        results=how(str(PLACES.results)),
+    script:
+        "../scripts/splits.py"

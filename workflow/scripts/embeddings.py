@@ -7,6 +7,8 @@ with job(snakemake, f"embeddings {snakemake.wildcards.dataset}"):
     from avzsl.contracts.schemas import CLASSES
     from avzsl.contracts.tables import read_table
     from avzsl.embeddings import embed_classes, write_embeddings
+    from avzsl.runtime.weights import lock_weights
 
+    lock_weights(snakemake.params.weights_lock)
     settings = EmbeddingsConfig.model_validate(snakemake.params.embeddings)
     write_embeddings(embed_classes(read_table(snakemake.input.classes, CLASSES), settings), snakemake.output[0])

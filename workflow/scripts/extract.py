@@ -16,11 +16,13 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
     from avzsl.runtime.cache import cached
     from avzsl.runtime.devices import wants_gpu
     from avzsl.runtime.seals import reseal, uses
+    from avzsl.runtime.weights import lock_weights
     from extractors import extract_shard
     from extractors.base import with_trained
     from extractors.key import shard_key
 
     params = snakemake.params
+    lock_weights(params.weights_lock)
     name, listed = snakemake.wildcards.dataset, Path(snakemake.input.manifest)
     places = Places(Path(params.results), Path(params.data))
     # Media that were deleted once their features were stored come back for the time of this job.

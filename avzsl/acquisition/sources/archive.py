@@ -22,7 +22,7 @@ from avzsl.acquisition.unpack import unpack
 from avzsl.config.sources import ArchiveSource, FolderSource
 from avzsl.contracts.atomic import write_json
 from avzsl.contracts.hashing import safe_name, sha256_text
-from avzsl.contracts.secrets import masked, place_of
+from avzsl.contracts.secrets import filled, masked, place_of, remember_address
 from avzsl.runtime.locks import waiting
 
 _MARKER = ".unpacked-"
@@ -109,6 +109,7 @@ class Archive:
     def _download(self, url: str) -> Path:
         out = self._root / f"{safe_name(masked(url))}{Path(urlsplit(url).path).suffix}"
         pace = Pace(self._pace_state, f"http-{urlsplit(url).hostname}", self._config.pace, self._stop)
+        remember_address(url := filled(url))
         client = network.session(socket_timeout=self._config.transfer.timeout_s)
         asked = False
 

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import yt_dlp
-from pydantic import SecretStr
 
 from avzsl.acquisition import network
 from avzsl.acquisition.clip import Clip, file_suffix
@@ -18,7 +17,7 @@ from avzsl.acquisition.policy import Robots
 from avzsl.acquisition.sources.base import Fetched, Work, original_path
 from avzsl.acquisition.transfer import Opener, RangeReader, download
 from avzsl.config.sources import HttpSource
-from avzsl.contracts.secrets import remember
+from avzsl.contracts.secrets import filled, remember_address
 
 
 class Http:
@@ -35,9 +34,8 @@ class Http:
         self._robots = Robots(config.user_agent) if config.respect_opt_out else None
         headers = {name: network.reveal(secret) for name, secret in config.headers.items()}
         self._headers = {"User-Agent": config.user_agent, **headers}
-        self._url = network.reveal(SecretStr(config.url)) if "$" in config.url else config.url
-        if password := urlsplit(self._url).password:
-            remember(password)
+        self._url = filled(config.url)
+        remember_address(self._url)
         self._local = threading.local()
         self._clients: list[yt_dlp.YoutubeDL] = []
 
@@ -54,7 +52,12 @@ class Http:
         if self._robots is not None:
             self._robots.check(url, self._load)
         with self.pace.request():
-            return self._fetch(url, clip, work)
+            try:
+                return self._fetch(url, clip, work)
+            except ClipError as failure:
+                # The catalogue may give signed addresses, and the server may repeat them.
+                remember_address(url, (clip.source_id, clip.clip_id, clip.class_name, clip.path))
+                raise ClipError(failure.status, failure.error, failure.retry_after_s) from failure
 
     def _fetch(self, url: str, clip: Clip, work: Work) -> Fetched:
         suffix = file_suffix(PurePosixPath(urlsplit(url).path).suffix)

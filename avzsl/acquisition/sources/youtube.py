@@ -27,6 +27,7 @@ from avzsl.acquisition.sources.base import Fetched, Work, original_path
 from avzsl.acquisition.sources.http import address
 from avzsl.acquisition.transfer import RangeReader
 from avzsl.config.sources import YoutubeSource
+from avzsl.contracts.secrets import filled, remember_address, remember_words
 
 # What yt-dlp downloads by itself; m3u8 without `native` needs the ffmpeg program.
 _PROTOCOLS = {"http", "https", "m3u8", "m3u8_native", "http_dash_segments", "mhtml", "ism", "f4m"}
@@ -49,6 +50,8 @@ class Youtube:
         self._clients: list[yt_dlp.YoutubeDL] = []
         self._cookies = ""
         self._secrets = tuple(_secrets(config))
+        self._url = filled(config.url)
+        remember_address(self._url)
 
     def open(self) -> None:
         if self.config.cookies is not None:
@@ -66,9 +69,9 @@ class Youtube:
         self._clients.clear()
 
     def fetch(self, clip: Clip, work: Work) -> Fetched:
-        if self.config.url.startswith("https://www.youtube.com/") and not _YOUTUBE_ID.fullmatch(clip.source_id):
+        if self._url.startswith("https://www.youtube.com/") and not _YOUTUBE_ID.fullmatch(clip.source_id):
             raise ClipError("no_such_format", "the catalogue's source_id is not the id of a YouTube video")
-        url = address(clip.fill(self.config.url, in_address=True))
+        url = address(clip.fill(self._url, in_address=True))
         with self.pace.request():
             try:
                 return self._fetch(url, clip, work)
@@ -177,6 +180,7 @@ class Youtube:
         client: yt_dlp.YoutubeDL | None = getattr(self._local, "client", None)
         if client is None:
             client = network.session(**self._params())
+            remember_words(*(cookie.value or "" for cookie in client.cookiejar))
             self._local.client = client
             self._clients.append(client)
         return client
@@ -192,6 +196,7 @@ class Youtube:
             youtube["player_client"] = list(config.player_client)
         if config.po_token:
             youtube["po_token"] = [reveal(token) for token in config.po_token]
+            remember_words(*(token.partition("+")[2] for token in youtube["po_token"]))
         params: dict[str, Any] = {
             "format": config.format,
             "extractor_args": arguments,

@@ -6,14 +6,15 @@ inside that function, since configurations are checked without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avzsl.config.base import expand
 from avzsl.contracts.errors import ConfigError
-from avzsl.contracts.hashing import sha256_file, sha256_value
+from avzsl.contracts.hashing import sha256_value
+from avzsl.runtime.weights import first_use
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,14 +49,17 @@ def encoded(
     prompts: Sequence[str],
     phrases: Sequence[str],
     source: str,
-    files: Sequence[Path],
+    files: Mapping[str, Path],
 ) -> Vectors:
-    """Return the phrases as an encoder reads them in `prompts`; it gives unit vectors (n, dim), and is known by its files."""
+    """Return the phrases as an encoder reads them in `prompts`; it gives unit vectors (n, dim), and is known by its
+    files, named as the configuration spells them.
+    """
     import numpy as np
 
     from avzsl.embeddings.prompts import mean_vectors
 
     given = list(dict.fromkeys(phrase for phrase in phrases if phrase.strip()))
     found = mean_vectors(lambda texts: np.asarray(encode(texts)), prompts, given) if given else {}
-    digest = sha256_value([sha256_file(file) for file in files]) if len(files) > 1 else sha256_file(files[0])
+    digests = [first_use(name, file) for name, file in files.items()]
+    digest = sha256_value(digests) if len(digests) > 1 else digests[0]
     return Vectors(lambda phrase: (found.get(phrase), []), source, digest, {"prompts": list(prompts)}, "phrase")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from avzsl.config.base import LocalFolder, Section, expand
-from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors
+from avzsl.runtime.weights import first_use
 
 
 class Options(Section):
@@ -29,5 +29,5 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
     rows = {phrase_of(name): row for name, row in zip(found.names, found.attributes, strict=True)}
     return Vectors(
         lambda phrase: (rows.get(phrase), [] if phrase in rows else [phrase]), options.table,
-        sha256_file(folder / SPLITS), {"original": options.original}, "class",
+        first_use(f"{options.table}/{SPLITS}", folder / SPLITS), {"original": options.original}, "class",
     )  # fmt: skip

@@ -43,5 +43,5 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
 
     check(options)
     folder = expand(options.table)
-    files = [folder / name for name in FILES]
+    files = {f"{options.table}/{name}": folder / name for name in FILES}
     return encoded(LaionText(folder).encode, about_sounds(options), phrases, options.table, files)

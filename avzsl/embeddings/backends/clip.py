@@ -31,4 +31,4 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
     from avzsl.pretrained.clip import TextEncoder
 
     path: Path = existing(options.table)
-    return encoded(TextEncoder(path).encode, about_pictures(options), phrases, options.table, [path])
+    return encoded(TextEncoder(path).encode, about_pictures(options), phrases, options.table, {options.table: path})

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from avzsl.config.base import LocalFile, Section
-from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
+from avzsl.runtime.weights import first_use
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,4 +35,4 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
         vector = found[phrase]
         return vector, [] if vector is not None else [tokens[phrase]]
 
-    return Vectors(lookup, options.table, sha256_file(path), {"lowercase": options.lowercase})
+    return Vectors(lookup, options.table, first_use(options.table, path), {"lowercase": options.lowercase})

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from avzsl.config.base import LocalFile, Section
 from avzsl.contracts.errors import AvzslError
-from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
 from avzsl.pretrained.words import words_of
+from avzsl.runtime.weights import first_use
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,4 +44,4 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
             )
         return (exact[next(iter(keys))], []) if keys else (None, [phrase])
 
-    return Vectors(lookup, options.table, sha256_file(path), {"lowercase": False}, "phrase")
+    return Vectors(lookup, options.table, first_use(options.table, path), {"lowercase": False}, "phrase")

@@ -12,6 +12,7 @@ from avzsl.contracts.errors import ConfigError
 from avzsl.contracts.hashing import sha256_file, sha256_value
 from avzsl.embeddings.backends import Vectors
 from avzsl.embeddings.prompts import OwnPrompts
+from avzsl.runtime.weights import first_use
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,5 +53,8 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
     def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
         return (found[phrase] if phrase.strip() else None), []
 
-    digest = sha256_value([sha256_file(path / name) for name in FILES]) if path.is_dir() else sha256_file(path)
+    if path.is_dir():
+        digest = sha256_value([first_use(f"{options.table}/{name}", path / name) for name in FILES])
+    else:
+        digest = first_use(options.table, path) if options.table else sha256_file(path)
     return Vectors(lookup, options.table or MINILM.distribution, digest)

@@ -12,6 +12,7 @@ from avzsl.config.base import Section
 from avzsl.contracts.hashing import sha256_file
 from avzsl.embeddings.backends import Vectors, existing
 from avzsl.pretrained.words import words_of
+from avzsl.runtime.weights import first_use
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,7 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
 
     needed = {word for phrase in phrases for word in words_of(phrase, lowercase=options.lowercase)}
     path = source(options)
+    digest = sha256_file(path) if options.table in PACKAGED else first_use(options.table, path)
     table = read_glove_package(needed) if options.table == "glove-6b-50d" else read_table(path, needed)
 
     def lookup(phrase: str) -> tuple[np.ndarray | None, list[str]]:
@@ -64,4 +66,4 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
         known = [table[word] for word in words if word in table]
         return (np.mean(known, axis=0) if known else None), [word for word in words if word not in table]
 
-    return Vectors(lookup, options.table, sha256_file(path), {"lowercase": options.lowercase})
+    return Vectors(lookup, options.table, digest, {"lowercase": options.lowercase})

@@ -30,4 +30,6 @@ def vectors(options: Options, phrases: Sequence[str]) -> Vectors:
 
     path, tokenizer = existing(options.table), existing(options.tokenizer)
     model = WavCapsText(path, tokenizer)
-    return encoded(model.encode, about_sounds(options), phrases, options.table, [path, tokenizer])
+    return encoded(
+        model.encode, about_sounds(options), phrases, options.table, {options.table: path, options.tokenizer: tokenizer}
+    )

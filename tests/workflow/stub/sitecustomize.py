@@ -1,13 +1,16 @@
 """Python reads this file at its start where a test puts its folder on the path: features of no meaning, at once.
 
 A file `slow` in the working directory holds the seconds that each shard takes, or less once there is a file `go`;
-`working.JOB` then holds the process that takes them.
+`working.JOB` then holds the process that takes them. A file `full` holds the bytes that each file of a job may have at
+most: what is longer fails in whatever library writes it, as on a full disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,10 @@ def extract_shard(media: Any, features: Any, arrays: Path, manifest: Path, **_: 
     ]  # fmt: skip
     write_table(manifest, pd.DataFrame(rows, columns=list(FEATURES.columns)), FEATURES)
 
+
+if Path("full").is_file() and any("/.snakemake/scripts/" in word for word in sys.orig_argv):
+    most = int(Path("full").read_text(encoding="utf-8"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 # A failure here must not end every Python of the test.
 with contextlib.suppress(ImportError):
