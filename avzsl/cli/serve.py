@@ -89,6 +89,7 @@ class _Server(http.server.ThreadingHTTPServer):
     """Takes so many connections at a time; who comes then is turned away at once."""
 
     daemon_threads = True
+    request_queue_size = CONNECTIONS  # with the library's 5 a browser that opens many at once waits for seconds
 
     def __init__(self, *arguments: Any) -> None:
         self._free = threading.BoundedSemaphore(CONNECTIONS)

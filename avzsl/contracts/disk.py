@@ -23,9 +23,11 @@ _RUST = re.compile(r"\(os error (\d+)\)|\bcode: (\d+)\b")
 
 def code_of(error: BaseException) -> int | None:
     """Return the errno of an error that a full or forbidden disk made, None for any other."""
+    text = str(error)
+    if "No usable temporary directory" in text:  # of Python's tempfile, which found no folder that takes a byte
+        return errno.ENOSPC
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in _SAID else None
-    text = str(error)
     named = _RUST.search(text)
     if named:
         code = int(named[1] or named[2])

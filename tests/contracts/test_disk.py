@@ -103,6 +103,7 @@ def test_a_job_ends_with_a_sentence(code: int, capsys: pytest.CaptureFixture[str
 def test_what_is_no_trouble_of_the_disk_stays_a_bug() -> None:
     assert disk.sentence(OSError(errno.EIO, "Input/output error", "x")) is None
     assert disk.sentence(ValueError("code: 500")) is None
+    assert disk.code_of(FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")) == errno.ENOSPC
     with pytest.raises(ValueError, match="boom"), job(None):
         raise ValueError("boom")
 

@@ -23,7 +23,7 @@ def address(tmp_path: Path):
     (tmp_path / "predictions" / "a <b> & c.html").write_text("a prediction")
     (tmp_path / "secret.html").write_text("secret")
     with make_server(tmp_path, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server.server_address
         server.shutdown()

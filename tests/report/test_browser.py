@@ -72,6 +72,10 @@ def test_every_figure_is_drawn_and_nothing_sticks_out(opened, width: int, dark: 
         "return Array.from(document.querySelectorAll('.plot')).filter(p => p.offsetParent).every(p => p.querySelector('svg.main-svg'))",
     )
     assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    buttons = (
+        "return [...document.querySelectorAll('.modebar')].filter(m => getComputedStyle(m).display !== 'none').length"
+    )
+    assert bool(opened.execute_script(buttons)) == (width > 600), "they would cover a small figure"
     background = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (sum(int(x) for x in background[4:-1].split(",")) < 200) == dark
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -18,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from avzsl.config.dataset import DatasetConfig
 from avzsl.config.sources import ArchiveSource, HttpSource, PaceConfig, TransferConfig, YoutubeSource
+from avzsl.contracts.hashing import sha256_file
 from avzsl.results.project import dataset_part
 from tests.workflow.keyed import (
     CONFIG,
@@ -90,6 +92,16 @@ def plan_with(folder: Path, planned: Callable[[], str], name: str, key: str, val
         return str(error).strip().splitlines()[-1]
     finally:
         path.write_text(before, encoding="utf-8")
+
+
+def test_the_first_use_of_vectors_is_recorded_and_runs_nothing_again(
+    finished: Path, planned: Callable[[], str]
+) -> None:
+    recorded = json.loads((finished / "config/weights.lock").read_text(encoding="utf-8"))
+    table = finished / "words.txt"
+    entry = {"kind": "path", "bytes": table.stat().st_size, "sha256": sha256_file(table)}
+    assert recorded == {"words.txt": entry}
+    assert jobs(planned()) == NOTHING
 
 
 @pytest.mark.parametrize("what", SECTIONS)
