@@ -93,6 +93,7 @@ def test_batches_are_recorded_once_and_replayed(trunks: Trunks) -> None:
     assert (card.recorded, card.replayed) == (1, 2)
     audio, visual = (np.concatenate(parts) for parts in zip(*results, strict=True))
     assert audio.shape == visual.shape == (11, 512)
+    assert np.abs(audio - visual).max() > 1e-3, "the picture twice"
     alone = networks(trunks, Card(), batch=1)
     for k in (0, 5, 10):
         one_audio, one_visual = alone.embed(given[k : k + 1])()

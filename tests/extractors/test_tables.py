@@ -211,6 +211,15 @@ def test_short_floats_and_archives(tmp_path: Path, monkeypatch) -> None:
                     and held.read(array).dtype == np.float32
                 )
             assert held.shape("none") is None and held.read("none") is None
+    for limit in (24, 23):  # three rows of two numbers of four bytes
+        monkeypatch.setattr(arrays, "LARGEST", limit)
+        with ExitStack() as stack:
+            held = open_arrays(tmp_path / "f.safetensors", stack)
+            if limit == 24:
+                held.read("plain")
+            else:
+                with pytest.raises(DataError, match="is larger than"):
+                    held.read("plain")
     with zipfile.ZipFile(tmp_path / "f.npz") as archive:
         largest = max(entry.file_size for entry in archive.infolist())
     for limit in (largest, largest - 1):
