@@ -47,7 +47,8 @@ def classify(error: BaseException, secrets: tuple[str, ...] = ()) -> ClipError:
     if isinstance(error, RequestError):
         failure = failure_of(error)
         return ClipError(failure.status, _clean(failure.error, secrets), failure.retry_after_s)
-    text = _clean(_message(error), secrets)
+    message = _message(error)
+    text = _clean(message, secrets)
     if isinstance(error, GeoRestrictedError):
         return ClipError("geo_blocked", text)
     if isinstance(error, UnsupportedError):
@@ -60,7 +61,8 @@ def classify(error: BaseException, secrets: tuple[str, ...] = ()) -> ClipError:
         # A page that is forbidden to yt-dlp says nothing about the video.
         status = "network" if failure.status == "private" else failure.status
         return ClipError(status, text, failure.retry_after_s)
-    return ClipError(status_of(text), text)
+    # Judged as it was said: a secret, say a user name, may be a word of the sentence.
+    return ClipError(status_of(next(iter(without_addresses(message).strip().splitlines()), "")), text)
 
 
 def status_of(sentence: str) -> str:

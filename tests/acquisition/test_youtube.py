@@ -17,6 +17,7 @@ from avzsl.acquisition.classify import classify
 from avzsl.acquisition.sources.youtube import Youtube
 from avzsl.config.sources import YoutubeSource
 from avzsl.contracts.errors import ConfigError
+from avzsl.contracts.secrets import remember
 
 
 @pytest.fixture
@@ -176,6 +177,13 @@ SENTENCES = [
     ("network", "The page needs to be reloaded."),
     ("network", "A sentence that nobody has seen before"),
 ]  # fmt: skip
+
+
+def test_a_sentence_is_judged_before_secrets_are_hidden():
+    remember("registered")
+    error = classify(ExtractorError("This video is only available for registered users", expected=True, ie="youtube"))
+    assert error.status == "sign_in_required"
+    assert "registered" not in error.error
 
 
 @pytest.mark.parametrize(("status", "sentence"), SENTENCES)
