@@ -14,6 +14,8 @@ from avzsl.evaluation.calibration import BoolArray, FloatArray, IntArray, class_
 BLOCK = 1_000_000
 # A query with more relevant items that another item ties with is sorted as a whole.
 FEW_TIES = 16
+# Bins of equal width between a query's nearest item and its farthest relevant one: their counts stay in the cache.
+BINS = 4096
 
 
 def average_precision(distances: FloatArray, relevant: BoolArray) -> FloatArray:
@@ -27,15 +29,13 @@ def average_precision(distances: FloatArray, relevant: BoolArray) -> FloatArray:
 
 def _precisions(values: FloatArray, relevant: Sequence[IntArray]) -> FloatArray:
     """Return the average precision of each query of `values` (Q, G) float32, by the positions of its relevant items."""
-    ordered = np.sort(values, axis=1)
-    return np.asarray(
-        [_precision(values[i], ordered[i], own) if len(own) else np.nan for i, own in enumerate(relevant)]
-    )
+    return np.asarray([_precision(row, own) if len(own) else np.nan for row, own in zip(values, relevant, strict=True)])
 
 
-def _precision(values: FloatArray, ordered: FloatArray, own: IntArray) -> float:
-    """Return the average precision of one query: its distances (G,), the same sorted, and its relevant positions."""
+def _precision(values: FloatArray, own: IntArray) -> float:
+    """Return the average precision of one query from its distances (G,) and the positions of its relevant items."""
     mine = values[own]
+    skipped, ordered = _around(values, own)
     before = np.searchsorted(ordered, mine)
     tied = np.flatnonzero(np.searchsorted(ordered, mine, side="right") - before > 1)
     if len(tied) > FEW_TIES:
@@ -45,8 +45,29 @@ def _precision(values: FloatArray, ordered: FloatArray, own: IntArray) -> float:
     else:
         for item in tied:
             before[item] += np.count_nonzero(values[: own[item]] == mine[item])
+        before += skipped
     before.sort()
     return float(np.mean(np.arange(1, len(own) + 1) / (before + 1)))
+
+
+def _around(values: FloatArray, own: IntArray) -> tuple[IntArray, FloatArray]:
+    """Return of each relevant item how many nearer ones were left aside, and all others, sorted.
+
+    Nearer items count, whatever their order: those that share a bin with no relevant item are counted bin by bin. A sort of
+    them all takes 15 to 21 ns an item on processors whose AVX-512 stores selected values slowly (Zen 4), this a third.
+    """
+    low, high = values.min(), values[own].max()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = np.float32(BINS) / (high - low)
+    if not 0 < scale < np.inf:  # all relevant items are as near as the nearest, or something is not finite
+        return np.zeros(len(own), np.int64), np.sort(values)
+    # Rounding keeps the order: a smaller value is never in a later bin.
+    bins = ((np.minimum(values, high) - low) * scale).astype(np.int64)
+    counts = np.bincount(bins, minlength=BINS + 2)
+    shared = np.zeros(len(counts), np.bool_)
+    shared[bins[own]] = True
+    counts[shared] = 0
+    return np.cumsum(counts)[bins[own]], np.sort(values[shared[bins] & (values <= high)])
 
 
 # Squared Euclidean distances in one product, in float64 because this form cancels: of a query (-2 q, |q|^2, 1) and of

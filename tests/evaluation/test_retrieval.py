@@ -25,6 +25,24 @@ def test_ties_are_ranked_by_position_few_or_many(levels):
     np.testing.assert_allclose(average_precision(distances, relevant), want)
 
 
+@pytest.mark.parametrize(
+    ("scale", "shift", "step"),
+    [(1, 0, 0), (1e-30, 0, 0), (1e30, 0, 0), (1e-44, 0, 0), (1, 1e6, 0), (200, 1000, 1), (9000, 0, 1), (0, 1, 0)],
+)
+@pytest.mark.parametrize("unreachable", [0, 1, 300])
+def test_items_that_are_only_counted_are_all_counted(scale, shift, step, unreachable):
+    """Thousands of items and a few relevant ones, of any size and distribution, some infinitely far."""
+    rng = np.random.default_rng(0)
+    with np.errstate(under="ignore"):
+        distances = (np.abs(rng.standard_normal((4, 3000))) * scale + shift).astype(np.float32)
+    distances = np.round(distances) if step else distances
+    distances[:, :unreachable] = np.inf
+    relevant = rng.random((4, 3000)) < np.asarray([[0.001], [0.01], [0.05], [0.6]])
+    hits = np.take_along_axis(relevant, np.argsort(distances, axis=1, kind="stable"), axis=1)
+    want = (np.cumsum(hits, 1) / np.arange(1, 3001) * hits).sum(1) / hits.sum(1)
+    np.testing.assert_allclose(average_precision(distances, relevant), want, rtol=1e-12)
+
+
 def test_retrieval_by_hand_leave_one_out_and_class_averaged():
     # Two classes on a line. Class 0 (seen): clips at 0 and 1; class 1 (unseen): clips at 2, 10, 11.
     x = np.asarray([[0.0], [1.0], [2.0], [10.0], [11.0]])
