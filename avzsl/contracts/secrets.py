@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
 
@@ -33,19 +34,36 @@ def remember(*secrets: str) -> None:
     new = {secret for secret in secrets if len(secret) >= _SHORTEST} - _known
     if new:
         _known |= new
-        spelled = {way for secret in _known for way in (secret, quote(secret, safe=""), quote_plus(secret))}
-        _pattern = re.compile("|".join(re.escape(way) for way in sorted(spelled, key=len, reverse=True)), re.IGNORECASE)
+        _pattern = _spelled(_known)
 
 
-def remember_address(address: str, known: tuple[str | None, ...] = ()) -> None:
-    """Have `hide` replace user name, password and the values of the query of an address, but for those of `known`."""
+def _spelled(secrets: Iterable[str]) -> re.Pattern[str]:
+    ways = {way for secret in secrets for way in (secret, quote(secret, safe=""), quote_plus(secret))}
+    return re.compile("|".join(re.escape(way) for way in sorted(ways, key=len, reverse=True)), re.IGNORECASE)
+
+
+def remember_address(address: str) -> None:
+    """Have `hide` replace user name, password and the values of the query of an address."""
+    remember(*_secrets_of(address, ()))
+
+
+def hide_address(text: str, address: str, known: tuple[str | None, ...]) -> str:
+    """Return a text without the secrets of one address, but for the values of `known`.
+
+    For addresses of which there is one a clip: they are no more to be remembered than the clip.
+    """
+    secrets = [secret for secret in _secrets_of(address, known) if len(secret) >= _SHORTEST]
+    return _spelled(secrets).sub(MASK, text) if secrets else text
+
+
+def _secrets_of(address: str, known: tuple[str | None, ...]) -> list[str]:
     netloc, _, rest = address.partition("://")[2].partition("/")
     user, password = (netloc.rpartition("@")[0].partition(":")[i] for i in (0, 2))
     values = [value for part in rest.partition("?")[2].split("&") for value in [part.partition("=")[2] or part]]
     found = [
         value for value in (user, password, *values) if not _OPEN.fullmatch(value) and unquote_plus(value) not in known
     ]
-    remember(*found, *(unquote_plus(value) for value in found), *([_basic(user, password)] if password else []))
+    return [*found, *(unquote_plus(value) for value in found), *([_basic(user, password)] if password else [])]
 
 
 def remember_header(value: str) -> None:

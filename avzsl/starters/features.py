@@ -9,11 +9,12 @@ import pandas as pd
 import yaml
 
 from avzsl.pretrained.wheels import INSTALL, missing
-from avzsl.starters.videos import batch_size, training_minutes
+from avzsl.starters.videos import SHARES_AND_TRAINING, batch_size, training_minutes
 
 SENTENCES = "sentences"
 COMMAND = "snakemake --cores all --config benchmarks={name} methods='[ridge, avca, cjme]'"
-DATASET = """\
+DATASET = (
+    """\
 # Clips of {folder}/clips.csv with features that exist already (docs/own-features.md). To run it:
 # {command}
 title: {name}
@@ -29,17 +30,9 @@ splits:
     # No unseen class may be one that the features' networks were trained to name: say here which label sets they know,
     # of kinetics400, audioset, imagenet1k, sports1m.
     avoid: []
-    val_unseen: 0.25
-    test_unseen: 0.25
-    val_seen: 0.2
-    test_seen: 0.25
-    # force: {{CLASS NAME: test_unseen}}
-methods:
-  training:                         # its length follows the data; without these lines the papers' 50 epochs of 500 batches
-    clip_passes: 10
-    stop_epochs: 8
-    batch_size: {batch}
 """
+    + SHARES_AND_TRAINING
+)
 FEATURES = """\
 # Features of one's own: nothing is extracted.
 title: {name}

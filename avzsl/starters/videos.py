@@ -26,7 +26,21 @@ from splits.overlap import words
 from splits.tagged import tagged_classes
 
 COMMAND = "snakemake --cores all --config benchmarks={name} methods='[nearest-phrase, ridge, avca, cjme]'"
-TEMPLATE = """\
+# How every start of one's own ends: each role with clips, and a training for few of them.
+SHARES_AND_TRAINING = """\
+    val_unseen: 0.25
+    test_unseen: 0.25
+    val_seen: 0.2
+    test_seen: 0.25
+    # force: {{CLASS NAME: test_unseen}}
+methods:
+  training:                         # its length follows the data; without these lines the papers' 50 epochs of 500 batches
+    clip_passes: 10
+    stop_epochs: 8
+    batch_size: {batch}
+"""
+TEMPLATE = (
+    """\
 # Videos below {root}: one folder a class (docs/own-videos.md). To run it:
 # {command}
 title: {title}
@@ -45,17 +59,9 @@ splits:
     # Classes that the networks' own labels name may be tested on too, and the page says which. For a stricter test:
     # avoid: [audioset, imagenet1k]
     avoid: []
-    val_unseen: 0.25
-    test_unseen: 0.25
-    val_seen: 0.2
-    test_seen: 0.25
-    # force: {{CLASS NAME: test_unseen}}
-methods:
-  training:                         # its length follows the data (docs/own-videos.md)
-    clip_passes: 10
-    stop_epochs: 8
-    batch_size: {batch}
 """
+    + SHARES_AND_TRAINING
+)
 # Fewer classes leave a role without one.
 LEAST_CLASSES = 4
 # Seconds that one core needs for a second of small video (docs/speed.md), and a guess at those of a training step.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseRequestHandler, ThreadingTCPServer
@@ -12,9 +13,12 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import pytest
 import requests
 
+from avzsl.acquisition.clip import Clip
 from avzsl.acquisition.errors import ClipError
 from avzsl.acquisition.network import open_url, session
+from avzsl.acquisition.sources.http import Http
 from avzsl.config.sources import HttpSource
+from avzsl.contracts import secrets
 from avzsl.contracts.secrets import Hiding, hide, masked, remember
 from avzsl.runtime import redirects
 from avzsl.runtime.download import TooSlowError, download, receive
@@ -162,3 +166,23 @@ def test_a_download_that_fails_names_no_query(tmp_path, caplog: pytest.LogCaptur
         download(["http://u:s3cret@127.0.0.1:9/f?token=s3cret"], tmp_path / "f", timeout_s=1)
     texts = [str(found.value), caplog.text, *(p.read_text() for p in tmp_path.iterdir())]
     assert not any("s3cret" in text for text in texts)
+
+
+def test_a_signed_address_of_a_catalogue_is_in_no_error_and_not_kept(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Http(
+        HttpSource.model_validate({"kind": "http", "url": "{url}", "respect_opt_out": False}),
+        tmp_path,
+        threading.Event(),
+    )
+    clip = Clip("dog0", "dog", "video-of-a-dog", url="http://host.example/w?v=video-of-a-dog&sig=0123456789")
+
+    def refused(url: str, *_: object) -> None:
+        raise ClipError("private", f"the server said: no {url}", 7.0)
+
+    monkeypatch.setattr(source, "_fetch", refused)
+    known = secrets._known
+    with pytest.raises(ClipError, match=r"said: no http://host.example/w.v=video-of-a-dog&sig=[*]+$") as caught:
+        source.fetch(clip, None)  # type: ignore[arg-type]
+    assert (caught.value.status, caught.value.retry_after_s) == ("private", 7.0)
+    assert "0123456789" not in "".join(traceback.format_exception(caught.value))
+    assert secrets._known == known

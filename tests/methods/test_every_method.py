@@ -46,45 +46,39 @@ def project(
     return load_project(folder / "config.yaml")
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
-    folder = tmp_path_factory.mktemp("toy")
-    counts, vectors = small((6, 3, 3), clips=5, dim=8)
-    files = write(folder / "in", counts, vectors, dims=(10, 12), noise=0.2)
-    write_steps(files, {"audio": (1, 4), "visual": (2, 6)}, step_seconds=(0.96, 0.64))
+def made(
+    folder: Path, counts: tuple[int, int, int], dims: tuple[int, int], steps: bool = False
+) -> tuple[Path, SyntheticFiles]:
+    """Return a benchmark of so many classes a role and so wide features, and the files it is made of."""
+    clips, vectors = small(counts, clips=5, dim=8)
+    files = write(folder / "in", clips, vectors, dims=dims, noise=0.2)
+    if steps:
+        write_steps(files, {"audio": (1, 4), "visual": (2, 6)}, step_seconds=(0.96, 0.64))
     assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
     return folder / "benchmark", files
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
+    return made(tmp_path_factory.mktemp("toy"), (6, 3, 3), (10, 12), steps=True)
 
 
 @pytest.fixture(scope="module")
 def c3d_vggish(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
     """As wide as C3D's and VGGish's features."""
-    folder = tmp_path_factory.mktemp("c3d_vggish")
-    counts, vectors = small((6, 3, 3), clips=5, dim=8)
-    files = write(folder / "in", counts, vectors, dims=(128, 4096), noise=0.2)
-    write_steps(files, {"audio": (1, 4), "visual": (2, 6)}, step_seconds=(0.96, 0.64))
-    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
-    return folder / "benchmark", files
+    return made(tmp_path_factory.mktemp("c3d_vggish"), (6, 3, 3), (128, 4096), steps=True)
 
 
 @pytest.fixture(scope="module")
 def unequal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
     """As unequal as C3D's and VGGish's features, an eighth as wide: what a closed form costs grows with the cube."""
-    folder = tmp_path_factory.mktemp("unequal")
-    counts, vectors = small((6, 3, 3), clips=5, dim=8)
-    files = write(folder / "in", counts, vectors, dims=(16, 512), noise=0.2)
-    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
-    return folder / "benchmark", files
+    return made(tmp_path_factory.mktemp("unequal"), (6, 3, 3), (16, 512))
 
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles]:
     """More classes, so that a generator has something to generalise from."""
-    folder = tmp_path_factory.mktemp("wide")
-    counts, vectors = small((20, 6, 6), clips=5, dim=8)
-    files = write(folder / "in", counts, vectors, dims=(30, 30), noise=0.2)
-    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
-    return folder / "benchmark", files
+    return made(tmp_path_factory.mktemp("wide"), (20, 6, 6), (30, 30))
 
 
 def go(toy: tuple[Path, SyntheticFiles], out: Path, name: str, preset: str = "corrected", **training: object) -> dict:

@@ -17,7 +17,7 @@ from avzsl.acquisition.policy import Robots
 from avzsl.acquisition.sources.base import Fetched, Work, original_path
 from avzsl.acquisition.transfer import Opener, RangeReader, download
 from avzsl.config.sources import HttpSource
-from avzsl.contracts.secrets import filled, remember_address
+from avzsl.contracts.secrets import filled, hide_address, remember_address
 
 
 class Http:
@@ -56,8 +56,9 @@ class Http:
                 return self._fetch(url, clip, work)
             except ClipError as failure:
                 # The catalogue may give signed addresses, and the server may repeat them.
-                remember_address(url, (clip.source_id, clip.clip_id, clip.class_name, clip.path))
-                raise ClipError(failure.status, failure.error, failure.retry_after_s) from failure
+                known = (clip.source_id, clip.clip_id, clip.class_name, clip.path)
+                said = hide_address(failure.error, url, known)
+                raise ClipError(failure.status, said, failure.retry_after_s) from None
 
     def _fetch(self, url: str, clip: Clip, work: Work) -> Fetched:
         suffix = file_suffix(PurePosixPath(urlsplit(url).path).suffix)
