@@ -154,7 +154,9 @@ class SelaviNetworks:
         visual = [pool.submit(run, self._run_video, one) for one in seen]
         audio = [pool.submit(run, self._audio, one) for one in sounds(windows)]
         reference, self._reference = self._reference, None
-        exact = reference and pool.submit(run, lambda frames: reference(_normalised(frames)), seen[0])
+        exact = None
+        if reference is not None:
+            exact = pool.submit(run, lambda frames: reference(_normalised(frames)), seen[0])
 
         def wait() -> tuple[np.ndarray, np.ndarray]:
             heard, shown = ([one.result() for one in rows] for rows in (audio, visual))
