@@ -85,6 +85,10 @@ class ProjectConfig(Section):
         gt=0,
         description="seeds of a method that are trained in one pass; null: 8 on a GPU, 1 on a CPU, where it saves nothing (docs/gpu.md)",
     )
+    runs_together: bool = Field(
+        False,
+        description="runs of a benchmark that this machine makes share processes, which saves each its imports; jobs of a cluster do not (docs/speed.md)",
+    )
     interim: bool = Field(
         False, description="score what is there: the shards whose features are finished, marked as interim everywhere"
     )

@@ -99,7 +99,8 @@ class _Reader:
 
     def runs(self, benchmark: Benchmark) -> Stage:
         pairs = [(method, seed) for method in benchmark.methods for seed in benchmark.seeds]
-        made = [self.places.run(benchmark.name, method, seed).record for method, seed in pairs]
+        places = [self.places.run(benchmark.name, method, seed) for method, seed in pairs]
+        made = [own.record if own.record.is_file() else own.ahead.record for own in places]
         costs = [self.folder / path for path in run_costs(benchmark.name, benchmark.methods, benchmark.seeds)]
         return self._stage("runs", benchmark.name, made, "runs", costs)
 

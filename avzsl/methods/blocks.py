@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import torch
@@ -55,6 +56,12 @@ def dropouts_of() -> Iterator[list[Asked]]:
         _DROPPING.reset(token)
 
 
+def as_pytorch_does(x: Tensor) -> bool:
+    """Return whether layers compute x as PyTorch's own do: where something records them, on a GPU, and of nothing."""
+    recorded = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
+    return recorded or x.device.type != "cpu" or not x.numel()  # nothing: features that lack a modality
+
+
 class Linear(nn.Linear):
     """`torch.nn.Linear`, on AMD processors with AVX-512 through oneDNN (`avzsl.runtime.products`).
 
@@ -68,9 +75,7 @@ class Linear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x (..., K) times `weight` (M, K) transposed, plus `bias` (M,), as `Linear` does."""
-    plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
-    plain = plain or not x.numel()  # of features that lack a modality
-    if plain or x.device.type != "cpu" or x.dtype is not torch.float32 or not mkl_is_held_back():
+    if as_pytorch_does(x) or x.dtype is not torch.float32 or not mkl_is_held_back():
         return functional.linear(x, weight, bias)
     product: Tensor = _Product.apply(x.reshape(-1, x.shape[-1]), weight, bias)
     return product.view(*x.shape[:-1], len(weight))
@@ -168,8 +173,7 @@ class Layer(nn.Sequential):
         """Return the outputs of all rows; each of `parts` equal blocks of rows is a batch with statistics of its own."""
         product, norm, _, dropout = self
         assert isinstance(product, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and isinstance(dropout, Dropout)
-        busy = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _DROPPING.get() is not None
-        if busy or not norm.training or x.device.type != "cpu" or not x.numel():
+        if not norm.training or as_pytorch_does(x):
             blocks = x.chunk(parts) if norm.training else (x,)
             return torch.cat([self._plainly(block) for block in blocks]) if len(blocks) > 1 else self._plainly(x)
         if len(x) // parts < 2:
@@ -218,17 +222,16 @@ class _Layer(torch.autograd.Function):
         x, weight, product, out, scaled, *kept = ctx.saved_tensors
         # What ReLU or dropout made 0 has no derivative.
         gradient = _above(gradient, out, 0.0)
-        inner, parts = torch.empty_like(product), len(kept) // 2
-        of_scale, of_shift = torch.zeros_like(scaled), torch.zeros_like(scaled)
-        for number, (part, given, to) in enumerate(
-            zip(product.chunk(parts), gradient.chunk(parts), inner.chunk(parts), strict=True)
-        ):
-            found, one, two = torch.ops.aten.native_batch_norm_backward(
-                given, part, scaled, None, None, kept[2 * number], kept[2 * number + 1], True, ctx.eps, [True] * 3
+        parts = len(kept) // 2
+        found = [
+            torch.ops.aten.native_batch_norm_backward(
+                given, part, scaled, None, None, mean, inverse, True, ctx.eps, [True] * 3
             )
-            to.copy_(found)
-            of_scale += one
-            of_shift += two
+            for part, given, mean, inverse in zip(
+                product.chunk(parts), gradient.chunk(parts), kept[::2], kept[1::2], strict=True
+            )
+        ]
+        inner, of_scale, of_shift = found[0] if parts == 1 else _joined(found)
         needs_x = ctx.needs_input_grad[0]
         return (
             affine(inner, weight.T) if needs_x else None,
@@ -239,6 +242,12 @@ class _Layer(torch.autograd.Function):
             of_shift * ctx.factor,
             None, None, None,
         )  # fmt: skip
+
+
+def _joined(found: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the derivatives of several parts of a batch as one's: of the rows, of the norm's scale, of its shift."""
+    rows, scales, shifts = zip(*found, strict=True)
+    return torch.cat(rows), torch.stack(scales).sum(0), torch.stack(shifts).sum(0)
 
 
 def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> Layer:
@@ -273,24 +282,29 @@ def triplets(
     A distance that several of them have is computed once, and all of them by a handful of operations: for tensors of this
     size an operation costs more than its arithmetic.
     """
-    rows = {name: row for row, name in enumerate(names)}
-    pairs: dict[tuple[str, str], int] = {}
-    for anchor, positive, negative in wanted.values():
-        for other in (positive, negative):
-            pairs.setdefault((anchor, other), len(pairs))
+    signs, near, far = _pairs(tuple(names), tuple(wanted.values()), points.device, points.dtype)
     # Differences of blocks are a product with a small matrix, whose derivative adds up nothing block by block.
-    signs = points.new_zeros(len(pairs), len(names))
-    for (first, second), row in pairs.items():
-        signs[row, rows[first]] += 1
-        signs[row, rows[second]] -= 1
     differences = (signs @ points.flatten(1)).view(-1, *points.shape[1:])
     distances = torch.linalg.vector_norm(differences + TRIPLET_EPS, dim=-1)
-    near = [pairs[anchor, positive] for anchor, positive, _ in wanted.values()]
-    far = [pairs[anchor, negative] for anchor, _, negative in wanted.values()]
     # Picked one by one: a list as an index would be copied to a GPU in the middle of a recording.
     each = distances.unbind(0)
     losses = (torch.stack([each[k] for k in near]) - torch.stack([each[k] for k in far]) + margin).relu().mean(1)
     return dict(zip(wanted, losses.unbind(), strict=True))
+
+
+@cache
+def _pairs(
+    names: tuple[str, ...], wanted: tuple[tuple[str, str, str], ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, list[int], list[int]]:
+    """Return the differences that triplets need, a row of signs (pairs, names) each, and the rows of near and far ones."""
+    pairs: dict[tuple[str, str], int] = {}
+    for anchor, positive, negative in wanted:
+        for other in (positive, negative):
+            pairs.setdefault((anchor, other), len(pairs))
+    signs = [[(name == first) - (name == second) for name in names] for first, second in pairs]
+    # Made once, before a GPU records steps: a recording copies nothing from the host.
+    matrix = torch.tensor(signs, device=device, dtype=dtype)
+    return matrix, [pairs[a, p] for a, p, _ in wanted], [pairs[a, n] for a, _, n in wanted]
 
 
 def pairwise(points: Tensor, classes: Tensor) -> Tensor:
@@ -315,7 +329,8 @@ def pairwise(points: Tensor, classes: Tensor) -> Tensor:
         squared = affine(part, factor, squared_c).add_(squared_p[rows])
         # Clips first that have a near class at all: to search every pair takes twice the time of the product.
         [some] = (squared.amin(1, keepdim=True) < limit).squeeze(1).nonzero(as_tuple=True)
-        clip, of = (squared[some] < limit[some]).nonzero(as_tuple=True)
-        squared[some[clip], of] = (part[some[clip]] - c[of]).square().sum(1)
+        if len(some):  # picking none takes a tenth of the time of all
+            clip, of = (squared[some] < limit[some]).nonzero(as_tuple=True)
+            squared[some[clip], of] = (part[some[clip]] - c[of]).square().sum(1)
         torch.sqrt(squared, out=result[rows])
     return result

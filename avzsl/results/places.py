@@ -262,6 +262,21 @@ class RunPlaces:
         return self.folder / "checkpoint.pt"
 
     @property
+    def ahead(self) -> RunPlaces:
+        """The same files where another run's job made them ahead of this run's own, until that moves them into place."""
+        return RunPlaces(self.folder / "ahead")
+
+    @property
+    def made_ahead(self) -> Path:
+        """What the files in `ahead` are of, and their checksums."""
+        return self.folder / "ahead" / "ahead.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that makes the run, where runs share processes."""
+        return self.folder.with_name(f".{self.folder.name}.lock")
+
+    @property
     def benchmark(self) -> Path:
         """The folder of the benchmark that the run belongs to."""
         return self.folder.parents[2]

@@ -84,6 +84,26 @@ def job(snakemake: Any | None, label: str = "") -> Iterator[Work]:
         raise
 
 
+@contextlib.contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Have the lines of the block begin with `label`, on standard error and in the log: it is another job's work."""
+    handlers = [
+        one for one in logging.getLogger().handlers if type(one) in (logging.StreamHandler, logging.FileHandler)
+    ]
+    before = [one.formatter for one in handlers]
+    for one in handlers:
+        one.setFormatter(_formatter(f"[{label}] %(message)s", in_file=isinstance(one, logging.FileHandler)))
+    try:
+        yield
+    finally:
+        for one, formatter in zip(handlers, before, strict=True):
+            one.setFormatter(formatter)
+
+
+def _formatter(message: str, in_file: bool) -> logging.Formatter:
+    return logging.Formatter(f"%(asctime)s %(levelname)s %(name)s: {message}" if in_file else message)
+
+
 def setup_logging(log: str | Path | None = None, label: str = "", level: int = logging.INFO) -> None:
     """Send log records to standard error and, with times, to the file `log`."""
     root = logging.getLogger()
@@ -91,7 +111,7 @@ def setup_logging(log: str | Path | None = None, label: str = "", level: int = l
     for handler in list(root.handlers):
         root.removeHandler(handler)
     screen = logging.StreamHandler(sys.stderr)
-    screen.setFormatter(logging.Formatter(f"[{label}] %(message)s" if label else "%(message)s"))
+    screen.setFormatter(_formatter(f"[{label}] %(message)s" if label else "%(message)s", in_file=False))
     screen.addFilter(Hiding())
     root.addHandler(screen)
     if log:
@@ -102,7 +122,7 @@ def setup_logging(log: str | Path | None = None, label: str = "", level: int = l
             logger.warning("%s: cannot be written (%s)", log, error.strerror or error)
             return
         file.handleError = lambda record: None  # type: ignore[method-assign]
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        file.setFormatter(_formatter("%(message)s", in_file=True))
         file.addFilter(Hiding())
         root.addHandler(file)
     # What nobody catches is printed by Python itself.

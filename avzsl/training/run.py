@@ -60,7 +60,9 @@ def run(
     steps: Path | None = None,
     together: Sequence[tuple[int, Path]] = (),
     most_together: int | None = None,
-) -> None:
+    written: Path | None = None,
+    unless_finished: bool = False,
+) -> bool:
     """Train `method` in two stages with `seed` and write its run to the folder `out`.
 
     `folder` is what `avzsl.benchmark.assemble` wrote, `pack` the packed features, `vectors` the class embeddings;
@@ -69,7 +71,9 @@ def run(
     was stopped continues from `out`/checkpoint.pt to the identical result on the same machine. `tracking` shows the
     epochs while they pass and changes no result. `together` are the other seeds of the method here and their folders: those
     that have no run of these settings yet are trained with this one, in one pass of `most_together` seeds (null: 8 on a GPU,
-    1 on a CPU), and find their checkpoint at the end (`avzsl.training.together`).
+    1 on a CPU), and find their checkpoint at the end (`avzsl.training.together`). `written` is another folder for the five files;
+    what belongs to the training, such as the checkpoint, stays in `out`. `unless_finished`: do nothing where `out` has a run of
+    these settings and data. Returns whether the run was made.
     Raises DataError for bad input and ConfigError for a wrong option, both before training starts.
     """
     started = time.monotonic()
@@ -94,10 +98,12 @@ def run(
     def mark(seed: int) -> str:
         return sha256_value([decisive, data.record.hashes.model_dump(), seed, torch.__version__, str(place)])
 
+    if unless_finished and _finished(RunPlaces(out), sha256_value(decisive), data):
+        return False
     fingerprint = mark(seed)
     out.mkdir(parents=True, exist_ok=True)
-    files = RunPlaces(out)
-    saved = files.checkpoint
+    files = RunPlaces(written or out)
+    saved = RunPlaces(out).checkpoint
     devices = [place] if place.type == "cuda" else []
     with (
         torch.random.fork_rng(devices),
@@ -120,7 +126,12 @@ def run(
         if training.search_trials:
             found = search(method, training, job, out, fingerprint, seed)
             config |= {"options": found.options, "training": found.training.model_dump()}
-        others = [(s, f) for s, f in together if s != seed and not _finished(f, sha256_value(decisive), data)]
+        others = [
+            (s, f)
+            for s, f in together
+            if s != seed
+            and not any(_finished(place, sha256_value(decisive), data) for place in (RunPlaces(f), RunPlaces(f).ahead))
+        ]
         team = [
             Job(lambda: make(found.options), source, found.training, s, RunPlaces(f).checkpoint, mark(s))
             for s, f in [(seed, out), *others]
@@ -182,6 +193,7 @@ def run(
         hardware={"device": _device_name(place), "machine": platform.machine(), "threads": threads},
     ).write(files.record)
     saved.unlink(missing_ok=True)
+    return True
 
 
 def _train_with(team: list[Job], most: int | None, method: MethodModule, place: torch.device, label: str) -> None:
@@ -198,10 +210,10 @@ def _train_with(team: list[Job], most: int | None, method: MethodModule, place: 
             accelerator(place).forget()
 
 
-def _finished(folder: Path, config_hash: str, data: BenchmarkData) -> bool:
+def _finished(places: RunPlaces, config_hash: str, data: BenchmarkData) -> bool:
     """Return whether a folder has a run of these settings and these data."""
     try:
-        record = read_run(RunPlaces(folder).record)
+        record = read_run(places.record)
     except AvzslError:
         return False
     return (record.config_hash, record.hashes) == (config_hash, data.record.hashes)

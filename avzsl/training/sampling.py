@@ -44,7 +44,7 @@ class DeviceData:
     def averages(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return sound and picture (B, k) of the clips at `rows` (B,) of the pack."""
         if not self._on_disk:
-            return self.audio[rows], self.visual[rows]
+            return self.audio.index_select(0, rows), self.visual.index_select(0, rows)
         audio, visual = (scattered_rows(part, rows.numpy()) for part in (self.data.audio, self.data.visual))
         return torch.from_numpy(audio).to(self._kind), torch.from_numpy(visual).to(self._kind)
 
@@ -145,7 +145,7 @@ class BalancedSet:
         """Return the averages of the clips at positions (B,) of `rows`, which are ordered by class."""
         rows, labels = self.rows[positions], self.labels[positions]
         audio, visual = self.source.averages(rows)
-        return Clips(audio, visual, self.classes[labels], labels)
+        return Clips(audio, visual, self.classes.index_select(0, labels), labels)
 
     def __len__(self) -> int:
         return len(self.rows)

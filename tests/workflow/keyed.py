@@ -71,7 +71,7 @@ SECTIONS = {
         "data": ("elsewhere", MEDIA),
         "cache": ("shared", NOTHING),
         "device": ("auto", NOTHING),
-        "tracking": ("none", NOTHING), "gpu_jobs": (2, NOTHING), "decoder": ("auto", NOTHING), "seeds_together": (4, NOTHING),
+        "tracking": ("none", NOTHING), "gpu_jobs": (2, NOTHING), "decoder": ("auto", NOTHING), "seeds_together": (4, NOTHING), "runs_together": (True, NOTHING),
         "interim": (True, NOTHING), "only_shards": ("0-0", NOTHING),
     }),
     "benchmark": Section(CONFIG, "benchmarks.small", BenchmarkConfig, {

@@ -27,6 +27,7 @@ from avzsl.runtime.devices import cores_for_a_gpu, wants_gpu
 from avzsl.runtime.runs import begin, end, plan
 from avzsl.runtime.step import give_up_without_daemon
 from avzsl.runtime.weights import NAME as WEIGHTS_NAME
+from avzsl.training import ahead
 
 # Another distribution's `splits` would fail in the middle of an import; this says so in a sentence.
 try:
@@ -316,6 +317,35 @@ def run_parts(wildcards):
 def settings_of_run(wildcards):
     return run_settings(
         project, project.benchmarks[wildcards.benchmark], wildcards.method
+    )
+
+
+def plan_runs():
+    """Note the runs that this call makes on this machine, for jobs that make others besides their own."""
+    if not project.config.runs_together:
+        return ahead.plan([])
+    jobs = [
+        job
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name == "run" and workflow.is_local(job.rule)
+    ]
+    asked = [
+        ahead.Asked(
+            job.wildcards.benchmark,
+            job.wildcards.method,
+            int(job.wildcards.seed),
+            settings_of_run(job.wildcards),
+            checkpoint_seconds(job.wildcards),
+            job.input.get("steps"),
+            str(Path(job.output.run).parent),
+        )
+        for job in jobs
+    ]
+    folders = [run.folder for name in BENCHMARKS for run in runs_of(name)]
+    order = {folder: place for place, folder in enumerate(folders)}
+    forced = [run for run, job in zip(asked, jobs) if workflow.dag.reason(job).forced]
+    return ahead.plan(
+        sorted(asked, key=lambda run: order.get(run.places.folder, len(order))), forced
     )
 
 

@@ -5,26 +5,29 @@ from pathlib import Path
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.seed}"):
-    from avzsl.results.project import run_of
-    from avzsl.training.run import run
+    from avzsl.training.ahead import Asked, Here, make
 
-    names, params = snakemake.wildcards, snakemake.params
-    seed = int(names.seed)
-    benchmark, method = run_of(params.settings, names.benchmark, names.method, seed, params.checkpoint_seconds)
-    steps = snakemake.input.get("steps")
-    out = Path(snakemake.output.run).parent
-    run(
-        Path(snakemake.input.clips).parent,
-        Path(snakemake.input.arrays),
-        Path(snakemake.input.embeddings),
-        method,
-        benchmark,
-        seed,
-        out,
-        device=params.device,
-        threads=snakemake.threads,
-        tracking=params.tracking,
-        steps=Path(steps) if steps else None,
-        together=[(other, out.with_name(f"seed-{other}")) for other in params.seeds],
-        most_together=params.most_together,
+    names, params, given = snakemake.wildcards, snakemake.params, snakemake.input
+    make(
+        Asked(
+            names.benchmark,
+            names.method,
+            int(names.seed),
+            params.settings,
+            params.checkpoint_seconds,
+            given.get("steps"),
+            str(Path(snakemake.output.run).parent),
+        ),
+        Here(
+            Path(given.clips).parent,
+            Path(given.arrays),
+            Path(given.embeddings),
+            params.device,
+            snakemake.threads,
+            params.tracking,
+            params.seeds,
+            params.most_together,
+            str(snakemake.log[0]),
+            snakemake.resources.get("mem_mb"),
+        ),
     )
