@@ -11,7 +11,7 @@ with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcard
     from avzsl.config.features import FeaturesConfig
     from avzsl.contracts.schemas import MEDIA
     from avzsl.contracts.tables import read_table
-    from avzsl.results import Places
+    from avzsl.results.places import Places
     from avzsl.results.project import dataset_of
     from avzsl.runtime.cache import cached
     from avzsl.runtime.devices import wants_gpu
