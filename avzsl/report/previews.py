@@ -13,18 +13,17 @@ import av
 import numpy as np
 from PIL import Image
 
-from avzsl.media.display import orientation, upright
+from avzsl.media.display import Reformat, orientation, upright
 from avzsl.media.errors import MediaError
 from avzsl.media.opening import open_container
 from avzsl.media.streams import choose_streams
+from avzsl.report.spectrogram import MELS, RATE, log_mel
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 3.0
 WIDTH = 144  # pixels
 FPS = 10
-RATE = 16_000
-MELS = 48
 # The page stays under 10 MB: what plotly.js leaves, with room for tables. Base64 adds a third.
 VIDEO_BYTES = 2_500_000
 PICTURE_BYTES = 1_200_000
@@ -65,6 +64,7 @@ def _frames(path: Path) -> list[np.ndarray]:
         if stream is None:
             return frames
         first: float | None = None
+        reformat = Reformat()
         for frame in container.decode(stream):
             time = frame.time if frame.time is not None else len(frames) / FPS
             first = time if first is None else first
@@ -72,7 +72,7 @@ def _frames(path: Path) -> list[np.ndarray]:
                 break
             if time - first + 1e-6 >= len(frames) / FPS:
                 height = max(2, min(2 * WIDTH, round(WIDTH * frame.height / max(frame.width, 1) / 2) * 2))
-                pixels = upright(frame.to_ndarray(format="rgb24", width=WIDTH, height=height), orientation(frame))
+                pixels = upright(reformat(frame, WIDTH, height), orientation(frame))
                 frames.append(np.ascontiguousarray(pixels))
     # A stream may change its size on the way; an encoder may not.
     return [f for f in frames if f.shape == frames[0].shape]
@@ -128,14 +128,8 @@ def _encode(frames: list[np.ndarray], sound: np.ndarray) -> bytes:
 
 
 def _spectrogram(sound: np.ndarray) -> bytes:
-    """Return a log-mel spectrogram, time to the right, low frequencies below; 80 dB from black to white."""
-    import librosa
-
-    mel = librosa.feature.melspectrogram(
-        y=sound.astype(np.float32) / 32768, sr=RATE, n_fft=1024, hop_length=256, n_mels=MELS
-    )
-    decibel = librosa.power_to_db(mel, ref=max(float(mel.max()), 1e-10), top_db=80)
-    grey = np.clip((decibel + 80) / 80, 0, 1)[::-1]
+    """Return a log-mel spectrogram, time to the right, low frequencies below, the loudest white."""
+    grey = log_mel(sound)[::-1]
     return _jpeg(Image.fromarray((255 * grey).astype(np.uint8)).resize((WIDTH, 2 * MELS)))
 
 

@@ -159,6 +159,15 @@ def test_executions_agree(trunks: Trunks) -> None:
         )
 
 
+def test_windows_side_by_side_are_those_of_one_after_the_other(trunks: Trunks, windows: list[Window]) -> None:
+    alone = networks(trunks, "fused")
+    beside = SelaviNetworks(copy.deepcopy(trunks), {"execution": "bfloat16"}, CPU, "fused", 2, threads=2)
+    first, second = beside.embed(windows), beside.embed(windows[::-1])  # begun before the first is waited for
+    for ours, other, theirs in zip(first(), second(), alone.embed(windows)(), strict=True):
+        assert np.array_equal(ours, theirs)
+        assert np.array_equal(other[::-1], theirs)
+
+
 def test_uint8_frames_are_normalised(trunks: Trunks) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (4, 112, 112, 3), np.uint8)
     sound = np.zeros((1, 257, 99), np.float32)
