@@ -44,13 +44,14 @@ def parse_yaml(text: str, where: str) -> Any:
             if depth > MAX_DEPTH:
                 line = getattr(event.start_mark, "line", 0) + 1
                 raise ConfigError(f"{where}, line {line}: is nested deeper than {MAX_DEPTH} levels")
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
         if node is None:
             return {}
         values = _Size(where).of(node)
         if values > MAX_VALUES:
             raise ConfigError(f"{where}: its aliases expand to more than {MAX_VALUES} values; write fewer aliases (*)")
-        loaded = yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
+        loaded = loader.construct_document(node)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         line_ = f", line {place.line + 1}" if place is not None else ""

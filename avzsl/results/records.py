@@ -18,7 +18,7 @@ Percent = float | None
 class Record(BaseModel):
     """A JSON record of the results folder; values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def write(self, path: Path) -> None:
         """Write the record with its checksum, in one step."""

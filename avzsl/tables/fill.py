@@ -15,7 +15,8 @@ from avzsl.config.load import Benchmark, Project
 from avzsl.contracts.schemas import BENCHMARK_CLIPS
 from avzsl.contracts.tables import read_table
 from avzsl.published import Published, for_benchmark, of_table
-from avzsl.results import BenchmarkRecord, Places, RunRecord, read_benchmark, read_run
+from avzsl.results.places import Places
+from avzsl.results.records import BenchmarkRecord, RunRecord, read_benchmark, read_run
 from avzsl.results.zero_shot import not_zero_shot, validated_and_tested
 from avzsl.tables.layout import Layout
 

@@ -32,6 +32,7 @@ from avzsl.contracts.hashing import sha256_file, sha256_value
 from avzsl.contracts.records import read_record, write_record
 from avzsl.results.places import RunPlaces
 from avzsl.runtime.devices import wants_gpu
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import labelled
 from avzsl.runtime.locks import exclusive, waiting
 from avzsl.runtime.seals import STATE
@@ -260,7 +261,9 @@ def _into_place(run: Asked) -> None:
 
 def _run(run: Asked, here: Here, written: Path | None = None, unless_finished: bool = False) -> bool:
     from avzsl.results.project import run_of
-    from avzsl.training import run as training  # torch, which a run that was made ahead does not need
+
+    with importing():
+        from avzsl.training import run as training  # torch, which a run that was made ahead does not need
 
     benchmark, method = run_of(run.settings, run.benchmark, run.method, run.seed, run.checkpoint_seconds)
     out = Path(run.out)

@@ -9,13 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d, pad, relu_
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
+from avzsl.runtime.imports import importing
+
 DIM = 512
 CHANNELS_LAST = torch.channels_last
 
 
 def video_trunk() -> nn.Module:
     """Return torchvision's R(2+1)D-18 without its classifier: (N, 3, T, 112, 112) -> (N, 512)."""
-    from torchvision.models.video import r2plus1d_18  # here, as the rest needs torch alone
+    with importing():
+        from torchvision.models.video import r2plus1d_18  # here, as the rest needs torch alone
 
     trunk = r2plus1d_18(weights=None)
     trunk.fc = nn.Identity()

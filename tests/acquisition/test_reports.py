@@ -29,7 +29,7 @@ from avzsl.contracts.tables import read_table, write_table
 from avzsl.contracts.vocabulary import MEDIA_STATUS, PERMANENT_STATUS
 from avzsl.inspect.attrition import attrition, write_clip_list
 from avzsl.inspect.diff import diff
-from avzsl.results import Places
+from avzsl.results.places import Places
 
 
 def media_rows(statuses: dict[str, str], **columns: object) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def test_what_may_still_come_keeps_its_shard(lean: Path) -> None:
     shutil.rmtree(lean / "data")  # what was fetched can be fetched again
     from avzsl.acquisition.retry import retry
     from avzsl.config.load import load_project
-    from avzsl.results import Places
+    from avzsl.results.places import Places
 
     project = load_project(lean / "config/config.yaml")
     done = retry(Places(lean / "results", lean / "data"), "small", project.dataset("small"))

@@ -5,7 +5,7 @@ from typing import Any
 from avzsl.config.dataset import DatasetConfig
 from avzsl.contracts.records import read_record, write_record
 from avzsl.report.audits import findings_table, sort_checks
-from avzsl.results import Places
+from avzsl.results.places import Places
 from tests.report.world import World, make_world
 
 

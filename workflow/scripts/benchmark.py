@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"benchmark {snakemake.wildcards.benchmark}"):
-    from avzsl.benchmark import assemble
-    from avzsl.config.splits import SplitConfig
+    with importing():
+        from avzsl.benchmark import assemble
+        from avzsl.config.splits import SplitConfig
 
     assemble(
         Path(snakemake.input.split).parent,

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"catalog {snakemake.params.dataset}"):
-    from avzsl.results.project import dataset_of
-    from splits.catalogs import build_catalog, write_catalog
+    with importing():
+        from avzsl.results.project import dataset_of
+        from splits.catalogs import build_catalog, write_catalog
 
     dataset = dataset_of(snakemake.params.settings)
     catalog = build_catalog(snakemake.params.dataset, dataset, Path(snakemake.params.cache))

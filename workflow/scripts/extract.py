@@ -2,24 +2,28 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"features {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}"):
-    from avzsl.acquisition import release_shard, restore_shard
-    from avzsl.config import plugins
-    from avzsl.config.base import local_paths
-    from avzsl.config.features import FeaturesConfig
-    from avzsl.contracts.schemas import MEDIA
-    from avzsl.contracts.tables import read_table
-    from avzsl.results import Places
-    from avzsl.results.project import dataset_of
-    from avzsl.runtime.cache import cached
-    from avzsl.runtime.devices import wants_gpu
-    from avzsl.runtime.seals import reseal, uses
-    from avzsl.runtime.weights import lock_weights
-    from extractors import extract_shard
-    from extractors.base import with_trained
-    from extractors.key import shard_key
+    with importing():
+        from avzsl.config import plugins
+        from avzsl.config.base import local_paths
+        from avzsl.config.features import FeaturesConfig
+        from avzsl.contracts.schemas import MEDIA
+        from avzsl.contracts.tables import read_table
+        from avzsl.results.places import Places
+        from avzsl.results.project import dataset_of
+        from avzsl.runtime.cache import cached
+        from avzsl.runtime.devices import wants_gpu
+        from avzsl.runtime.seals import reseal, uses
+        from avzsl.runtime.weights import lock_weights
+        from extractors import extract_shard
+        from extractors.base import with_trained
+        from extractors.key import shard_key
+
+        if snakemake.params.lean is not None:
+            from avzsl.acquisition import release_shard, restore_shard
 
     params = snakemake.params
     lock_weights(params.weights_lock)

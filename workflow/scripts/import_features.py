@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"import {snakemake.wildcards.dataset}"):
-    from avzsl.config.features import FeaturesConfig
-    from avzsl.contracts.schemas import CLIPS
-    from avzsl.contracts.tables import read_table
-    from avzsl.runtime.seals import uses
-    from extractors.importing import import_any
+    with importing():
+        from avzsl.config.features import FeaturesConfig
+        from avzsl.contracts.schemas import CLIPS
+        from avzsl.contracts.tables import read_table
+        from avzsl.runtime.seals import uses
+        from extractors.importing import import_any
 
     settings = FeaturesConfig.model_validate(snakemake.params.settings)
     uses(settings.imported_from(snakemake.wildcards.dataset))

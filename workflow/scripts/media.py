@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"media {snakemake.wildcards.dataset}/{snakemake.wildcards.shard}") as work:
-    from avzsl.acquisition import fetch_shard
-    from avzsl.acquisition.noted import note_media
-    from avzsl.acquisition.shared import settled, shard_key, shareable
-    from avzsl.contracts.schemas import CLIPS, MEDIA
-    from avzsl.contracts.tables import read_table
-    from avzsl.results.project import dataset_of
-    from avzsl.runtime.cache import cached
+    with importing():
+        from avzsl.acquisition import fetch_shard
+        from avzsl.acquisition.noted import note_media
+        from avzsl.acquisition.shared import settled, shard_key, shareable
+        from avzsl.contracts.schemas import CLIPS, MEDIA
+        from avzsl.contracts.tables import read_table
+        from avzsl.results.project import dataset_of
+        from avzsl.runtime.cache import cached
 
     name = snakemake.wildcards.dataset
     dataset = dataset_of(snakemake.params.settings, snakemake.params.secrets)

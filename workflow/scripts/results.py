@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, "results"):
-    from avzsl.contracts.atomic import write_text
-    from avzsl.report import summarise, terminal_table
-    from avzsl.results.project import project_of
+    with importing():
+        from avzsl.contracts.atomic import write_text
+        from avzsl.report import summarise, terminal_table
+        from avzsl.results.project import project_of
 
     project = project_of(snakemake.params.project, snakemake.params.results)
     summary = summarise(project, Path(snakemake.params.results), snakemake.params.get("benchmark"))

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"{snakemake.wildcards.method} seed {snakemake.wildcards.seed}"):
-    from avzsl.training.ahead import Asked, Here, make
+    with importing():
+        from avzsl.training.ahead import Asked, Here, make
 
     names, params, given = snakemake.wildcards, snakemake.params, snakemake.input
     make(

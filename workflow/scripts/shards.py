@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"shards {snakemake.params.dataset}"):
-    from avzsl.acquisition.shards import write_shards
-    from avzsl.config.sources import MediaConfig
-    from avzsl.results import Places
+    with importing():
+        from avzsl.acquisition.shards import write_shards
+        from avzsl.config.sources import MediaConfig
+        from avzsl.results.places import Places
 
     params = snakemake.params
     write_shards(

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"split {snakemake.wildcards.dataset}/{snakemake.wildcards.split}"):
-    from avzsl.config.splits import SplitConfig
-    from avzsl.contracts.schemas import CLASSES, CLIPS
-    from avzsl.contracts.tables import read_table
-    from splits import audit_split, build_split, write_audit, write_split
+    with importing():
+        from avzsl.config.splits import SplitConfig
+        from avzsl.contracts.schemas import CLASSES, CLIPS
+        from avzsl.contracts.tables import read_table
+        from splits import audit_split, build_split, write_audit, write_split
 
     settings = SplitConfig.model_validate(snakemake.params.settings)
     clips = read_table(snakemake.input.clips, CLIPS)

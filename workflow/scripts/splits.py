@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, "splits"):
-    from avzsl.report.audits import findings_table
-    from avzsl.results.places import Places
-    from avzsl.results.project import project_of
+    with importing():
+        from avzsl.report.audits import findings_table
+        from avzsl.results.places import Places
+        from avzsl.results.project import project_of
 
     project = project_of(snakemake.params.project, snakemake.params.results)
     datasets = dict.fromkeys(benchmark.dataset for benchmark in project.benchmarks.values())

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"steps {snakemake.wildcards.dataset}"):
-    from extractors.packing import pack_steps
+    with importing():
+        from extractors.packing import pack_steps
 
     pack_steps([Path(path) for path in snakemake.input.arrays], Path(snakemake.input.pack), Path(snakemake.output[0]))

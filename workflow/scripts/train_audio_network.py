@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, f"audio network {snakemake.wildcards.dataset}/{snakemake.wildcards.features}"):
-    from avzsl.contracts.hashing import sha256_file
-    from avzsl.contracts.schemas import CLIPS, MEDIA, SPLIT, SPLIT_CLASSES
-    from avzsl.contracts.tables import read_table
-    from extractors.i3d_audiocnn import Training
-    from extractors.i3d_audiocnn.training import train_audio_network
-    from extractors.i3d_audiocnn.training_clips import choose_clips
+    with importing():
+        from avzsl.contracts.hashing import sha256_file
+        from avzsl.contracts.schemas import CLIPS, MEDIA, SPLIT, SPLIT_CLASSES
+        from avzsl.contracts.tables import read_table
+        from extractors.i3d_audiocnn import Training
+        from extractors.i3d_audiocnn.training import train_audio_network
+        from extractors.i3d_audiocnn.training_clips import choose_clips
 
     params, given = snakemake.params, snakemake.input
     training = Training.model_validate(params.settings)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import job
 
 with job(snakemake, "world"):
-    from avzsl.config.demo import WorldConfig
-    from avzsl.demo import render_world
-    from avzsl.runtime.seals import keeps
+    with importing():
+        from avzsl.config.demo import WorldConfig
+        from avzsl.demo import render_world
+        from avzsl.runtime.seals import keeps
 
     folder = Path(snakemake.output[0]).parent
     render_world(folder, WorldConfig.model_validate(snakemake.params.world))
