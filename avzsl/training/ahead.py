@@ -135,7 +135,9 @@ def make(own: Asked, here: Here) -> None:
     """
     # Of what others read, only that is known to be finished which this one reads.
     others = [
-        r for r in planned() if r.benchmark == own.benchmark and r.out != own.out and r.steps in (None, own.steps)
+        run
+        for run in planned()
+        if run.places.benchmark == own.places.benchmark and run.out != own.out and run.steps in (None, own.steps)
     ]
     if not others and not own.places.ahead.folder.is_dir():
         _run(own, here)

@@ -157,7 +157,7 @@ def test_a_job_makes_what_nobody_has_begun_and_theirs_move_it_into_place(here, f
 
 
 def test_only_runs_of_the_plan_the_benchmark_and_the_same_inputs_are_made_ahead(toy, here, fake):
-    tcaf, other = asked("tcaf", steps=toy[2]), replace(asked("sae"), benchmark="another")
+    tcaf, other = asked("tcaf", steps=toy[2]), replace(asked("sae"), out="elsewhere/b/runs/sae/seed-0")
     avca, ridge = asked("avca"), asked("ridge")
     plan([avca, tcaf, other])
     make(avca, here)
