@@ -18,10 +18,10 @@ from avzsl.contracts.tables import read_table, write_table
 CLIPS, WIDTH = 20_000, 2048
 # The peak beyond what was there once everything is imported and a first small job is done.
 GROWN = """
-import resource, sys
+import sys
 from pathlib import Path
 from avzsl.benchmark import assemble, load
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+from avzsl.runtime.peak import peak_mb as peak
 def work(folder):
     assemble(folder, (folder / "packed.safetensors", folder / "packed.parquet"), [], folder / "embeddings.safetensors", folder / "out")
     load(folder / "out", folder / "packed.safetensors", folder / "embeddings.safetensors")
@@ -62,10 +62,10 @@ def test_a_benchmark_of_wide_features_is_assembled_and_opened_without_holding_th
 
 
 SCATTERED = """
-import resource, sys
+import sys
 import numpy as np
 from avzsl.contracts.mapped import map_arrays, scattered_rows
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+from avzsl.runtime.peak import peak_mb as peak
 arrays, _ = map_arrays(sys.argv[1])
 rows = np.random.default_rng(0).permutation(len(arrays["audio"]))[:2000]
 before = peak()
