@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
-import resource
 import signal
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from avzsl.contracts.tables import read_table, write_table
 from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.results.memory import NEEDS, megabytes
 from avzsl.results.places import Places, shard_name
+from avzsl.runtime.peak import peak_mb
 
 SIZES = (200_000, 2_000_000, 20_000_000)
 CLIPS_A_SHARD, SECONDS_A_CLIP = 256, 10
@@ -247,7 +247,7 @@ def _measured(
     sys.path = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
     before = time.process_time()
     call(*given)
-    queue.put((time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
+    queue.put((time.process_time() - before, peak_mb() / 1024))
 
 
 def step(call: Callable[..., None], *given: object) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import platform
-import resource
 import statistics
 import tempfile
 import time
@@ -30,6 +29,7 @@ from avzsl.contracts.hashing import sha256_file
 from avzsl.contracts.streams import Stream
 from avzsl.contracts.vocabulary import MODALITIES
 from avzsl.methods import Batch, Clips, Dims, Steps, build
+from avzsl.runtime.peak import peak_mb
 from avzsl.training.sampling import BalancedSet, DeviceData
 from extractors.packing import pack_steps
 
@@ -148,7 +148,9 @@ def mapped_only(folder: str, batches: int) -> None:
     data = read(Path(folder))
     stepper(data, BalancedSet, build("tcaf", Dims(*DIMS, 300), OPTIONS))(batches)
     size = (Path(folder) / "in/steps.safetensors").stat().st_size / 2**30
-    print(f"peak memory of training from the disk: {peak():.2f} GiB, with {size:.1f} GiB of steps", flush=True)
+    print(
+        f"peak memory of training from the disk: {peak_mb() / 1024:.2f} GiB, with {size:.1f} GiB of steps", flush=True
+    )
 
 
 def prepare(folder: str) -> None:
@@ -165,12 +167,7 @@ def packed_only(folder: str) -> None:
     place = Path(folder)
     pack_steps([place / "shards/0000.safetensors"], place / "pack.safetensors", place / "copy.safetensors")
     (place / "copy.safetensors").unlink()
-    print(f"peak memory of packing: {peak():.2f} GiB", flush=True)
-
-
-def peak() -> float:
-    """Return the largest resident memory of this process so far, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"peak memory of packing: {peak_mb() / 1024:.2f} GiB", flush=True)
 
 
 def processor() -> str:

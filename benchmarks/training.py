@@ -36,6 +36,7 @@ from avzsl.evaluation.retrieval import retrieve
 from avzsl.methods import Dims, build
 from avzsl.methods.blocks import pairwise
 from avzsl.runtime.devices import keep_freed_memory
+from avzsl.runtime.peak import peak_mb
 from avzsl.training.evaluate import validate
 from avzsl.training.run import run
 from avzsl.training.sampling import BalancedSet, DeviceData
@@ -185,9 +186,7 @@ def retrieval(clips: int) -> None:
     points = {name: words[labels] + 2 * rng.standard_normal((clips, 64), np.float32) for name in ("audio", "visual")}
     started = clock()
     found = retrieve({**points, "classes": words}, labels, np.arange(276) < 207)
-    print(
-        f"{clips} clips: {clock() - started:.1f} CPU s, peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
-    )
+    print(f"{clips} clips: {clock() - started:.1f} CPU s, peak {peak_mb() / 1024:.2f} GiB")
     print(f"audio -> visual: mAP {found['audio_visual']['hm']:.4f}")
 
 
@@ -228,7 +227,7 @@ def memory() -> None:
             "cpu",
             1,
         )
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, 94,752 clips")
+    print(f"peak memory {peak_mb() / 1024:.2f} GiB, 94,752 clips")
 
 
 def precision(shrink: float, threads: int) -> None:

@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import platform
-import resource
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +34,7 @@ from avzsl.runtime.devices import wants_gpu
 from avzsl.runtime.imports import importing
 from avzsl.runtime.jobs import labelled
 from avzsl.runtime.locks import exclusive, waiting
+from avzsl.runtime.peak import peak_mb
 from avzsl.runtime.seals import STATE
 
 logger = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def _room(here: Here) -> bool:
 
     gc.collect()
     torch.cuda.empty_cache()  # nothing on a CPU
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = peak_mb()
     if here.memory_mb is None or peak <= here.memory_mb:
         return True
     logger.info("no further run is made ahead: this job has taken %d MB of %d", peak, here.memory_mb)
