@@ -29,6 +29,10 @@ ROOT = Path(__file__).parents[1]
 WORDS = ("ball", "star", "ladder", "bell", "rain", "siren", "clock", "engine")
 METHODS, SEEDS, RUN_ROUNDS = ("avca", "cjme"), (0, 1, 2), 3
 
+JOBS = {"run": "avzsl.training.run", "page": "avzsl.report.page", "split": "splits.build, splits.audit"}
+# As the scripts of the workflow do.
+IN_A_JOB = "from avzsl.runtime.imports import importing\nwith importing():\n    import "
+
 
 def seconds(command: list[str], cwd: Path) -> float:
     """Return the CPU seconds of a command and of what it starts."""
@@ -97,7 +101,8 @@ def main() -> None:
             "avzsl --help": ([python, "-m", "avzsl", "--help"], ROOT),
             "avzsl check": ([python, "-m", "avzsl", "check"], ROOT),
             "import torch": ([python, "-c", "import torch"], ROOT),
-            "a run's imports": ([python, "-c", "import avzsl.training.run"], ROOT),
+            **{f"a {name}'s imports": ([python, "-c", f"import {module}"], ROOT) for name, module in JOBS.items()},
+            **{f"a {name}'s, in its job": ([python, "-c", IN_A_JOB + module], ROOT) for name, module in JOBS.items()},
             "snakemake -n": ([python, "-m", "snakemake", "-n", "-q"], ROOT),
             "snakemake -n, one rule": ([python, "-m", "snakemake", "-n", "-q"], empty),
         }

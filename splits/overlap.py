@@ -48,7 +48,8 @@ STOP = frozenset(
 )
 GENERIC = frozenset(["do", "peopl", "person", "play", "someth", "use"])
 
-_stemmer = snowballstemmer.stemmer("english")
+# Label sets say the same few thousand words again and again.
+_stem = cache(snowballstemmer.stemmer("english").stemWord)
 
 
 def find_overlap(classes: pd.DataFrame, label_sets: dict[str, list[str]], config: OverlapConfig) -> pd.DataFrame:
@@ -94,7 +95,7 @@ def stems(name: str) -> list[str]:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = plain.replace("'s", " ").replace("'", "")
     found = [word for word in re.findall(r"[a-z0-9]+", plain) if word not in STOP]
-    return list(_stemmer.stemWords(found))
+    return [_stem(word) for word in found]
 
 
 @cache
@@ -116,6 +117,7 @@ def tokens(name: str) -> frozenset[str]:
     return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z0-9]+", plain))
 
 
+@cache
 def normal(name: str) -> str:
     """Return a name for exact look-up: its letters and digits in lower case."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -6,6 +6,7 @@ Colours, size, place, speed, phase and background vary from clip to clip and car
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -51,6 +52,9 @@ def _wheel(u: Plane, v: Plane) -> tuple[Plane, Plane]:
 OBJECT_SHAPES: dict[str, Callable[[Plane, Plane], tuple[Plane, Plane]]] = {
     "ball": _ball, "ladder": _ladder, "chessboard": _chessboard, "star": _star, "flower": _flower, "wheel": _wheel,
 }  # fmt: skip
+
+# Radii from the middle beyond which no object has a pixel (a ladder's corner: 1.34).
+REACH = 1.4
 
 
 def _bouncing(t: float, speed: float) -> Pose:
@@ -100,11 +104,17 @@ def draw_frames(
         clip[i] = background
         if scale <= 0:
             continue
-        u, v = (x - cx - dx * radius) / (radius * scale), (y - cy - dy * radius) / (radius * scale)
+        rows, columns = (
+            slice(max(0, math.floor(at - REACH * radius * scale)), max(0, math.ceil(at + REACH * radius * scale)) + 1)
+            for at in (cy + dy * radius, cx + dx * radius)
+        )
+        part = clip[i, rows, columns]
+        u = (x[rows, columns] - cx - dx * radius) / (radius * scale)
+        v = (y[rows, columns] - cy - dy * radius) / (radius * scale)
         c, s = np.float32(np.cos(angle + tilt)), np.float32(np.sin(angle + tilt))
         inside, marked = shape(c * u + s * v, c * v - s * u)
-        clip[i][inside] = first
-        clip[i][inside & marked] = second
+        part[inside] = first
+        part[inside & marked] = second
     return clip
 
 

@@ -34,7 +34,7 @@ class Options(ExtractorOptions):
     batch_windows: int | None = Field(
         None,
         gt=0,
-        description="windows in one forward pass on a GPU; null: what its memory allows. A CPU runs one at a time",
+        description="windows in one forward pass on a GPU; null: what its memory allows. A CPU runs one a thread",
     )
 
     @property

@@ -74,8 +74,8 @@ class SelaviNetworks:
     about 1e-6). bfloat16, half: the fused form with 16-bit weights and activations in the video trunk; sums and means in float32.
 
     A CPU runs the trunks window by window, whatever the batch: larger batches are slower there (caches), and so the features
-    of a clip do not depend on its neighbours in a batch. `threads` windows are computed side by side, each in a thread of its
-    own: threads that share a window wait for one another a dozen times a layer.
+    of a clip do not depend on its neighbours in a batch. In the fused forms `threads` windows are computed side by side, each in
+    a thread of its own: threads that share a window wait for one another a dozen times a layer.
     """
 
     audio_dim = DIM
@@ -90,7 +90,8 @@ class SelaviNetworks:
         batch_windows: int,
         threads: int = 1,
     ) -> None:
-        self._pool = None if device.type == "cuda" else _pool(threads)
+        # torchvision's convolutions have no room for two windows in the caches.
+        self._pool = None if device.type == "cuda" else _pool(1, threads) if execution == "exact" else _pool(threads)
         self.identity = identity
         self.batch_windows = batch_windows
         self._device = device
@@ -199,8 +200,9 @@ class SelaviNetworks:
         return pinned.to(self._device, non_blocking=True)
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "window", torch.set_num_threads, (1,))
+def _pool(windows: int, threads: int = 1) -> ThreadPoolExecutor:
+    """Return a pool that computes a number of windows at a time, each with so many threads."""
+    return ThreadPoolExecutor(windows, "window", torch.set_num_threads, (threads,))
 
 
 def _normalised(frames: Tensor) -> Tensor:

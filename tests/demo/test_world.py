@@ -10,7 +10,7 @@ from avzsl.config.demo import WorldConfig
 from avzsl.demo import INDEX, demo_classes, render_world
 from avzsl.demo.classes import MOTIONS, OBJECTS, SOUNDS
 from avzsl.demo.hostile import render_hostile
-from avzsl.demo.picture import MOTION_POSES, OBJECT_SHAPES, draw_frames
+from avzsl.demo.picture import MOTION_POSES, OBJECT_SHAPES, REACH, draw_frames
 from avzsl.demo.sound import SOUND_SOURCES, play
 
 TINY = WorldConfig(pictures=4, sounds=2, clips=1, width=64, height=48)
@@ -35,6 +35,14 @@ def test_every_word_of_an_unseen_class_is_trained_and_no_modality_tells_the_clas
         }
         assert all(len(heard) == sounds // 2 for heard in by_picture.values())
         assert len(by_picture) == pictures // 2
+
+
+@pytest.mark.parametrize("thing", OBJECT_SHAPES)
+def test_no_object_is_larger_than_what_is_drawn_of_it(thing: str) -> None:
+    v, u = np.mgrid[-3:3:601j, -3:3:601j].astype(np.float32)
+    inside, marked = OBJECT_SHAPES[thing](u, v)
+    assert np.hypot(u, v)[inside].max() < REACH
+    assert (inside & marked).any()
 
 
 def test_every_word_is_drawn_or_played() -> None:
