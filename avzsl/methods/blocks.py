@@ -247,7 +247,8 @@ class _Layer(torch.autograd.Function):
 def _joined(found: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
     """Return the derivatives of several parts of a batch as one's: of the rows, of the norm's scale, of its shift."""
     rows, scales, shifts = zip(*found, strict=True)
-    return torch.cat(rows), torch.stack(scales).sum(0), torch.stack(shifts).sum(0)
+    # One after the other: a library's sum of many would take another order, and with it other last digits.
+    return torch.cat(rows), sum(scales[1:], scales[0]), sum(shifts[1:], shifts[0])
 
 
 def layer(inputs: int, outputs: int, dropout: float, momentum: float = 0.1) -> Layer:
