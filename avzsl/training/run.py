@@ -130,7 +130,7 @@ def run(
             (s, f)
             for s, f in together
             if s != seed
-            and not any(_finished(place, sha256_value(decisive), data) for place in (RunPlaces(f), RunPlaces(f).ahead))
+            and not any(_finished(made, sha256_value(decisive), data) for made in (RunPlaces(f), RunPlaces(f).ahead))
         ]
         team = [
             Job(lambda: make(found.options), source, found.training, s, RunPlaces(f).checkpoint, mark(s))

@@ -238,6 +238,15 @@ def test_pairwise_is_the_euclidean_distance_with_and_without_gradient():
     assert torch.isfinite(points.grad).all()
 
 
+def test_pairwise_finds_the_one_near_pair_of_all():
+    generator = torch.Generator().manual_seed(3)
+    classes = torch.randn(20, 64, generator=generator)
+    points = 10 * torch.randn(2000, 64, generator=generator)
+    points[1500] = classes[7] + 1e-2 * torch.randn(64, generator=generator)
+    want = torch.cdist(points.double(), classes.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(pairwise(points, classes).double(), want, rtol=2e-5, atol=0)
+
+
 def test_pairwise_keeps_its_accuracy_for_near_points_far_from_the_origin():
     rng = torch.Generator().manual_seed(0)
     classes = 50 + torch.randn(40, 64, generator=rng)

@@ -20,9 +20,7 @@ import pytest
 import torch
 import yaml
 
-from avzsl.benchmark import assemble
-from avzsl.benchmark.synthetic import SyntheticFiles, small, write
-from avzsl.benchmark.synthetic_steps import write_steps
+from avzsl.benchmark.synthetic import SyntheticFiles
 from avzsl.config.load import SHIPPED, Benchmark, Method
 from avzsl.config.methods import MethodConfig, Overrides
 from avzsl.contracts.errors import AvzslError
@@ -35,6 +33,7 @@ from avzsl.runtime.locks import exclusive
 from avzsl.training import ahead
 from avzsl.training import run as training
 from avzsl.training.ahead import Asked, Here, make, plan
+from tests.training.toy import write_toy
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,12 +49,7 @@ EVERY = [
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles, Path]:
-    folder = tmp_path_factory.mktemp("toy")
-    counts, vectors = small((10, 4, 4), dim=20)
-    files = write(folder / "in", counts, vectors, noise=0.3, dims=(24, 20))
-    steps = write_steps(files, {"audio": (1, 9), "visual": (3, 14)}, step_seconds=(0.96, 0.64))
-    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
-    return folder / "benchmark", files, steps
+    return write_toy(tmp_path_factory.mktemp("toy"), 0.3, (24, 20))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avzsl.benchmark import assemble, load
+from avzsl.benchmark import load
 from avzsl.benchmark.synthetic import SyntheticFiles, small, write
 from avzsl.benchmark.synthetic_steps import write_steps
 from avzsl.config.load import Benchmark, Method
@@ -25,6 +25,7 @@ from avzsl.methods import Method as MethodBase
 from avzsl.methods.blocks import pairwise
 from avzsl.training.run import run
 from avzsl.training.sampling import BalancedSet, DeviceData
+from tests.training.toy import write_toy
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -55,12 +56,7 @@ class Middles(MethodBase[Steps]):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SyntheticFiles, Path]:
-    folder = tmp_path_factory.mktemp("sequences")
-    counts, vectors = small((10, 4, 4), dim=20)
-    files = write(folder / "in", counts, vectors, noise=0.2, dims=(12, 16))
-    steps = write_steps(files, {"audio": (1, 9), "visual": (3, 14)}, step_seconds=(0.96, 0.64))
-    assemble(files.split, files.pack, [], files.embeddings, folder / "benchmark")
-    return folder / "benchmark", files, steps
+    return write_toy(tmp_path_factory.mktemp("sequences"), 0.2, (12, 16))
 
 
 QUICK = {"epochs": 3, "batches_per_epoch": 10, "batch_size": 16, "checkpoint_seconds": 0.0, "lr": 0.01}
